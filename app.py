@@ -1,0 +1,19 @@
+"""What a Space runs, and ``python app.py``: builds the page and serves it."""
+
+import os
+
+# Read when Gradio, NumPy and PyTorch are imported, so they are set before.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import torch  # noqa: E402
+
+from denoiser.ui.page import build_app, launch  # noqa: E402
+
+torch.set_num_threads(1)
+
+demo = build_app()
+
+if __name__ == "__main__":
+    launch(demo)

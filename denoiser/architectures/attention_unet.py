@@ -1,0 +1,91 @@
+"""Attention U-Net: the app's "U-Net", and the generator of its GAN.
+
+References:
+    O. Oktay et al., "Attention U-Net: Learning where to look for the pancreas", MIDL 2018,
+    arXiv:1804.03999; O. Ronneberger et al., "U-Net", MICCAI 2015, doi:10.1007/978-3-319-24574-4_28.
+
+Ours: the network predicts the noise and subtracts it, and has no batch norm, whose running statistics
+fit no single strength when one network serves many.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .attention import AttentionGate
+from .network import Network
+
+
+@dataclass(frozen=True)
+class AttentionUNetConfig:
+    """Shape of an :class:`AttentionUNet`.
+
+    Attributes:
+        widths: Channels of each scale, the bottleneck last.
+        residual: Predict the noise and subtract it, instead of the picture itself.
+        batch_norm: Batch norm between the two convolutions of a stage, as in the reference.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    residual: bool = True
+    batch_norm: bool = False
+
+
+def _stage(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
+    norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(inplace=True),
+        *norm,
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.ReLU(inplace=True),
+    )
+
+
+class AttentionUNet(Network):
+    """U-Net whose skips pass an attention gate at every scale but the finest.
+
+    Sides of the input must be multiples of :attr:`multiple_of`.
+    """
+
+    def __init__(self, config: AttentionUNetConfig):
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.encoder = nn.ModuleList(
+            _stage(before, after, config.batch_norm)
+            for before, after in zip((1, *widths), widths, strict=False)
+        )
+        self.pool = nn.MaxPool2d(2)
+        # Decoder stages run from coarse to fine; the finest has no gate.
+        finer, coarser = widths[-2::-1], widths[:0:-1]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(c, f, 2, stride=2) for c, f in zip(coarser, finer, strict=True)
+        )
+        self.gates = nn.ModuleList(AttentionGate(f) for f in finer[:-1])
+        self.decoder = nn.ModuleList(_stage(2 * f, f, config.batch_norm) for f in finer)
+        self.output = nn.Conv2d(widths[0], 1, 1)
+
+    @property
+    def multiple_of(self) -> int:
+        """Every scale but the finest halves the picture."""
+        return 2 ** (len(self.config.widths) - 1)
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """See :meth:`Network.forward`."""
+        features = noisy
+        skips = []
+        for stage in self.encoder[:-1]:
+            features = stage(features)
+            skips.append(features)
+            features = self.pool(features)
+        features = self.encoder[-1](features)
+        for scale, (up, stage) in enumerate(zip(self.up, self.decoder, strict=True)):
+            features = up(features)
+            skip = skips.pop()
+            if scale < len(self.gates):
+                skip = self.gates[scale](skip, features)
+            features = stage(torch.cat([skip, features], dim=1))
+        output = self.output(features)
+        return noisy - output if self.config.residual else output

@@ -1,0 +1,84 @@
+"""Convolutional autoencoder with symmetric skips: the app's "autoencoder".
+
+Reference C: after X.-J. Mao et al., "Image restoration using very deep convolutional encoder-decoder
+networks with symmetric skip connections", NeurIPS 2016, arXiv:1603.09056. No pooling; the last skip is
+the noisy picture itself.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .network import Network
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Shape of an :class:`Autoencoder`.
+
+    Attributes:
+        widths: Channels after each encoder block, each of which halves height and width.
+        dropout: Share of channels dropped after each encoder block while training.
+        skips: Whether decoder blocks see the matching encoder output.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    dropout: float = 0.0
+    skips: bool = True
+
+
+class Autoencoder(Network):
+    """Strided encoder, transposed decoder, skips by concatenation.
+
+    Sides of the input must be multiples of :attr:`multiple_of`.
+    """
+
+    def __init__(self, config: AutoencoderConfig):
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.encoder = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, after, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(after, after, 3, stride=2, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Dropout2d(config.dropout),
+                nn.BatchNorm2d(after),
+            )
+            for before, after in zip((1, *widths), widths, strict=False)
+        )
+        coarser, finer = widths[::-1], (*widths[-2::-1], widths[0])
+        skipped = (*widths[-2::-1], 1) if config.skips else (0,) * len(widths)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(c, f, 2, stride=2) for c, f in zip(coarser, finer, strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(f + s, f, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(f, f, 3, padding=1),
+                nn.ReLU(inplace=True),
+            )
+            for f, s in zip(finer, skipped, strict=True)
+        )
+        self.output = nn.Conv2d(widths[0], 1, 1)
+
+    @property
+    def multiple_of(self) -> int:
+        """Every encoder block halves the picture."""
+        return 2 ** len(self.config.widths)
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """See :meth:`Network.forward`."""
+        outputs = [noisy]
+        for block in self.encoder:
+            outputs.append(block(outputs[-1]))
+        features = outputs.pop()
+        for up, block in zip(self.up, self.decoder, strict=True):
+            features = up(features)
+            if self.config.skips:
+                features = torch.cat([features, outputs.pop()], dim=1)
+            features = block(features)
+        return self.output(features)

@@ -1,0 +1,160 @@
+"""The contract every denoiser keeps, whether it is a filter or a network."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from skimage.restoration import estimate_sigma
+
+Image = npt.NDArray[np.float32]
+"""A picture: float32 in [0, 1], (H, W) for gray or (H, W, 3) for RGB, any size from 1x1 up."""
+
+Family = Literal["network", "GAN", "autoencoder", "classical", "hybrid"]
+SigmaSource = Literal["known", "estimated", "unused"]
+
+
+@dataclass(frozen=True)
+class DenoiserInfo:
+    """What there is to know about a denoiser without running it.
+
+    Attributes:
+        id: Registry id, such as ``"attention-unet.gaussian-low"``.
+        label: Name for people, such as ``"Attention U-Net"``.
+        family: What kind of method it is.
+        uses_sigma: Whether a noise strength is needed (given or estimated).
+        trained_on: The noise it was trained on, in words; None for filters, which learn nothing.
+        parameters: Learned parameters; 0 for filters.
+        reference: The paper, with a DOI or arXiv number.
+        slow: True when one 48x48 face takes long enough to hold up a dragged slider.
+    """
+
+    id: str
+    label: str
+    family: Family
+    uses_sigma: bool
+    trained_on: str | None
+    parameters: int
+    reference: str
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class SigmaUsed:
+    """The noise strength a denoiser worked with, and where it came from.
+
+    Attributes:
+        value: Standard deviation on the [0, 1] scale; None when the method takes none.
+        source: ``"known"`` (given by the caller), ``"estimated"`` from the picture, or ``"unused"``.
+    """
+
+    value: float | None
+    source: SigmaSource
+
+
+def check_image(image: np.ndarray, name: str = "image") -> Image:
+    """Return ``image`` as float32 after checking that it is a finite picture.
+
+    Values a little outside [0, 1] pass: noise that was not clipped is legitimate input.
+
+    Args:
+        image: (H, W) or (H, W, 3), floating point.
+        name: How to call it in the error.
+
+    Raises:
+        TypeError: It is not a floating-point array.
+        ValueError: Its shape is wrong, it is empty, or it holds NaN or infinity.
+    """
+    if not isinstance(image, np.ndarray) or not np.issubdtype(image.dtype, np.floating):
+        raise TypeError(
+            f"{name} must be a floating-point NumPy array in [0, 1]; "
+            "denoiser.load_image converts files, PIL pictures and 8-bit arrays"
+        )
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+        raise ValueError(f"{name} must have shape (H, W) or (H, W, 3), not {image.shape}")
+    if image.size == 0:
+        raise ValueError(f"{name} is empty: its shape is {image.shape}")
+    if not np.isfinite(image).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+    return image.astype(np.float32, copy=False)
+
+
+def check_sigma(sigma: float | None) -> float | None:
+    """Return ``sigma`` as a float after checking that it is None or within [0, 1].
+
+    Raises:
+        ValueError: It is NaN, negative or above 1.
+    """
+    if sigma is None:
+        return None
+    if not 0 <= sigma <= 1:
+        raise ValueError(f"sigma is a standard deviation between 0 and 1, not {sigma}")
+    return float(sigma)
+
+
+def estimate_noise(noisy: Image) -> float:
+    """Estimate the standard deviation of Gaussian noise from the noisy picture alone.
+
+    The median absolute deviation of the finest wavelet details, as in scikit-image's
+    ``estimate_sigma``; the mean over channels for colour. A picture smaller than 2x2 has no such
+    details and counts as free of noise.
+
+    Args:
+        noisy: (H, W) or (H, W, 3).
+
+    Returns:
+        Standard deviation on the [0, 1] scale.
+
+    References:
+        D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
+        Biometrika 81(3), 1994, doi:10.1093/biomet/81.3.425.
+    """
+    if min(noisy.shape[:2]) < 2:
+        return 0.0
+    axis = -1 if noisy.ndim == 3 else None
+    sigma = estimate_sigma(noisy, average_sigmas=True, channel_axis=axis)
+    return float(np.clip(np.nan_to_num(sigma), 0.0, 1.0))
+
+
+class Denoiser(ABC):
+    """Something that is called with a noisy picture and returns a cleaner one.
+
+    ``denoiser(noisy, sigma=None) -> denoised``: same shape, float32, in [0, 1], and the same answer
+    every time. A subclass sets ``info`` and implements :meth:`_denoise`.
+    """
+
+    info: DenoiserInfo
+
+    def __call__(self, noisy: np.ndarray, sigma: float | None = None) -> Image:
+        """Denoise one picture.
+
+        Args:
+            noisy: (H, W) or (H, W, 3), floating point, [0, 1] (or beyond it if noise was not clipped).
+            sigma: True standard deviation of the noise in [0, 1] if it is known. Methods that need a
+                strength estimate it from the picture otherwise; the others ignore it.
+
+        Returns:
+            The denoised picture: same shape, float32, in [0, 1].
+
+        Raises:
+            TypeError: ``noisy`` is not a floating-point array.
+            ValueError: ``noisy`` has a wrong shape or is not finite, or ``sigma`` is outside [0, 1].
+        """
+        noisy = check_image(noisy, "noisy")
+        used = self.resolve_sigma(noisy, sigma)
+        denoised = self._denoise(noisy, 0.0 if used.value is None else used.value)
+        return np.clip(denoised, 0.0, 1.0).astype(np.float32, copy=False)
+
+    def resolve_sigma(self, noisy: Image, sigma: float | None = None) -> SigmaUsed:
+        """Say which strength a call with these arguments works with, and where it comes from."""
+        sigma = check_sigma(sigma)
+        if not self.info.uses_sigma:
+            return SigmaUsed(None, "unused")
+        if sigma is not None:
+            return SigmaUsed(sigma, "known")
+        return SigmaUsed(estimate_noise(noisy), "estimated")
+
+    @abstractmethod
+    def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
+        """Denoise a checked picture; ``sigma`` is 0 for methods that take none. Need not clip."""

@@ -1,0 +1,242 @@
+"""How close a denoised picture is to the clean one, and how natural it looks.
+
+PSNR and SSIM compare a picture with its own clean original. Blau and Michaeli show that the best
+score on such measures is bought with pictures that look unlike real ones: too smooth. That other
+side of the trade is what ``sharpness`` and ``spectral_distance`` measure. The data range is [0, 1],
+always.
+
+References:
+    Y. Blau and T. Michaeli, "The perception-distortion tradeoff", CVPR 2018,
+    doi:10.1109/CVPR.2018.00652.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+from skimage.metrics import structural_similarity
+
+from .base import check_image
+
+RANGE_TOLERANCE = 1e-6
+"""How far outside [0, 1] a value may lie; covers float32 rounding, not unclipped noise."""
+
+SSIM_WINDOW = 11
+"""Width in pixels of the SSIM window: sigma 1.5 cut off at 3.5 sigma on either side."""
+
+QUANTISATION_POWER = 1 / (12 * 255**2)
+"""Power per frequency of the rounding error of an 8-bit picture, on the [0, 1] scale."""
+
+
+def psnr(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:
+    """Return the peak signal-to-noise ratio in dB, for a peak of 1.
+
+    Args:
+        denoised: (H, W) or (H, W, 3), floating point.
+        clean: The reference, same shape.
+        check_range: Whether values outside [0, 1] are an error; off to score unclipped noise.
+
+    Returns:
+        ``-10 log10(mean squared error)``; infinity for identical pictures.
+
+    Raises:
+        TypeError: A picture is not a floating-point array.
+        ValueError: Shapes are wrong or differ, or values are not finite or outside [0, 1].
+    """
+    denoised, clean = _check_pair(denoised, clean, check_range)
+    mean_squared_error = float(np.mean((denoised - clean) ** 2))
+    return math.inf if mean_squared_error == 0 else -10 * math.log10(mean_squared_error)
+
+
+def ssim(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:
+    """Return the mean structural similarity, as Wang et al. define it.
+
+    Gaussian window of sigma 1.5 over 11x11 pixels, population covariance, K1 = 0.01 and K2 = 0.03;
+    only windows that lie inside the picture count; the mean over channels for colour.
+
+    Args:
+        denoised: (H, W) or (H, W, 3), floating point.
+        clean: The reference, same shape.
+        check_range: Whether values outside [0, 1] are an error; off to score unclipped noise.
+
+    Returns:
+        At most 1, which only identical pictures reach. NaN if a side is shorter than 11 pixels: no
+        window fits, so SSIM is not defined.
+
+    Raises:
+        TypeError: A picture is not a floating-point array.
+        ValueError: Shapes are wrong or differ, or values are not finite or outside [0, 1].
+
+    References:
+        Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, "Image quality assessment: from
+        error visibility to structural similarity", IEEE TIP 13(4), 2004,
+        doi:10.1109/TIP.2003.819861.
+    """
+    return _ssim_mean_and_map(*_check_pair(denoised, clean, check_range))[0]
+
+
+def ssim_map(
+    denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True
+) -> npt.NDArray[np.float64]:
+    """Return the structural similarity around each pixel; arguments and errors as for ``ssim``.
+
+    Returns:
+        (H, W), the mean over channels for colour. Within 5 pixels of the border the picture is
+        mirrored to fill the window; ``ssim`` leaves that border out of its mean. All NaN where
+        ``ssim`` is NaN.
+    """
+    similarity = _ssim_mean_and_map(*_check_pair(denoised, clean, check_range))[1]
+    return similarity.mean(axis=-1) if similarity.ndim == 3 else similarity
+
+
+def sharpness(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:
+    """Return how much gradient energy a picture has, relative to the clean one.
+
+    The energy is the mean squared difference between neighbouring pixels. Remaining noise counts as
+    energy too, so read it next to PSNR.
+
+    Args:
+        denoised: (H, W) or (H, W, 3), floating point.
+        clean: The reference, same shape.
+        check_range: Whether values outside [0, 1] are an error; off to score unclipped noise.
+
+    Returns:
+        1 when as sharp as the clean picture, below 1 when smoother, above 1 when rougher; NaN when
+        the clean picture is constant.
+
+    Raises:
+        TypeError: A picture is not a floating-point array.
+        ValueError: Shapes are wrong or differ, or values are not finite or outside [0, 1].
+    """
+    denoised, clean = _check_pair(denoised, clean, check_range)
+    clean_energy = _gradient_energy(clean)
+    return math.nan if clean_energy == 0 else _gradient_energy(denoised) / clean_energy
+
+
+def radial_power_spectrum(images: np.ndarray) -> npt.NDArray[np.float64]:
+    """Return the power spectrum of gray pictures, averaged over directions and over the pictures.
+
+    The mean of each picture is removed and a Hann window applied: without it the jump between
+    opposite borders, which the Fourier transform takes for neighbours, drowns the fine detail.
+
+    Args:
+        images: (H, W), or (N, H, W) for a set; floating point.
+
+    Returns:
+        (min(H, W) // 2,); element k - 1 is the power at k / min(H, W) cycles per pixel. White noise
+        of standard deviation s has power s**2 everywhere.
+
+    Raises:
+        TypeError: ``images`` is not a floating-point array.
+        ValueError: It has another shape, or is empty or not finite.
+
+    References:
+        R. Durall, M. Keuper and J. Keuper, "Watch your up-convolution: CNN based generative deep
+        neural networks are failing to reproduce spectral distributions", CVPR 2020,
+        doi:10.1109/CVPR42600.2020.00791.
+    """
+    stack = _check_stack(images)
+    height, width = stack.shape[1:]
+    window = np.outer(_hann(height), _hann(width))
+    centred = (stack - stack.mean(axis=(1, 2), keepdims=True)) * window
+    power = (np.abs(fft.fft2(centred)) ** 2).mean(axis=0) / np.sum(window**2)
+
+    shortest = min(height, width)
+    radius = np.hypot(fft.fftfreq(height)[:, None], fft.fftfreq(width)[None, :])
+    ring = np.rint(radius * shortest).astype(int).ravel()
+    total = np.bincount(ring, weights=power.ravel())
+    count = np.bincount(ring)
+    rings = slice(1, shortest // 2 + 1)  # ring 0 is the mean; beyond Nyquist only corners are left
+    return total[rings] / count[rings]
+
+
+def spectral_distance(denoised_images: np.ndarray, clean_images: np.ndarray) -> float:
+    """Return how far apart the radial power spectra of two sets of gray pictures are, in dB.
+
+    A distance between distributions, not between pairs: the sets may differ in number and order.
+
+    Args:
+        denoised_images: (H, W) or (N, H, W), floating point.
+        clean_images: (H, W) or (M, H, W), same H and W.
+
+    Returns:
+        Root-mean-square difference of ``10 log10(power)`` over frequencies; 0 when equal, NaN for
+        pictures one pixel high or wide. Power below that of 8-bit rounding counts as equal to it,
+        because it could not be seen.
+
+    Raises:
+        TypeError: A set is not a floating-point array.
+        ValueError: A set has a wrong shape, is empty or not finite, or the picture sizes differ.
+
+    References:
+        R. Durall, M. Keuper and J. Keuper, CVPR 2020, doi:10.1109/CVPR42600.2020.00791.
+    """
+    if np.shape(denoised_images)[-2:] != np.shape(clean_images)[-2:]:
+        raise ValueError(
+            "both sets must hold pictures of one size, not "
+            f"{np.shape(denoised_images)} and {np.shape(clean_images)}"
+        )
+    denoised_level, clean_level = (
+        10 * np.log10(np.maximum(radial_power_spectrum(images), QUANTISATION_POWER))
+        for images in (denoised_images, clean_images)
+    )
+    if denoised_level.size == 0:
+        return math.nan
+    return float(np.sqrt(np.mean((denoised_level - clean_level) ** 2)))
+
+
+def _check_pair(
+    denoised: np.ndarray, clean: np.ndarray, check_range: bool
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return both pictures as float64 after checking that they can be compared."""
+    for name, image in (("denoised", denoised), ("clean", clean)):
+        check_image(image, name)
+        low, high = float(image.min()), float(image.max())
+        if check_range and (low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE):
+            raise ValueError(f"{name} must lie within [0, 1], not [{low:.4g}, {high:.4g}]")
+    if denoised.shape != clean.shape:
+        raise ValueError(
+            f"denoised and clean must have one shape, not {denoised.shape} and {clean.shape}"
+        )
+    return denoised.astype(np.float64), clean.astype(np.float64)
+
+
+def _check_stack(images: np.ndarray) -> npt.NDArray[np.float64]:
+    """Return gray pictures as float64 (N, H, W) after checking them."""
+    if not isinstance(images, np.ndarray) or not np.issubdtype(images.dtype, np.floating):
+        raise TypeError("images must be a floating-point NumPy array in [0, 1]")
+    if images.ndim not in (2, 3) or images.size == 0:
+        raise ValueError(f"images must have shape (H, W) or (N, H, W), not {images.shape}")
+    if not np.isfinite(images).all():
+        raise ValueError("images hold NaN or infinite values")
+    return images.astype(np.float64).reshape(-1, *images.shape[-2:])
+
+
+def _ssim_mean_and_map(
+    denoised: npt.NDArray[np.float64], clean: npt.NDArray[np.float64]
+) -> tuple[float, npt.NDArray[np.float64]]:
+    if min(clean.shape[:2]) < SSIM_WINDOW:
+        return math.nan, np.full(clean.shape, np.nan)
+    mean, similarity = structural_similarity(
+        denoised,
+        clean,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=-1 if clean.ndim == 3 else None,
+        full=True,
+    )
+    return float(mean), similarity
+
+
+def _gradient_energy(image: npt.NDArray[np.float64]) -> float:
+    """Mean over pixels of the squared forward differences; the last row and column have none."""
+    down, right = np.diff(image, axis=0), np.diff(image, axis=1)
+    return float(np.sum(down**2) + np.sum(right**2)) / image.size
+
+
+def _hann(length: int) -> npt.NDArray[np.float64]:
+    """Hann window without its two end zeros, so that even a window of one pixel is not all zero."""
+    return np.hanning(length + 2)[1:-1]

@@ -1,0 +1,50 @@
+"""A trained network as a denoiser."""
+
+import numpy as np
+import torch
+
+from .architectures import Network
+from .base import Denoiser, DenoiserInfo, Image
+from .pipeline import denoise_padded
+from .weights import load_network, read_config
+
+
+class NetworkDenoiser(Denoiser):
+    """A blind network: it takes any size, gray or colour (channel by channel), and ignores sigma.
+
+    Args:
+        info: What it is.
+        network: In eval mode.
+    """
+
+    def __init__(self, info: DenoiserInfo, network: Network):
+        self.info = info
+        self.network = network
+
+    def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
+        return denoise_padded(noisy, self.network.multiple_of, self.run)
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Run the bare network on a float32 batch (B, 1, H, W) whose sides fit."""
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(batch))
+            return self.network(tensor.to(memory_format=torch.channels_last)).numpy()
+
+
+def load_denoiser(model_id: str) -> NetworkDenoiser:
+    """Load a shipped model.
+
+    Raises:
+        WeightsError: See :mod:`denoiser.weights`.
+    """
+    config = read_config(model_id)
+    info = DenoiserInfo(
+        id=config.id,
+        label=config.label,
+        family=config.family,
+        uses_sigma=False,
+        trained_on=config.trained_on,
+        parameters=config.parameters,
+        reference=config.reference,
+    )
+    return NetworkDenoiser(info, load_network(model_id))

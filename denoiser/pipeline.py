@@ -1,0 +1,272 @@
+"""Corrupt, denoise, compare, sweep: pure functions that return frozen results.
+
+Padding belongs here too: :func:`denoise_padded` is how a network meets sizes it was not built for.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .base import Denoiser, Image, SigmaUsed, check_image
+from .metrics import psnr, ssim
+from .noise import NoiseModel, create_noise
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A clean picture and its noisy twin.
+
+    Attributes:
+        clean: (H, W) or (H, W, 3) in [0, 1].
+        noisy: Same shape; within [0, 1] unless clipping was off.
+        noise: The noise that was applied.
+        seed: Its seed.
+        sigma: Standard deviation of the noise where one describes it, else None.
+    """
+
+    clean: Image
+    noisy: Image
+    noise: NoiseModel
+    seed: int
+    sigma: float | None
+
+
+@dataclass(frozen=True)
+class DenoiseResult:
+    """What one denoiser made of one noisy picture.
+
+    Attributes:
+        id: The denoiser's id; ``"noisy"`` for the untouched noisy picture.
+        image: The denoised picture, in [0, 1].
+        psnr: In dB against the clean picture; None when there is none.
+        ssim: Likewise; NaN below 11 pixels a side, where SSIM is not defined.
+        milliseconds: Wall-clock time of the call.
+        sigma: The strength it worked with, and whether that was known or estimated.
+    """
+
+    id: str
+    image: Image
+    psnr: float | None
+    ssim: float | None
+    milliseconds: float
+    sigma: SigmaUsed
+
+
+@dataclass(frozen=True)
+class Comparison(Mapping[str, DenoiseResult]):
+    """Several denoisers on one noisy picture; ``comparison["median"].psnr``.
+
+    Attributes:
+        corruption: What they were given.
+        noisy: The noisy picture, scored like a method that does nothing.
+        results: By denoiser id, in the order asked for.
+    """
+
+    corruption: Corruption
+    noisy: DenoiseResult
+    results: Mapping[str, DenoiseResult]
+
+    def __getitem__(self, denoiser_id: str) -> DenoiseResult:
+        return self.results[denoiser_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def gain(self, denoiser_id: str) -> float:
+        """PSNR in dB above the noisy picture's: below 0 is worse than doing nothing."""
+        after, before = self.results[denoiser_id].psnr, self.noisy.psnr
+        if after is None or before is None:
+            raise ValueError("without a clean picture there is no PSNR, and no gain")
+        # Both infinite: nothing was damaged and nothing was changed.
+        return 0.0 if after == before else after - before
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One comparison of a sweep.
+
+    Attributes:
+        value: The noise parameter's value.
+        seed: The seed of the noise.
+        psnr: In dB, by denoiser id; ``"noisy"`` is the noisy picture.
+        ssim: Likewise.
+    """
+
+    value: float
+    seed: int
+    psnr: Mapping[str, float]
+    ssim: Mapping[str, float]
+
+
+def corrupt(
+    clean: np.ndarray,
+    noise: NoiseModel,
+    seed: int = 0,
+    *,
+    clip: bool = True,
+    round_8bit: bool = False,
+) -> Corruption:
+    """Apply noise to a clean picture.
+
+    Args:
+        clean: (H, W) or (H, W, 3), floating point in [0, 1].
+        noise: What to apply.
+        seed: A whole number from 0; the same seed gives the same noise.
+        clip: Clip to [0, 1].
+        round_8bit: Round to multiples of 1/255.
+
+    Raises:
+        TypeError, ValueError: See :class:`~denoiser.noise.NoiseModel`.
+    """
+    clean = check_image(clean, "clean")
+    noisy = noise(clean, seed, clip=clip, round_8bit=round_8bit)
+    return Corruption(clean, noisy, noise, seed, noise.known_sigma(clean))
+
+
+def denoise(
+    noisy: np.ndarray,
+    denoiser: str | Denoiser,
+    *,
+    sigma: float | None = None,
+    clean: Image | None = None,
+) -> DenoiseResult:
+    """Run one denoiser, time it and, where a clean picture is known, score it.
+
+    Args:
+        noisy: (H, W) or (H, W, 3), floating point.
+        denoiser: An id or a denoiser.
+        sigma: Standard deviation of the noise if it is known.
+        clean: The clean picture if it is known.
+    """
+    method = _resolve(denoiser)
+    noisy = check_image(noisy, "noisy")
+    used = method.resolve_sigma(noisy, sigma)
+    start = time.perf_counter()
+    # A known or estimated strength is passed on, so that it is not estimated twice.
+    denoised = method(noisy, used.value)
+    milliseconds = 1000 * (time.perf_counter() - start)
+    return _score(method.info.id, denoised, clean, milliseconds, used)
+
+
+def compare(
+    clean: np.ndarray,
+    noise: NoiseModel,
+    seed: int = 0,
+    denoisers: Sequence[str | Denoiser] = ("attention-unet", "patchgan", "autoencoder", "median"),
+    *,
+    clip: bool = True,
+    round_8bit: bool = False,
+) -> Comparison:
+    """Corrupt a clean picture once and give the same noisy one to every denoiser.
+
+    Args:
+        clean: (H, W) or (H, W, 3), floating point in [0, 1].
+        noise: What to apply.
+        seed: A whole number from 0.
+        denoisers: Ids or denoisers.
+        clip: Clip the noisy picture to [0, 1].
+        round_8bit: Round the noisy picture to 8 bits.
+
+    Raises:
+        TypeError, ValueError: Bad picture, seed or id.
+    """
+    corruption = corrupt(clean, noise, seed, clip=clip, round_8bit=round_8bit)
+    results = [
+        denoise(corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean)
+        for method in denoisers
+    ]
+    return Comparison(corruption, score_noisy(corruption), {r.id: r for r in results})
+
+
+def score_noisy(corruption: Corruption) -> DenoiseResult:
+    """Score the noisy picture itself: the baseline every method has to beat."""
+    return _score("noisy", corruption.noisy, corruption.clean, 0.0, SigmaUsed(None, "unused"))
+
+
+def sweep(
+    clean: np.ndarray,
+    noise_id: str,
+    parameter: str,
+    values: Sequence[float],
+    denoisers: Sequence[str | Denoiser],
+    seeds: Sequence[int] = (0,),
+    **fixed: float,
+) -> Iterator[SweepPoint]:
+    """Compare over a range of one noise parameter, and over several seeds.
+
+    Points come one by one, so that a caller can draw while it computes, or stop.
+
+    Args:
+        clean: (H, W) or (H, W, 3), floating point in [0, 1].
+        noise_id: A kind of noise.
+        parameter: Which of its parameters to vary.
+        values: Its values.
+        denoisers: Ids or denoisers.
+        seeds: Seeds to repeat each value with.
+        **fixed: The kind's other parameters.
+    """
+    methods = [_resolve(method) for method in denoisers]
+    for value in values:
+        noise = create_noise(noise_id, **fixed, **{parameter: value})
+        for seed in seeds:
+            comparison = compare(clean, noise, seed, methods)
+            scored = {"noisy": comparison.noisy, **comparison.results}
+            yield SweepPoint(
+                value,
+                seed,
+                {name: float(result.psnr or 0.0) for name, result in scored.items()},
+                {name: float(result.ssim or 0.0) for name, result in scored.items()},
+            )
+
+
+def denoise_padded(noisy: Image, multiple_of: int, network: Callable[[np.ndarray], np.ndarray]) -> Image:
+    """Give a one-channel network any picture: pad to sides it accepts, run it, cut back.
+
+    Padding mirrors the picture (and repeats the mirror where the picture is smaller than the
+    padding). The channels of a colour picture are denoised one by one, as one batch.
+
+    Args:
+        noisy: (H, W) or (H, W, 3).
+        multiple_of: What height and width have to be multiples of.
+        network: Takes and returns a float32 batch (B, 1, H', W').
+
+    Returns:
+        Same shape as ``noisy``, not clipped.
+    """
+    height, width = noisy.shape[:2]
+    batch = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else noisy[None]
+    bottom, right = -height % multiple_of, -width % multiple_of
+    padded = np.pad(batch, ((0, 0), (0, bottom), (0, right)), mode="symmetric")
+    denoised = network(padded[:, None])[:, 0, :height, :width]
+    return np.moveaxis(denoised, 0, 2) if noisy.ndim == 3 else denoised[0]
+
+
+def _resolve(denoiser: str | Denoiser) -> Denoiser:
+    if isinstance(denoiser, Denoiser):
+        return denoiser
+    # Imported here: the registry builds network denoisers, which pad with this module.
+    from .registry import create_denoiser
+
+    return create_denoiser(denoiser)
+
+
+def _score(
+    result_id: str, image: Image, clean: Image | None, milliseconds: float, used: SigmaUsed
+) -> DenoiseResult:
+    if clean is None:
+        return DenoiseResult(result_id, image, None, None, milliseconds, used)
+    # Unclipped noise legitimately leaves [0, 1]; denoisers never do.
+    check_range = result_id != "noisy"
+    return DenoiseResult(
+        result_id,
+        image,
+        psnr(image, clean, check_range=check_range),
+        ssim(image, clean, check_range=check_range),
+        milliseconds,
+        used,
+    )

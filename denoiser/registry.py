@@ -1,0 +1,84 @@
+"""The list of all denoisers, and how to get one by id."""
+
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+
+from .base import Denoiser
+from .classical import CLASSICAL_DENOISERS
+from .networks import load_denoiser
+
+MODELS: tuple[str, ...] = (
+    "attention-unet",
+    "patchgan",
+    "autoencoder",
+    "attention-unet.gaussian-low",
+    "attention-unet.gaussian-high",
+    "attention-unet.salt-and-pepper-10",
+)
+"""Trained models, each a folder in weights/. A new one is its folder and one line here."""
+
+DEFAULT_DENOISERS: tuple[str, ...] = ("attention-unet", "patchgan", "autoencoder", "median")
+"""The four that the app shows first."""
+
+
+class Registry:
+    """Factories by id, in the order they were added.
+
+    Args:
+        entries: (id, factory) pairs.
+
+    Raises:
+        ValueError: An id comes twice.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, Callable[[], Denoiser]]]):
+        self._factories: dict[str, Callable[[], Denoiser]] = {}
+        for denoiser_id, factory in entries:
+            if denoiser_id in self._factories:
+                raise ValueError(f"there are two denoisers with the id {denoiser_id!r}")
+            self._factories[denoiser_id] = factory
+
+    def ids(self) -> list[str]:
+        """Return all ids."""
+        return list(self._factories)
+
+    def create(self, denoiser_id: str) -> Denoiser:
+        """Make a denoiser.
+
+        Raises:
+            ValueError: Unknown id.
+            WeightsError: Its weights are missing or damaged.
+        """
+        if denoiser_id not in self._factories:
+            raise ValueError(
+                f"Unknown denoiser {denoiser_id!r}; choose one of {', '.join(self._factories)}"
+            )
+        return self._factories[denoiser_id]()
+
+
+def _itself(method: Denoiser) -> Denoiser:
+    return method
+
+
+REGISTRY = Registry(
+    [
+        *((model_id, partial(load_denoiser, model_id)) for model_id in MODELS),
+        *((method.info.id, partial(_itself, method)) for method in CLASSICAL_DENOISERS),
+    ]
+)
+
+
+def list_denoisers() -> list[str]:
+    """Return the ids of all denoisers: trained models first, then filters."""
+    return REGISTRY.ids()
+
+
+@cache
+def create_denoiser(denoiser_id: str) -> Denoiser:
+    """Return a denoiser by id. Weights are loaded once, and shared: a denoiser keeps no state.
+
+    Raises:
+        ValueError: Unknown id; the message lists the known ones.
+        WeightsError: Its weights are missing or damaged.
+    """
+    return REGISTRY.create(denoiser_id)

@@ -1,0 +1,276 @@
+"""The public API over HTTP: named, typed endpoints that work from ``gradio_client`` and curl.
+
+Numbers in the answers are plain floats. What JSON cannot hold is written as text, ``"inf"`` and
+``"-inf"``, which Python's ``float()`` reads back; what does not exist is null.
+"""
+
+import base64
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from denoiser.base import Image
+from denoiser.images import ImageError, load_face, to_png
+from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
+from denoiser.pipeline import Comparison, DenoiseResult, compare
+from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, list_denoisers
+from denoiser.samples import FaceSet, get_sample, pick_samples, sample_emotions
+from denoiser.ui.exports import gain
+from denoiser.weights import WeightsError
+
+CONCURRENCY = 2
+"""How many API calls run at once; the others wait in Gradio's queue."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def register_api(faces: FaceSet) -> None:
+    """Add the endpoints ``/compare``, ``/noises``, ``/denoisers`` and ``/samples``.
+
+    To be called inside a ``gr.Blocks``.
+
+    Args:
+        faces: The sample faces on offer.
+    """
+
+    def compare_endpoint(
+        face: dict[str, Any] | None = None,
+        sample: str | None = None,
+        noise: str = "gaussian",
+        sigma: float | None = None,
+        amount: float | None = None,
+        salt_ratio: float | None = None,
+        peak: float | None = None,
+        radius: int | None = None,
+        size: int | None = None,
+        count: int | None = None,
+        quality: int | None = None,
+        seed: int = 0,
+        denoisers: list[str] | None = None,
+        clip: bool = True,
+        round_8bit: bool = False,
+        crop_face: bool = True,
+    ) -> dict[str, Any]:
+        """Corrupt a face with noise, denoise it with several methods, and score them.
+
+        Give either a picture (`face=handle_file("face.jpg")`) or the id of a sample face. `noise`
+        is a kind or a preset; of the strengths, give those that the kind takes (`/noises` lists
+        them with their ranges; sigma is on the scale where white is 1). What is left out takes the
+        kind's default. `clip` keeps the noisy picture within black and white, `round_8bit` rounds
+        it to 256 levels, `crop_face` looks for the largest face in `face`.
+
+        Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
+        `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture),
+        milliseconds, sigma (used by the method, or null), sigma_source (known, estimated, unused)
+        and image (a PNG as base64, 48x48). Infinity is the text "inf".
+        """
+        strengths = {
+            "sigma": sigma,
+            "amount": amount,
+            "salt_ratio": salt_ratio,
+            "peak": peak,
+            "radius": radius,
+            "size": size,
+            "count": count,
+            "quality": quality,
+        }
+        model = _create_noise(noise, strengths)
+        methods = _check_denoisers(denoisers)
+        switches = {"clip": clip, "round_8bit": round_8bit, "crop_face": crop_face}
+        for name, switch in switches.items():
+            if not isinstance(switch, bool):
+                raise ValueError(f"{name} must be true or false")
+        image, note = _load(faces, face, sample, crop_face)
+        comparison = compare(
+            image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit
+        )
+        return {**describe(comparison), "note": note}
+
+    def samples_endpoint(
+        emotion: str | None = None, seed: int = 0, count: int = 100
+    ) -> dict[str, Any]:
+        """List sample faces, picked at random: the same ones for the same arguments.
+
+        Answer: `source`, `total`, `emotions` (what can be asked for), and `samples`, each with id
+        (for `/compare`), label and emotion.
+        """
+        if not _is_whole(count) or not 0 <= count <= len(faces):
+            raise ValueError(f"count must be a whole number from 0 to {len(faces)}")
+        picked = pick_samples(faces, emotion, _check_seed(seed), count)
+        return {
+            "source": faces.source,
+            "total": len(faces),
+            "emotions": sample_emotions(faces),
+            "samples": [{"id": s.id, "label": s.label, "emotion": s.emotion} for s in picked],
+        }
+
+    add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
+    add(_with_plain_errors(compare_endpoint), api_name="compare")
+    add(_with_plain_errors(noises_endpoint), api_name="noises")
+    add(_with_plain_errors(denoisers_endpoint), api_name="denoisers")
+    add(_with_plain_errors(samples_endpoint), api_name="samples")
+
+
+def noises_endpoint() -> dict[str, Any]:
+    """List the kinds of noise with their parameters and ranges, and the presets.
+
+    Answer: `noises`, each with id, label and parameters (name, minimum, maximum, default, integer,
+    meaning), and `presets`, each with id and the noise it stands for.
+    """
+    return {
+        "noises": [
+            {"id": kind.id, "label": kind.label, "parameters": [*map(_range, kind.parameters)]}
+            for kind in NOISES
+        ],
+        "presets": [{"id": name, "noise": model.describe()} for name, model in PRESETS.items()],
+    }
+
+
+def denoisers_endpoint() -> dict[str, Any]:
+    """List the denoisers.
+
+    Answer: `denoisers`, each with id, label, family, uses_sigma, trained_on, parameters, reference,
+    slow and available (false, with a `message`, where weights are missing), and `default`, the ids
+    that `/compare` takes when none are given.
+    """
+    listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers()]
+    return {"denoisers": listed, "default": list(DEFAULT_DENOISERS)}
+
+
+def describe(comparison: Comparison) -> dict[str, Any]:
+    """Turn a comparison into what JSON can hold; see the endpoint ``/compare``."""
+    corruption = comparison.corruption
+    return {
+        "noise": corruption.noise.describe(),
+        "seed": corruption.seed,
+        "clean": _base64_png(corruption.clean),
+        "noisy": _describe_result(comparison, comparison.noisy),
+        "methods": {
+            method_id: _describe_result(comparison, result)
+            for method_id, result in comparison.items()
+        },
+    }
+
+
+def _with_plain_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Show the library's own sentences to the caller, and nothing of any other error."""
+
+    @functools.wraps(function)  # Gradio reads names, types and description from the function
+    def endpoint(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, WeightsError) as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return endpoint
+
+
+def _create_noise(noise: object, strengths: dict[str, Any]) -> NoiseModel:
+    if not isinstance(noise, str):
+        raise ValueError("noise must be the id of a noise, such as gaussian")
+    given = {name: value for name, value in strengths.items() if value is not None}
+    if noise in PRESETS and given:
+        raise ValueError(f"{noise} is a preset, and a preset takes no strengths")
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} must be a number")
+    return create_noise(noise, **given)
+
+
+def _check_denoisers(denoisers: object) -> list[str]:
+    if denoisers is None:
+        return list(DEFAULT_DENOISERS)
+    if not isinstance(denoisers, list) or not all(isinstance(name, str) for name in denoisers):
+        raise ValueError("denoisers must be a list of ids; /denoisers lists them")
+    if not denoisers:
+        raise ValueError("denoisers must name at least one denoiser; /denoisers lists them")
+    for name in denoisers:
+        if name not in list_denoisers():
+            raise ValueError(
+                f"Unknown denoiser {name[:40]!r}; choose one of {', '.join(list_denoisers())}"
+            )
+    return list(dict.fromkeys(denoisers))
+
+
+def _check_seed(seed: object) -> int:
+    if not _is_whole(seed) or not 0 <= seed < 2**63:  # type: ignore[operator]
+        raise ValueError("seed must be a whole number from 0 to 2**63 - 1")
+    return int(seed)  # type: ignore[call-overload, no-any-return]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _load(faces: FaceSet, face: object, sample: object, crop_face: bool) -> tuple[Image, str]:
+    """Return the clean face and a note on how it was made."""
+    if (face is None) == (sample is None):
+        raise ValueError("Give either face (a picture) or sample (an id that /samples lists)")
+    if face is None:
+        if not isinstance(sample, str):
+            raise ValueError("sample must be the id of a sample face; /samples lists them")
+        return get_sample(faces, sample).image, ""
+    loaded = load_face(_uploaded(face), crop_face=crop_face)
+    return loaded.image, loaded.note
+
+
+def _uploaded(face: object) -> Path:
+    """Return where an uploaded picture lies; refuse any other file of this machine."""
+    named = face.get("path") if isinstance(face, dict) else None
+    if not isinstance(named, str):
+        raise ImageError("face must be an uploaded picture, such as handle_file('face.jpg')")
+    try:
+        path = Path(named).resolve()
+    except (OSError, ValueError):  # a NUL byte, a name that is too long
+        raise ImageError("face must be an uploaded picture") from None
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise ImageError("face must be an uploaded picture")
+    return path
+
+
+def _describe_result(comparison: Comparison, result: DenoiseResult) -> dict[str, Any]:
+    return {
+        "psnr": _plain(result.psnr),
+        "ssim": _plain(result.ssim),
+        "gain": _plain(gain(comparison, result)),
+        "milliseconds": _plain(result.milliseconds),
+        "sigma": _plain(result.sigma.value),
+        "sigma_source": result.sigma.source,
+        "image": _base64_png(result.image),
+    }
+
+
+def _plain(value: float | None) -> float | str | None:
+    """Return a number that JSON can hold; infinity as text, not-a-number as None."""
+    if value is None or math.isnan(value):
+        return None
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+def _base64_png(image: Image) -> str:
+    return base64.b64encode(to_png(image)).decode()
+
+
+def _range(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "minimum": float(parameter.minimum),
+        "maximum": float(parameter.maximum),
+        "default": float(parameter.default),
+        "integer": parameter.integer,
+        "meaning": parameter.label,
+    }
+
+
+def _describe_denoiser(denoiser_id: str) -> dict[str, Any]:
+    try:
+        return {**asdict(create_denoiser(denoiser_id).info), "available": True}
+    except WeightsError as error:
+        return {"id": denoiser_id, "available": False, "message": str(error)}

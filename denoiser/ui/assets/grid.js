@@ -1,0 +1,333 @@
+// Paints the live grid. Given by Gradio: element, props, watch, trigger.
+const SETTLE_MS = 500;
+const SPEAK_MS = 700;
+const LENS = 9; // pixels of the picture in the magnifier, a side
+const ERROR_MAX = 32; // of 255: where the error map's colours end
+const RESIDUAL_MAX = 64; // of 255: where the residual's black and white lie
+const FINE = 8192 / 255; // steps of payload.fine per 1 of 255
+// Inferno (Smith and van der Walt, CC0) at nine places, joined by straight lines.
+const INFERNO = [[0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85],
+  [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164]];
+const LEGENDS = {
+  picture: "Hover over a picture, or focus one and use the arrow keys, to magnify the same spot in all.",
+  error: "Error map: |picture − clean|. Black is no error, the brightest colour an error of 32 of 255 or more.",
+  residual: "Residual: noisy − picture, what was taken away. Mid-gray is 0, black −64 and white +64 of 255.",
+};
+
+const lab = element.querySelector(".lab");
+const list = lab.querySelector(".lab-cards");
+const part = (name) => lab.querySelector(".lab-" + name);
+const cards = new Map(); // id -> elements and pixels of a card
+let live = null, slow = null, view = "picture", spot = null;
+let settleTimer = 0, speakTimer = 0;
+
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+function make(tag, className, parent) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (parent) parent.append(node);
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+  node.hidden = text === "";
+}
+
+const colours = Array.from({ length: 256 }, (_, value) => {
+  const place = (value / 255) * (INFERNO.length - 1);
+  const index = Math.min(Math.floor(place), INFERNO.length - 2);
+  return INFERNO[index].map((low, c) => low + (INFERNO[index + 1][c] - low) * (place - index));
+});
+const errorColour = (value) => colours[Math.round((255 * Math.min(value, ERROR_MAX)) / ERROR_MAX)];
+const residualGray = (value) => Math.round(127.5 + (127.5 * value) / RESIDUAL_MAX);
+
+// A pixel of a card in the chosen view, in units of 1 of 255.
+function valueAt(card, index) {
+  if (view === "error") return Math.abs(card.pixels[index] - live.clean[index]);
+  if (view === "residual") return live.fine[index] / FINE - card.pixels[index];
+  return card.pixels[index];
+}
+
+function colourAt(card, index) {
+  const value = valueAt(card, index);
+  if (view === "error") return errorColour(value);
+  const gray = view === "residual" ? residualGray(value) : value;
+  return [gray, gray, gray];
+}
+
+function paint(card) {
+  if (!card.pixels || !live || card.pixels.length !== live.width * live.height) return;
+  const { canvas } = card;
+  if (canvas.width !== live.width || canvas.height !== live.height) {
+    canvas.width = live.width;
+    canvas.height = live.height;
+  }
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(live.width, live.height);
+  for (let index = 0; index < card.pixels.length; index++) {
+    image.data.set(colourAt(card, index), 4 * index);
+    image.data[4 * index + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+  paintLens(card);
+}
+
+function paintLens(card) {
+  const shown = spot !== null && live !== null && Boolean(card.pixels);
+  card.lens.hidden = card.box.hidden = card.reading.hidden = !shown;
+  if (!shown) return;
+  const { width, height } = live;
+  const half = (LENS - 1) / 2;
+  const context = card.lens.getContext("2d");
+  const image = context.createImageData(LENS, LENS);
+  for (let row = 0; row < LENS; row++) {
+    for (let column = 0; column < LENS; column++) {
+      const y = spot.row + row - half, x = spot.column + column - half;
+      if (x < 0 || y < 0 || x >= width || y >= height) continue;
+      image.data.set([...colourAt(card, y * width + x), 255], 4 * (row * LENS + column));
+    }
+  }
+  context.clearRect(0, 0, LENS, LENS);
+  context.putImageData(image, 0, 0);
+  // The magnifier keeps clear of the spot it shows.
+  card.lens.dataset.side = spot.column < width / 2 ? "right" : "left";
+  Object.assign(card.box.style, {
+    left: `${(100 * (spot.column - half)) / width}%`,
+    top: `${(100 * (spot.row - half)) / height}%`,
+    width: `${(100 * LENS) / width}%`,
+    height: `${(100 * LENS) / height}%`,
+  });
+  card.reading.textContent = reading(card);
+}
+
+function reading(card) {
+  const value = Math.round(valueAt(card, spot.row * live.width + spot.column));
+  return view === "residual" ? (value > 0 ? "+" : "") + String(value).replace("-", "−") : String(value);
+}
+
+function moveSpot(row, column) {
+  if (!live) return;
+  const limit = (value, end) => Math.min(Math.max(value, 0), end - 1);
+  spot = { row: limit(row, live.height), column: limit(column, live.width) };
+  cards.forEach(paintLens);
+}
+
+function hideSpot() {
+  spot = null;
+  cards.forEach(paintLens);
+}
+
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+function listenToPicture(canvas) {
+  const follow = (event) => {
+    if (!live) return;
+    const place = canvas.getBoundingClientRect();
+    moveSpot(
+      Math.floor(((event.clientY - place.top) / place.height) * live.height),
+      Math.floor(((event.clientX - place.left) / place.width) * live.width),
+    );
+  };
+  canvas.addEventListener("pointermove", follow);
+  canvas.addEventListener("pointerdown", follow);
+  canvas.addEventListener("pointerleave", hideSpot);
+  canvas.addEventListener("blur", hideSpot);
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return hideSpot();
+    const step = STEPS[event.key];
+    if (!step || !live) return;
+    event.preventDefault();
+    const from = spot || { row: live.height >> 1, column: live.width >> 1 };
+    const far = event.shiftKey ? 5 : 1;
+    moveSpot(from.row + (spot ? far * step[0] : 0), from.column + (spot ? far * step[1] : 0));
+    speakLater(spokenSpot);
+  });
+}
+
+function createCard(id) {
+  const card = { root: make("li", "card") };
+  card.root.dataset.method = id;
+  const head = make("div", "card-head", card.root);
+  card.label = make("h3", "card-label", head);
+  card.updating = make("span", "card-updating", head);
+  card.frame = make("div", "card-frame", card.root);
+  card.canvas = make("canvas", "card-picture", card.frame);
+  card.canvas.setAttribute("role", "img");
+  card.canvas.tabIndex = 0;
+  card.box = make("div", "card-box", card.frame);
+  card.lens = make("canvas", "card-lens", card.frame);
+  card.lens.width = card.lens.height = LENS;
+  card.lens.setAttribute("aria-hidden", "true");
+  card.reading = make("span", "card-reading", card.frame);
+  card.box.hidden = card.lens.hidden = card.reading.hidden = true;
+  card.error = make("p", "card-error", card.root);
+  card.headline = make("p", "card-gain", card.root);
+  card.gain = make("strong", "", card.headline);
+  card.gain.dataset.metric = "gain";
+  make("span", "", card.headline).textContent = " over noisy";
+  card.flag = make("p", "card-flag", card.root);
+  const table = make("dl", "card-numbers", card.root);
+  for (const [name, title] of [["psnr", "PSNR"], ["ssim", "SSIM"], ["ms", "Time"], ["strength", "σ used"]]) {
+    const row = make("div", "", table);
+    make("dt", "", row).textContent = title;
+    const cell = make("dd", "", row);
+    card[name] = make("span", "", cell);
+    card[name].dataset.metric = name;
+    card[name + "Best"] = make("em", "card-best", cell);
+  }
+  card.kind = make("p", "card-kind", card.root);
+  listenToPicture(card.canvas);
+  return card;
+}
+
+function writeCard(card, data) {
+  card.data = data;
+  if (data.pixels && data.pixels !== card.encoded) {
+    card.encoded = data.pixels;
+    card.pixels = bytes(data.pixels);
+  }
+  if (data.error) card.pixels = card.encoded = null;
+  card.frame.hidden = Boolean(data.error);
+  setText(card.label, data.label);
+  setText(card.error, data.error || "");
+  setText(card.gain, data.gain || "");
+  card.headline.hidden = !data.gain;
+  setText(card.flag, data.worse ? "worse than doing nothing" : "");
+  for (const name of ["psnr", "ssim", "ms", "strength"]) {
+    setText(card[name], data[name] || "");
+    card[name].closest("div").hidden = !data[name];
+  }
+  setText(card.kind, data.kind || "");
+}
+
+// A slow method's card: its new result, else its last one, else nothing yet.
+function withSlow(data) {
+  if (!data.pending) return { data, fresh: true };
+  const found = slow && slow.cards.find((card) => card.id === data.id);
+  return found ? { data: found, fresh: slow.key === live.key } : { data, fresh: false };
+}
+
+function markBest(shown) {
+  const rivals = shown.filter(({ id, data, fresh }) => fresh && data.pixels && data.gain && id !== "noisy");
+  for (const name of ["psnr", "ssim"]) {
+    const best = Math.max(...rivals.map(({ data }) => data[name + "Rank"]));
+    for (const { card, id, data, fresh } of shown) {
+      const wins = rivals.length > 1 && fresh && data.gain && data[name + "Rank"] >= best;
+      setText(card[name + "Best"], wins ? "best" : "");
+    }
+  }
+}
+
+function describe({ data, fresh }) {
+  if (data.id === "clean") return `${data.label}: the picture before the noise, ${live.caption}`;
+  const parts = [`PSNR ${data.psnr}`, `SSIM ${data.ssim}`];
+  if (data.gain) parts.unshift(`${data.gain} over noisy`);
+  if (data.worse) parts.push("worse than doing nothing");
+  if (!data.psnr) return `${data.label}, updating`;
+  return `${data.label}: ${parts.join(", ")}${fresh ? "" : ", updating"}`;
+}
+
+function draw() {
+  const shown = live.cards.map((announced) => {
+    if (!cards.has(announced.id)) cards.set(announced.id, createCard(announced.id));
+    const card = cards.get(announced.id);
+    const { data, fresh } = withSlow(announced);
+    writeCard(card, data);
+    card.root.dataset.state = fresh ? "settled" : "updating";
+    setText(card.updating, fresh ? "" : "updating");
+    card.canvas.setAttribute("aria-label", describe({ data, fresh }));
+    return { id: announced.id, card, data, fresh };
+  });
+  const wanted = shown.map(({ card }) => card.root);
+  cards.forEach((card, id) => {
+    if (!wanted.includes(card.root)) { card.root.remove(); cards.delete(id); }
+  });
+  // Moved only where the order differs: moving a node takes the focus from it.
+  wanted.forEach((node, index) => {
+    if (list.children[index] !== node) list.insertBefore(node, list.children[index] || null);
+  });
+  markBest(shown);
+  shown.forEach(({ card }) => paint(card));
+  setText(part("given"), `${live.noiseText}, seed ${live.seed}`);
+  lab.dataset.noise = live.noise;
+  lab.dataset.seed = live.seed;
+  lab.dataset.sigma = live.sigma;
+  lab.dataset.state = shown.every(({ fresh }) => fresh) ? "settled" : "updating";
+}
+
+function spokenSummary() {
+  if (!live) return "";
+  const results = [...cards.values()].filter((card) => card.data.gain);
+  const best = results.find((card) => card.psnrBest.textContent) || results[0];
+  const noisy = cards.get("noisy").data;
+  const start = `${live.noiseText}. Noisy picture: PSNR ${noisy.psnr}.`;
+  return best ? `${start} Best PSNR: ${best.data.label}, ${best.data.psnr}, ${best.data.gain} over noisy.` : start;
+}
+
+function spokenSpot() {
+  if (!spot) return "";
+  const values = [...cards.values()].filter((card) => card.pixels);
+  const numbers = values.map((card) => `${card.data.label} ${reading(card)}`).join(", ");
+  return `Row ${spot.row}, column ${spot.column}: ${numbers}.`;
+}
+
+function speakLater(sentence) {
+  clearTimeout(speakTimer);
+  speakTimer = setTimeout(() => { part("summary").textContent = sentence(); }, SPEAK_MS);
+}
+
+function settleLater() {
+  clearTimeout(settleTimer);
+  settleTimer = setTimeout(() => trigger("settle"), SETTLE_MS);
+}
+
+function receive(payload) {
+  if (!payload || !payload.version || payload.version < Number(lab.dataset.version || 0)) return;
+  lab.dataset.version = payload.version;
+  setText(part("status"), payload.error ? `${payload.error} The pictures show the last good settings.` : "");
+  if (payload.error) return;
+  live = {
+    ...payload,
+    clean: bytes(payload.cards[0].pixels),
+    fine: new Int16Array(bytes(payload.fine).buffer),
+  };
+  draw();
+  if (lab.dataset.state === "updating") trigger("slow");
+  settleLater();
+  speakLater(spokenSummary);
+}
+
+function receiveSlow(payload) {
+  if (!payload || !payload.version || (slow && payload.version < slow.version)) return;
+  slow = payload;
+  if (!live) return;
+  draw();
+  speakLater(spokenSummary);
+}
+
+function showView(name) {
+  view = name;
+  lab.dataset.view = name;
+  part("legend").lastElementChild.textContent = LEGENDS[name];
+  const scale = part("scale");
+  scale.hidden = name === "picture";
+  const [low, canvas, high] = scale.children;
+  low.textContent = name === "error" ? "0" : "−64";
+  high.textContent = name === "error" ? "32+" : "+64";
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(256, 1);
+  for (let i = 0; i < 256; i++) image.data.set([...(name === "error" ? colours[i] : [i, i, i]), 255], 4 * i);
+  context.putImageData(image, 0, 0);
+  cards.forEach(paint);
+}
+
+lab.querySelectorAll(".lab-views input").forEach((input) => {
+  input.addEventListener("change", () => showView(input.value));
+});
+lab.addEventListener("slow-results", (event) => receiveSlow(event.detail));
+setText(part("status"), "");
+showView("picture");
+watch("value", () => receive(props.value));
+receive(props.value);

@@ -1,0 +1,234 @@
+"""What the live grid is sent: a comparison as JSON, with everything written out; no Gradio in here.
+
+The browser only paints. Two payloads make one grid: the live one with all fast methods, and a slow
+one that follows. They belong together when their keys are equal; of two payloads of a kind, the one
+with the smaller version is outdated.
+"""
+
+import base64
+import hashlib
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base import DenoiserInfo, Image
+from ..images import to_uint8
+from ..pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
+from ..registry import MODELS, create_denoiser, list_denoisers
+from ..weights import WeightsError, read_config
+from .settings import Settings
+
+Payload = dict[str, Any]
+
+_FINE = 8192
+"""Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """The clean face of a session. Compared by identity, so that it can be hashed.
+
+    Attributes:
+        id: Tells it from every other face.
+        caption: Name for people.
+        image: (48, 48) float32 in [0, 1].
+    """
+
+    id: str
+    caption: str
+    image: Image
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A comparison, and why some methods are not in it.
+
+    Attributes:
+        comparison: The methods that ran.
+        failures: One sentence for each that could not, by id.
+    """
+
+    comparison: Comparison
+    failures: Mapping[str, str]
+
+
+def new_version() -> int:
+    """Return a number larger than all before, also after a restart of the server."""
+    return time.time_ns() // 1000
+
+
+def describe_methods() -> dict[str, DenoiserInfo]:
+    """Describe every denoiser, without loading weights."""
+    return {method_id: _describe(method_id) for method_id in list_denoisers()}
+
+
+def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Outcome:
+    """Corrupt the face and run some methods; one that has no weights does not stop the others."""
+    corruption = corrupt(
+        face.image,
+        settings.noise,
+        settings.seed,
+        clip=settings.clip,
+        round_8bit=settings.round_8bit,
+    )
+    results: dict[str, DenoiseResult] = {}
+    failures: dict[str, str] = {}
+    for method_id in method_ids:
+        try:
+            results[method_id] = denoise(
+                corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
+            )
+        except WeightsError as error:
+            failures[method_id] = f"{str(error).rstrip('.')}."
+    return Outcome(Comparison(corruption, score_noisy(corruption), results), failures)
+
+
+def live_payload(
+    face: Face,
+    settings: Settings,
+    methods: Mapping[str, DenoiserInfo],
+    version: int,
+) -> Payload:
+    """Run the fast methods and write down the whole grid; slow methods are announced only."""
+    shown = [methods[method_id] for method_id in settings.methods]
+    outcome = run_methods(face, settings, [info.id for info in shown if not info.slow])
+    corruption = outcome.comparison.corruption
+    height, width = corruption.clean.shape
+    return {
+        "version": version,
+        "key": _key(face, settings),
+        "noise": settings.shown_noise,
+        "noiseText": settings.noise.describe(),
+        "sigma": f"{settings.shown_value:g}",
+        "seed": settings.seed,
+        "caption": face.caption,
+        "width": width,
+        "height": height,
+        "fine": _encode_fine(corruption),
+        "cards": [
+            {"id": "clean", "label": "Clean", "pixels": _encode(corruption.clean)},
+            {"id": "noisy", "label": "Noisy"} | _scores(outcome.comparison.noisy),
+            *(_pending(info) if info.slow else _card(info, outcome) for info in shown),
+        ],
+    }
+
+
+def slow_payload(
+    face: Face,
+    settings: Settings,
+    methods: Mapping[str, DenoiserInfo],
+    version: int,
+) -> Payload:
+    """Run the slow methods and write down their cards."""
+    shown = [methods[method_id] for method_id in settings.methods if methods[method_id].slow]
+    outcome = run_methods(face, settings, [info.id for info in shown])
+    return {
+        "version": version,
+        "key": _key(face, settings),
+        "cards": [_card(info, outcome) for info in shown],
+    }
+
+
+def error_payload(sentence: str, version: int) -> Payload:
+    """Say what is wrong; the grid keeps its pictures."""
+    return {"version": version, "error": sentence}
+
+
+def _describe(method_id: str) -> DenoiserInfo:
+    if method_id not in MODELS:
+        return create_denoiser(method_id).info
+    try:
+        config = read_config(method_id)
+    except WeightsError:
+        # It is offered all the same, and its card says what is missing.
+        return DenoiserInfo(method_id, method_id, "network", False, None, 0, "")
+    return DenoiserInfo(
+        id=config.id,
+        label=config.label,
+        family=config.family,
+        uses_sigma=False,
+        trained_on=config.trained_on,
+        parameters=config.parameters,
+        reference=config.reference,
+    )
+
+
+def _key(face: Face, settings: Settings) -> str:
+    """Name what all methods are given; equal for equal noisy pictures."""
+    given = (face.id, settings.noise, settings.seed, settings.clip, settings.round_8bit)
+    return hashlib.blake2b(repr(given).encode(), digest_size=8).hexdigest()
+
+
+def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
+    card = {"id": info.id, "label": info.label, "kind": _kind(info)}
+    if info.id in outcome.failures:
+        return card | {"error": outcome.failures[info.id]}
+    result = outcome.comparison[info.id]
+    gain = outcome.comparison.gain(info.id)
+    return card | _scores(result) | {
+        "gain": f"{_number(gain, 1, signed=True)} dB",
+        "worse": gain < 0,
+        "ms": _milliseconds(result.milliseconds),
+        "strength": _strength(result),
+    }
+
+
+def _pending(info: DenoiserInfo) -> Payload:
+    return {"id": info.id, "label": info.label, "kind": _kind(info), "pending": True}
+
+
+def _scores(result: DenoiseResult) -> Payload:
+    psnr = math.nan if result.psnr is None else result.psnr
+    ssim = math.nan if result.ssim is None else result.ssim
+    return {
+        "pixels": _encode(result.image),
+        "psnr": f"{_number(psnr, 2)} dB",
+        "ssim": _number(ssim, 3),
+        # For finding the best; JSON has no infinity.
+        "psnrRank": min(psnr, 1e9),
+        "ssimRank": -1 if math.isnan(ssim) else ssim,
+    }
+
+
+def _kind(info: DenoiserInfo) -> str:
+    family = info.family[:1].upper() + info.family[1:]
+    if not info.parameters:
+        return family
+    if info.parameters < 1_000_000:
+        return f"{family}, {info.parameters / 1e3:.0f} k weights"
+    return f"{family}, {info.parameters / 1e6:.2f} M weights"
+
+
+def _strength(result: DenoiseResult) -> str:
+    if result.sigma.value is None:
+        return ""
+    return f"{255 * result.sigma.value:.1f} of 255, {result.sigma.source}"
+
+
+def _milliseconds(milliseconds: float) -> str:
+    return "< 0.1 ms" if milliseconds < 0.1 else f"{milliseconds:.1f} ms"
+
+
+def _number(value: float, digits: int, *, signed: bool = False) -> str:
+    """Write a number for people, with a proper minus sign."""
+    if math.isnan(value):
+        return "not defined"
+    if math.isinf(value):
+        text = "+∞" if value > 0 and signed else "∞" if value > 0 else "-∞"
+    else:
+        text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _encode(image: Image) -> str:
+    return base64.b64encode(to_uint8(image).tobytes()).decode()
+
+
+def _encode_fine(corruption: Corruption) -> str:
+    """Encode the noisy picture unclipped, as little-endian int16, for the residual."""
+    steps = np.clip(np.rint(corruption.noisy * _FINE), -32768, 32767)
+    return base64.b64encode(steps.astype("<i2").tobytes()).decode()

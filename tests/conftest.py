@@ -1,0 +1,206 @@
+"""What several tests share: a face, FER2013 where there is one, the running app, and browsers."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+import denoiser
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Chromium's own calls home would drown the page's, which the tests look at.
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def face() -> np.ndarray:
+    """A clean gray face, (48, 48) float32 in [0, 1], that nobody needs to keep private."""
+    image = denoiser.load_image(astronaut(), size=48, crop_face=True)
+    image.setflags(write=False)  # shared by all tests
+    return image
+
+
+@pytest.fixture(scope="session")
+def fer2013() -> Path:
+    """Where FER2013 lies; skips where it is not at hand."""
+    named = os.environ.get("FER2013_PATH")
+    places = [Path(named)] if named else []
+    places += [ROOT / "data" / "fer2013", ROOT.parent / "shared" / "data" / "fer2013"]
+    for place in places:
+        if place.exists():
+            return place
+    pytest.skip("FER2013 is not at hand: set FER2013_PATH or put it into data/fer2013")
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium, or None."""
+    named = os.environ.get("CHROMIUM_PATH")
+    if named:
+        return named
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with contextlib.closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[str]:
+    """Run a server until it is no longer needed.
+
+    Args:
+        command: What to run.
+        port: Where it will listen.
+        environment: Its environment variables, all of them.
+
+    Yields:
+        The server's address.
+    """
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryFile() as log:  # not a pipe: a full one would stop the server
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            _wait_for(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def app_environment(port: int) -> dict[str, str]:
+    """Return the environment in which the app offers the bundled faces at ``port``."""
+    environment = {k: v for k, v in os.environ.items() if k != "FER2013_PATH"}
+    return environment | {
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: IO[bytes], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            log.seek(0)
+            output = log.read().decode(errors="replace")[-3000:]
+            pytest.fail(f"the server ended before it served a page:\n{output}")
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        time.sleep(0.2)
+    pytest.fail(f"no page after {seconds:.0f} s")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of the real app, run as anybody would, on the faces that it brings along."""
+    if not (ROOT / "app.py").is_file():
+        pytest.fail("there is no app.py to run")
+    port = free_port()
+    with running([sys.executable, "app.py"], port, app_environment(port)) as url:
+        yield url
+
+
+@dataclass
+class Watched:
+    """A page and what went on in it.
+
+    Attributes:
+        page: The Playwright page.
+        errors: What it wrote to the console as errors, and exceptions that nobody caught.
+        hosts: Every host it made a request to.
+    """
+
+    page: Any
+    errors: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._note_request)
+
+    def _note_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def _note_request(self, request: Any) -> None:
+        parsed = urlparse(request.url)
+        if parsed.scheme not in ("data", "blob"):
+            self.hosts.add(parsed.hostname or "")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium. Without one, skips, or fails where CI is set."""
+    path = find_chromium()
+    if path is None:
+        reason = "no Chromium: install Debian's `chromium` or set CHROMIUM_PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def watched_page(browser: Any, width: int, height: int, **options: Any) -> Iterator[Watched]:
+    """Open a page of its own, with nothing kept from other pages."""
+    context = browser.new_context(viewport={"width": width, "height": height}, **options)
+    context.set_default_timeout(30_000)
+    try:
+        yield Watched(context.new_page())
+    finally:
+        context.close()
+
+
+@pytest.fixture
+def desktop(browser: Any) -> Iterator[Watched]:
+    """A page 1440 pixels wide."""
+    with watched_page(browser, 1440, 900) as watched:
+        yield watched
+
+
+@pytest.fixture
+def phone(browser: Any) -> Iterator[Watched]:
+    """A page 390 pixels wide, with touch."""
+    with watched_page(browser, 390, 844, has_touch=True, is_mobile=True) as watched:
+        yield watched

@@ -1,0 +1,359 @@
+"""Where faces come from. All pictures here are synthetic or ship with scikit-image."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from denoiser import samples
+from denoiser.samples import (
+    EMOTIONS,
+    FaceDataError,
+    FaceSet,
+    bundled_faces,
+    find_fer2013,
+    get_sample,
+    load_samples,
+    pick_samples,
+    read_fer2013,
+    sample_emotions,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+VOTES = [f"votes_{emotion.replace(' ', '_')}" for emotion in EMOTIONS]
+
+
+def random_faces(count=3, size=48):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size), dtype=np.uint8)
+
+
+def encode(pixels, kind="PNG"):
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def write_parquet(file, encoded, as_struct=True, **columns):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image = [{"bytes": data, "path": None} for data in encoded] if as_struct else list(encoded)
+    pq.write_table(pa.table({"image": image, **columns}), file)
+
+
+def votes(*ballots):
+    """One ballot per face: the votes for each emotion, by name; to be passed as columns."""
+    return {
+        column: pa.array([ballot.get(emotion, 0) for ballot in ballots], pa.int8())
+        for column, emotion in zip(VOTES, EMOTIONS, strict=True)
+    }
+
+
+def write_csv(file, faces, usages, header="emotion,pixels,Usage"):
+    lines = [header]
+    order = [name.strip() for name in header.split(",")]
+    for index, (face, usage) in enumerate(zip(faces, usages, strict=True)):
+        cells = {"emotion": str(index), "pixels": " ".join(map(str, face.ravel())), "Usage": usage}
+        lines.append(",".join(cells[name] for name in order))
+    file.write_text("\n".join(lines) + "\n")
+
+
+class TestFind:
+    def test_environment_comes_first(self, tmp_path, monkeypatch):
+        (tmp_path / "fer2013.csv").touch()
+        monkeypatch.setenv("FER2013_PATH", str(tmp_path))
+        assert find_fer2013() == tmp_path
+
+    def test_environment_that_leads_nowhere_is_an_error(self, tmp_path, monkeypatch):
+        (tmp_path / "empty").mkdir()
+        for name in ("missing", "empty"):
+            monkeypatch.setenv("FER2013_PATH", str(tmp_path / name))
+            with pytest.raises(FaceDataError, match="FER2013_PATH is set") as caught:
+                find_fer2013()
+            assert str(tmp_path) not in str(caught.value)
+
+    def test_project_folder_comes_second(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("FER2013_PATH", raising=False)
+        monkeypatch.setattr(samples, "__file__", str(tmp_path / "denoiser" / "samples.py"))
+        assert find_fer2013() is None
+        folder = tmp_path / "data" / "fer2013"
+        folder.mkdir(parents=True)
+        assert find_fer2013() is None
+        (folder / "fer2013.csv").touch()
+        assert find_fer2013() == folder
+
+
+class TestParquet:
+    @pytest.mark.parametrize("as_struct", [True, False])
+    @pytest.mark.parametrize("folder", [".", "data"])
+    def test_hub_layout(self, tmp_path, folder, as_struct):
+        faces = random_faces()
+        file = tmp_path / folder / "test-00000-of-00001.parquet"
+        write_parquet(file, map(encode, faces), as_struct, row=[7, 9, 30000])
+        loaded = read_fer2013(tmp_path, "test")
+        np.testing.assert_array_equal(loaded.images, faces)
+        np.testing.assert_array_equal(loaded.rows, [7, 9, 30000])
+        assert (loaded.images.dtype, loaded.rows.dtype) == (np.uint8, np.int64)
+        assert loaded.emotions == ("", "", "")
+        assert loaded.split == "test"
+        assert len(loaded) == 3
+
+    @pytest.mark.parametrize(
+        ("split", "name"),
+        [
+            ("train", "train.parquet"),
+            ("validation", "validation-0.parquet"),
+            ("validation", "valid-0.parquet"),
+            ("validation", "publicTest-0.parquet"),
+            ("test", "privateTest-0.parquet"),
+        ],
+    )
+    def test_names_of_splits(self, tmp_path, split, name):
+        write_parquet(tmp_path / name, map(encode, random_faces()))
+        assert len(read_fer2013(str(tmp_path), split)) == 3
+
+    def test_parts_are_joined_in_order(self, tmp_path):
+        faces = random_faces(4)
+        write_parquet(tmp_path / "train-00001-of-00002.parquet", map(encode, faces[2:]))
+        write_parquet(tmp_path / "train-00000-of-00002.parquet", map(encode, faces[:2]))
+        loaded = read_fer2013(tmp_path, "train")
+        np.testing.assert_array_equal(loaded.images, faces)
+        np.testing.assert_array_equal(loaded.rows, range(4))
+
+    def test_emotion_is_the_majority_vote(self, tmp_path):
+        ballots = votes({"fear": 6, "anger": 4}, {"sadness": 5, "neutral": 5}, {"not a face": 10})
+        write_parquet(tmp_path / "test.parquet", map(encode, random_faces()), **ballots)
+        assert read_fer2013(tmp_path, "test").emotions == ("fear", "neutral", "not a face")
+
+    def test_label_stands_in_where_there_are_no_votes(self, tmp_path):
+        ballots = votes({"fear": 6}, {}, {})
+        write_parquet(
+            tmp_path / "test.parquet", map(encode, random_faces()), label=[3, 3, 99], **ballots
+        )
+        assert read_fer2013(tmp_path, "test").emotions == ("fear", "happiness", "")
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (encode(random_faces()[0], "JPEG"), "JPEG"),
+            (encode(random_faces(1, 47)[0]), "48x48 gray"),
+            (encode(np.zeros((48, 48, 3), np.uint8)), "48x48 gray"),
+            (encode(np.zeros((48, 48), np.uint16)), "48x48 gray"),
+            (encode(random_faces()[0])[:-100], "48x48 gray"),
+            (b"", "48x48 gray"),
+            (None, "no PNG bytes"),
+        ],
+    )
+    def test_other_pictures_are_refused(self, tmp_path, data, message):
+        write_parquet(tmp_path / "test.parquet", [encode(random_faces()[0]), data])
+        with pytest.raises(FaceDataError, match=message):
+            read_fer2013(tmp_path, "test")
+
+    @pytest.mark.parametrize("content", [b"", b"PAR1 but no more"])
+    def test_damaged_file_is_refused(self, tmp_path, content):
+        (tmp_path / "test.parquet").write_bytes(content)
+        with pytest.raises(FaceDataError, match="can't be read") as caught:
+            read_fer2013(tmp_path, "test")
+        assert str(tmp_path) not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            {"pixels": ["0 0 0"]},
+            {"image": ["0 0 0"]},
+            {"image": [b""], "row": ["first"]},
+            {"image": pa.array([], pa.binary())},
+        ],
+    )
+    def test_other_tables_are_refused(self, tmp_path, table):
+        pq.write_table(pa.table(table), tmp_path / "test.parquet")
+        with pytest.raises(FaceDataError):
+            read_fer2013(tmp_path, "test")
+
+
+class TestCsv:
+    usages = ("Training", "PublicTest", "PrivateTest")
+
+    @pytest.mark.parametrize(
+        ("name", "header"),
+        [
+            ("fer2013.csv", "emotion,pixels,Usage"),
+            ("icml_face_data.csv", "emotion, Usage, pixels"),
+        ],
+    )
+    def test_kaggle_files(self, tmp_path, name, header):
+        faces = random_faces()
+        write_csv(tmp_path / name, faces, self.usages, header)
+        for path in (tmp_path, tmp_path / name):
+            for row, split in enumerate(("train", "validation", "test")):
+                loaded = read_fer2013(path, split)
+                np.testing.assert_array_equal(loaded.images, faces[row : row + 1])
+                np.testing.assert_array_equal(loaded.rows, [row])
+                assert loaded.emotions == (("anger", "disgust", "fear")[row],)
+
+    @pytest.mark.filterwarnings("ignore:string or file could not be read")
+    @pytest.mark.parametrize("pixels", ["", "1 2 3", "0 " * 2303 + "256", "x " * 2304])
+    def test_other_pixels_are_refused(self, tmp_path, pixels):
+        file = tmp_path / "fer2013.csv"
+        file.write_text(f"emotion,pixels,Usage\n0,{pixels},Training\n")
+        with pytest.raises(FaceDataError, match="Row 0 of the csv"):
+            read_fer2013(file, "train")
+
+    @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00", b"emotion,pixels,Usage"])
+    def test_other_tables_are_refused(self, tmp_path, content):
+        file = tmp_path / "fer2013.csv"
+        file.write_bytes(content)
+        with pytest.raises(FaceDataError, match="FER2013 is accepted as") as caught:
+            read_fer2013(file, "train")
+        assert str(tmp_path) not in str(caught.value)
+
+
+class TestFolder:
+    def test_with_emotion_subfolders(self, tmp_path):
+        faces = random_faces()
+        for face, emotion in zip(faces, ("angry", "happy", "wistful"), strict=True):
+            (tmp_path / "train" / emotion).mkdir(parents=True)
+            (tmp_path / "train" / emotion / "1.png").write_bytes(encode(face))
+        loaded = read_fer2013(tmp_path, "train")
+        np.testing.assert_array_equal(loaded.images, faces)
+        assert loaded.emotions == ("anger", "happiness", "")
+
+    @pytest.mark.parametrize("name", ["validation", "valid", "val"])
+    def test_without_subfolders(self, tmp_path, name):
+        (tmp_path / name).mkdir()
+        for index, face in enumerate(random_faces()):
+            (tmp_path / name / f"{index}.png").write_bytes(encode(face))
+        loaded = read_fer2013(tmp_path, "validation")
+        np.testing.assert_array_equal(loaded.images, random_faces())
+        np.testing.assert_array_equal(loaded.rows, [0, 1, 2])
+
+    def test_jpeg_is_refused(self, tmp_path):
+        (tmp_path / "test").mkdir()
+        (tmp_path / "test" / "0.jpg").write_bytes(encode(random_faces()[0], "JPEG"))
+        with pytest.raises(FaceDataError, match="lossless"):
+            read_fer2013(tmp_path, "test")
+
+    def test_missing_and_empty_splits_are_refused(self, tmp_path):
+        (tmp_path / "train").mkdir()
+        with pytest.raises(FaceDataError, match="train split is empty"):
+            read_fer2013(tmp_path, "train")
+        with pytest.raises(FaceDataError, match=r"no test split.*FER2013 is accepted as"):
+            read_fer2013(tmp_path, "test")
+
+    def test_path_that_leads_nowhere_is_refused(self, tmp_path):
+        (tmp_path / "faces.zip").touch()
+        for name in ("missing", "faces.zip"):
+            with pytest.raises(FaceDataError, match="FER2013 is accepted as") as caught:
+                read_fer2013(tmp_path / name, "test")
+            assert str(tmp_path) not in str(caught.value)
+
+    def test_unknown_split_is_refused(self, tmp_path):
+        with pytest.raises(FaceDataError, match="train, validation or test"):
+            read_fer2013(tmp_path, "all")
+
+
+class TestBundled:
+    def test_hundred_and_one_faces(self):
+        faces = bundled_faces()
+        assert faces.images.shape == (101, 48, 48)
+        assert faces.images.dtype == np.uint8
+        assert (faces.images.std(axis=(1, 2)) > 5).all()
+        assert get_sample(faces, "lfw-0").label == "LFW face 0"
+        assert get_sample(faces, "astronaut").image.shape == (48, 48)
+        assert sample_emotions(faces) == []
+
+    def test_they_stand_in_for_fer2013(self, tmp_path):
+        assert load_samples(None).split == "bundled"
+        write_parquet(tmp_path / "test.parquet", map(encode, random_faces()))
+        assert load_samples(tmp_path).split == "test"
+
+    def test_nothing_heavy_is_imported(self):
+        code = (
+            "import sys, denoiser.samples as s; s.bundled_faces();"
+            "print([m for m in ('gradio', 'pyarrow', 'pooch') if m in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "[]"
+
+
+class TestPick:
+    emotions = ("fear", "", "anger", "fear", "fear", "neutral")
+
+    @pytest.fixture
+    def faces(self):
+        return FaceSet(
+            random_faces(6), np.array([10, 11, 12, 13, 14, 15]), self.emotions, "test", "synthetic"
+        )
+
+    def test_emotions_present_in_order(self, faces):
+        assert sample_emotions(faces) == ["neutral", "anger", "fear"]
+
+    def test_of_one_emotion(self, faces):
+        picked = pick_samples(faces, "fear", seed=0, count=10)
+        assert {face.id for face in picked} == {f"fer2013-test-{row}" for row in (10, 13, 14)}
+        assert {face.emotion for face in picked} == {"fear"}
+
+    def test_seed_decides(self, faces):
+        def ids(seed):
+            return [face.id for face in pick_samples(faces, None, seed, count=4)]
+
+        assert ids(1) == ids(1)
+        assert len(set(ids(1))) == 4
+        assert len({tuple(ids(seed)) for seed in range(5)}) > 1
+
+    def test_sample_can_be_had_again_by_its_id(self, faces):
+        (picked,) = pick_samples(faces, "anger", seed=0, count=1)
+        again = get_sample(faces, picked.id)
+        assert (again.id, again.label) == ("fer2013-test-12", "FER2013 test, row 12")
+        assert again.image.dtype == np.float32
+        np.testing.assert_array_equal(again.image, faces.images[2] / np.float32(255))
+
+    def test_changing_a_sample_leaves_the_set_alone(self, faces):
+        get_sample(faces, "fer2013-test-10").image[:] = 0
+        assert faces.images[0].any()
+
+    @pytest.mark.parametrize("sample_id", ["", "fer2013-test-9", "lfw-1", "../../etc/passwd"])
+    def test_unknown_id(self, faces, sample_id):
+        with pytest.raises(FaceDataError, match="looks like fer2013-test-10"):
+            get_sample(faces, sample_id)
+
+    def test_unknown_emotion(self, faces):
+        with pytest.raises(FaceDataError, match="can be chosen: neutral, anger, fear"):
+            pick_samples(faces, "contempt", seed=0, count=1)
+
+    @pytest.mark.parametrize(("seed", "count"), [(-1, 1), (0, -1)])
+    def test_negative_numbers(self, faces, seed, count):
+        with pytest.raises(FaceDataError, match="from 0 up"):
+            pick_samples(faces, None, seed, count)
+
+
+@pytest.mark.fer2013
+class TestRealFer2013:
+    @pytest.fixture
+    def folder(self):
+        named = os.environ.get("FER2013_PATH")
+        path = Path(named) if named else ROOT.parent / "shared" / "data" / "fer2013"
+        if not path.exists():
+            pytest.skip("FER2013 isn't here; set FER2013_PATH to test with it")
+        return path
+
+    def test_test_split(self, folder):
+        faces = read_fer2013(folder, "test")
+        assert 3_500 < len(faces) < 3_600
+        assert set(faces.emotions) <= {*EMOTIONS, ""}
+        assert len(set(faces.rows.tolist())) == len(faces)
+        assert {"happiness", "neutral"} <= set(sample_emotions(faces))
+
+    def test_opencv_and_pillow_decode_alike(self, folder):
+        face = read_fer2013(folder, "validation").images[0]
+        data = cv2.imencode(".png", face)[1].tobytes()
+        with PIL.Image.open(io.BytesIO(data)) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), face)

@@ -1,0 +1,108 @@
+"""Command line: ``python -m train fit CONFIG --data PATH`` and ``evaluate --data PATH``."""
+
+import argparse
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from denoiser.samples import FaceDataError, find_fer2013
+from denoiser.weights import WEIGHTS, WeightsError
+
+from .config import ConfigError, read_config
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit code: 0 for success, 1 with one sentence for a failure."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ConfigError, FaceDataError, WeightsError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from .fit import fit  # here: importing Lightning takes seconds, and --help should not
+
+    folder = fit(
+        read_config(options.config),
+        _data(options.data),
+        runs=options.runs,
+        weights=options.weights,
+        resume=options.resume,
+        max_time=options.max_time,
+        limit=options.limit,
+        accelerator=options.accelerator,
+        devices=int(options.devices) if options.devices.isdigit() else options.devices,
+        num_nodes=options.num_nodes,
+        precision=options.precision,
+        strategy=options.strategy,
+    )
+    if folder is not None:
+        print(f"Exported to {folder}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from .evaluate import evaluate
+
+    evaluate(
+        _data(options.data),
+        cache=options.cache,
+        workers=options.workers,
+        limit=options.limit,
+        only=options.denoisers,
+    )
+    return 0
+
+
+def _data(path: str | None) -> Path:
+    if path is not None:
+        return Path(path)
+    found = find_fer2013()
+    if found is None:
+        raise FaceDataError("FER2013 isn't here: give its place with --data PATH or FER2013_PATH")
+    return found
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d)", text)
+    if not match:
+        raise argparse.ArgumentTypeError("write it as HH:MM:SS, such as 01:30:00")
+    hours, minutes, seconds = map(int, match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    fit = commands.add_parser("fit", help="train one model and export its weights")
+    fit.add_argument("config", type=Path, help="a file in train/configs")
+    fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    fit.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
+    fit.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
+    fit.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
+    fit.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
+    fit.add_argument("--devices", default="auto", help="likewise")
+    fit.add_argument("--num-nodes", type=int, default=1, help="likewise")
+    fit.add_argument("--precision", default="32-true", help="likewise")
+    fit.add_argument("--strategy", default="auto", help="likewise")
+    fit.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the model")
+    fit.set_defaults(run=_fit)
+
+    evaluate = commands.add_parser("evaluate", help="score every denoiser on the test split")
+    evaluate.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
+    evaluate.add_argument("--workers", type=int, default=None, help="processes (all cores)")
+    evaluate.add_argument("--limit", type=int, default=0, help="only so many test pictures (a trial)")
+    evaluate.add_argument("--cache", type=Path, default=Path("runs/evaluate"), help="for resuming")
+    evaluate.set_defaults(run=_evaluate)
+
+    for command in (fit, evaluate):
+        command.add_argument("--data", help="FER2013: folder of parquets, csv, or folder of images")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

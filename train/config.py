@@ -1,0 +1,188 @@
+"""What a training run is: one TOML file per model, read into frozen dataclasses.
+
+A file holds only what differs from the defaults below. Unknown keys are errors.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from denoiser.architectures import ARCHITECTURES
+from denoiser.base import Family
+from denoiser.noise import PRESETS, NoiseModel, create_noise, noise_kind
+
+T = TypeVar("T")
+Range = tuple[float, float]
+Loss = Literal["mse", "psnr"]
+
+
+class ConfigError(ValueError):
+    """A config file doesn't say what it should; the message names the key."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One noise of a component, with the ranges its strengths are drawn from, evenly.
+
+    Attributes:
+        kind: Noise id.
+        ranges: Parameter -> (low, high).
+    """
+
+    kind: str
+    ranges: Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of the mixture: its weight, and the noises applied one after the other."""
+
+    weight: float
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """Settings of adversarial training; see :mod:`train.adversarial`.
+
+    Attributes:
+        weight: Of the adversarial loss beside the reconstruction loss.
+        discriminator_learning_rate: Lower than the generator's, to slow the discriminator down.
+        real_label: Target for clean pictures (smoothed).
+        fake_label: Target for denoised pictures (smoothed).
+        mixed_pairs: Also judge (clean, clean) against (clean, denoised), as reference B advises.
+        discriminator: Fields of the discriminator's config.
+    """
+
+    weight: float = 0.1
+    discriminator_learning_rate: float = 1e-4
+    real_label: float = 0.9
+    fake_label: float = 0.1
+    mixed_pairs: bool = True
+    discriminator: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        id: Denoiser id, and the name of its folder in weights/.
+        label: Name for people.
+        family: Kind of method.
+        architecture: Key of ``denoiser.architectures.ARCHITECTURES``.
+        settings: Fields of that architecture's config.
+        reference: The paper.
+        trained_on: The training noise, in words.
+        noise: The mixture it trains on.
+        validation: Noises it is selected on: preset ids, or kind plus parameters.
+        start_from: Model whose weights in weights/ it starts from; empty for random ones.
+        adversarial: Settings of adversarial training; None for supervised training.
+        loss: Reconstruction loss; see :func:`train.supervised.reconstruction_loss`.
+        epochs: At most this many.
+        batch_size: Pictures per step and process.
+        learning_rate: At its highest; warmed up, then lowered to nothing by a cosine.
+        weight_decay: Of AdamW.
+        ema_decay: Decay of the running average of the weights, which is what is validated and shipped.
+        select: Ship the ``"best"`` weights on validation PSNR, or the ``"last"`` ones (adversarial
+            training gives up PSNR on purpose, so that its best PSNR is its first).
+        patience: Validations without improvement before it stops early (with ``select = "best"``).
+        validations_per_epoch: How often to validate.
+        validation_pictures: How many validation pictures to look at.
+        rescaled_share: Share of batches that are enlarged and cropped, up to ``rescaled_maximum``.
+        rescaled_maximum: Largest enlargement.
+        seed: Of everything random.
+    """
+
+    id: str
+    label: str
+    family: Family
+    architecture: str
+    reference: str
+    trained_on: str
+    noise: tuple[Component, ...]
+    validation: tuple[Mapping[str, Any], ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str = ""
+    adversarial: AdversarialConfig | None = None
+    loss: Loss = "psnr"
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    ema_decay: float = 0.999
+    select: Literal["best", "last"] = "best"
+    patience: int = 10
+    validations_per_epoch: int = 2
+    validation_pictures: int = 400
+    rescaled_share: float = 0.3
+    rescaled_maximum: float = 1.6
+    seed: int = 0
+
+
+def read_config(path: str | Path) -> TrainConfig:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: It can't be read, or a key or a value in it is wrong.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(f"There is no config file {path}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    if "adversarial" in values:
+        values["adversarial"] = _build(AdversarialConfig, values["adversarial"])
+    values["noise"] = tuple(_component(part) for part in values.get("noise", ()))
+    values["validation"] = tuple(values.get("validation", ()))
+    config = _build(TrainConfig, values)
+    if config.architecture not in ARCHITECTURES:
+        raise ConfigError(f"Unknown architecture {config.architecture!r}")
+    if not config.noise or not config.validation:
+        raise ConfigError(f"{path} names no [[noise]] to train on or no [[validation]] noise")
+    for noise in config.validation:
+        validation_noise(noise)
+    return config
+
+
+def validation_noise(noise: Mapping[str, Any]) -> NoiseModel:
+    """Create a noise from a ``[[validation]]`` table: a kind or preset, and its parameters."""
+    return create_noise(noise["kind"], **{k: v for k, v in noise.items() if k != "kind"})
+
+
+def _component(values: Mapping[str, Any]) -> Component:
+    stages = tuple(_stage(stage) for stage in values["stages"])
+    return Component(float(values.get("weight", 1.0)), stages)
+
+
+def _stage(values: Mapping[str, Any]) -> Stage:
+    kind = values["kind"]
+    if kind in PRESETS:
+        preset = PRESETS[kind]
+        ranges = {p.name: (getattr(preset, p.name),) * 2 for p in preset.parameters}
+        return Stage(preset.id, ranges)
+    parameters = {p.name: p for p in noise_kind(kind).parameters}
+    ranges = {}
+    for name, value in values.items():
+        if name == "kind":
+            continue
+        if name not in parameters:
+            raise ConfigError(f"{kind} has no parameter {name!r}")
+        low, high = value if isinstance(value, list) else (value, value)
+        parameters[name].check(low)
+        parameters[name].check(high)
+        ranges[name] = (float(low), float(high))
+    return Stage(kind, ranges)
+
+
+def _build(kind: type[T], values: Mapping[str, Any]) -> T:
+    unknown = set(values) - {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    if unknown:
+        raise ConfigError(f"Unknown setting {', '.join(sorted(unknown))}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(str(error).replace("__init__() ", "")) from None

@@ -1,0 +1,118 @@
+"""FER2013 for training: pictures in memory as bytes, duplicates of the test pictures left out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch.utils.data import DataLoader, TensorDataset
+
+from denoiser.images import from_uint8
+from denoiser.samples import FaceSet, read_fer2013
+
+from .config import TrainConfig, validation_noise
+
+
+def without_duplicates(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
+    """Return the training pictures, uint8 (N, 48, 48), that occur in none of the held-out splits.
+
+    FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones.
+    """
+    seen = {picture.tobytes() for faces in held_out for picture in faces.images}
+    keep = np.array([picture.tobytes() not in seen for picture in train.images], dtype=bool)
+    return train.images[keep]
+
+
+def fixed_noise(
+    faces: FaceSet, noise: Mapping[str, Any], count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Corrupt the first pictures of a split, each with its row in FER2013 as the seed.
+
+    The noise of a picture is the same in every epoch, run and machine, so figures compare.
+
+    Returns:
+        Noisy and clean pictures, (N, 1, 48, 48) each.
+    """
+    model = validation_noise(noise)
+    clean = [from_uint8(picture) for picture in faces.images[:count]]
+    noisy = [model(face, int(row)) for face, row in zip(clean, faces.rows[:count], strict=True)]
+    return tuple(torch.from_numpy(np.stack(part))[:, None] for part in (noisy, clean))  # type: ignore[return-value]
+
+
+class FaceData(pl.LightningDataModule):
+    """Training faces without duplicates of the held-out splits; validation faces with fixed noise.
+
+    Args:
+        path: Where FER2013 is; any form that ``denoiser.samples.read_fer2013`` takes.
+        config: The training run.
+        limit: Use only this many training pictures (tests); 0 for all.
+    """
+
+    def __init__(self, path: str | Path, config: TrainConfig, limit: int = 0):
+        super().__init__()
+        self.path = path
+        self.config = config
+        self.limit = limit
+
+    def setup(self, stage: str) -> None:
+        """Read the pictures; every process reads its own copy."""
+        if hasattr(self, "train_set"):
+            return
+        train, validation, test = (
+            read_fer2013(self.path, split) for split in ("train", "validation", "test")
+        )
+        images = without_duplicates(train, validation, test)
+        images = images[: self.limit] if self.limit else images
+        self.train_set = TensorDataset(torch.from_numpy(images)[:, None])
+        count = self.config.validation_pictures
+        self.validation_sets = [
+            TensorDataset(*fixed_noise(validation, noise, count)) for noise in self.config.validation
+        ]
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of uint8 (B, 1, 48, 48), in an order of its own for every epoch."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        generator = torch.Generator().manual_seed(self.config.seed + epoch)
+        return DataLoader(
+            self.train_set,
+            self.config.batch_size,
+            shuffle=True,
+            drop_last=True,
+            generator=generator,
+        )
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """One loader of (noisy, clean) batches for each validation noise."""
+        return [DataLoader(faces, batch_size=100) for faces in self.validation_sets]
+
+
+def augment(
+    batch: torch.Tensor, share: float, maximum: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Mirror half of the pictures, and now and then enlarge the batch and cut 48x48 out of it.
+
+    Enlarged crops are smoother than FER2013's own pictures, as uploads at another scale are.
+
+    Args:
+        batch: (B, 1, H, W) in [0, 1].
+        share: Share of batches to enlarge.
+        maximum: Largest enlargement.
+        generator: Random source on the batch's device.
+
+    Returns:
+        (B, 1, H, W) in [0, 1].
+    """
+    height, width = batch.shape[2:]
+    mirrored = torch.rand(len(batch), generator=generator, device=batch.device) < 0.5
+    batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
+    drawn, scale, top, left = torch.rand(4, generator=generator, device=batch.device).tolist()
+    if drawn >= share:
+        return batch
+    factor = 1 + scale * (maximum - 1)
+    larger = F.interpolate(batch, scale_factor=factor, mode="bicubic", align_corners=False)
+    top = int(top * (larger.shape[2] - height + 1))
+    left = int(left * (larger.shape[3] - width + 1))
+    return larger[:, :, top : top + height, left : left + width].clamp(0, 1)

@@ -1,0 +1,291 @@
+"""Score every denoiser on FER2013's test split with fixed noise, and write down the results.
+
+The noise of a test picture is seeded by its row in FER2013, so any figure can be checked with the
+public API: ``noise(face, seed=row)``. Filters that take a strength are told the true one where a
+standard deviation describes the noise, as in the app.
+"""
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.images import from_uint8
+from denoiser.metrics import psnr, sharpness, spectral_distance, ssim
+from denoiser.networks import NetworkDenoiser
+from denoiser.noise import PRESETS, NoiseModel, create_noise
+from denoiser.pipeline import denoise
+from denoiser.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.samples import FaceSet, read_fer2013
+from denoiser.weights import MODEL_NAME, WEIGHTS
+
+from .cards import write_card
+from .report import update_readme
+
+BENCHMARK_NAME = "benchmark.json"
+METRICS_NAME = "metrics.json"
+NOISY = "noisy"
+_BATCH = 64
+_TIMED_FACES = 50
+
+CONDITIONS: dict[str, NoiseModel] = {
+    **PRESETS,
+    "gaussian-25": create_noise("gaussian", sigma=25 / 255),
+    "gaussian-35": create_noise("gaussian", sigma=35 / 255),
+    "gaussian-50": create_noise("gaussian", sigma=50 / 255),
+    "gaussian-75": create_noise("gaussian", sigma=75 / 255),
+    "salt-and-pepper-20": create_noise("salt-and-pepper", amount=0.2),
+    "salt-and-pepper-30": create_noise("salt-and-pepper", amount=0.3),
+    "salt-and-pepper-40": create_noise("salt-and-pepper", amount=0.4),
+    "impulse-10": create_noise("impulse", amount=0.1),
+    "impulse-30": create_noise("impulse", amount=0.3),
+    "poisson-10": create_noise("poisson", peak=10),
+    "poisson-30": create_noise("poisson", peak=30),
+    "speckle-36": create_noise("speckle", sigma=0.141),
+    "speckle-64": create_noise("speckle", sigma=64 / 255),
+    "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
+    "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
+    "occlusion-8": create_noise("occlusion", size=8, count=1),
+    "blur-1": create_noise("blur", sigma=1.0),
+    "jpeg-20": create_noise("jpeg", quality=20),
+}
+"""The presets and a grid of strengths, by the id they have in the results."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One denoiser under one noise, over the whole split.
+
+    Attributes:
+        denoiser: Id, ``"noisy"`` for the noisy pictures themselves.
+        noise: Key of :data:`CONDITIONS`.
+        psnr: Mean of the pictures' PSNRs in dB.
+        psnr_std: Their standard deviation.
+        ssim: Mean of the pictures' SSIMs.
+        ssim_std: Their standard deviation.
+        sharpness: Mean gradient energy relative to the clean pictures'; 1 is as sharp as they are.
+        spectral_distance: Distance in dB of the mean power spectrum from the clean pictures'.
+        pictures: How many pictures.
+    """
+
+    denoiser: str
+    noise: str
+    psnr: float
+    psnr_std: float
+    ssim: float
+    ssim_std: float
+    sharpness: float
+    spectral_distance: float
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A split under one noise.
+
+    Attributes:
+        clean: (N, H, W) in [0, 1].
+        noisy: (N, H, W) in [0, 1].
+        sigmas: True strength for each picture, where a standard deviation describes the noise.
+    """
+
+    clean: np.ndarray
+    noisy: np.ndarray
+    sigmas: list[float | None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One score to be computed, by a process of its own that reads what it needs."""
+
+    denoiser: str
+    noise: str
+    data: Path
+    limit: int
+
+
+def evaluate(
+    data: Path,
+    *,
+    cache: Path = Path("runs/evaluate"),
+    workers: int | None = None,
+    limit: int = 0,
+    only: Sequence[str] | None = None,
+    readme: Path | None = None,
+) -> dict[str, Any]:
+    """Score, then write ``benchmark.json``, each ``metrics.json`` and model card, and the README.
+
+    A score that is in the cache for the same weights and pictures is not computed again, so a
+    stopped evaluation goes on where it was.
+
+    Args:
+        data: Where FER2013 is.
+        cache: Folder of finished scores.
+        workers: Processes; all cores by default.
+        limit: Only the first pictures, for a trial: prints the scores and writes nothing.
+        only: Denoiser ids; the others keep what is in the cache, and are left out where it has none.
+        readme: The README to bring up to date; the project's own by default.
+
+    Returns:
+        What ``benchmark.json`` holds.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    ids = [NOISY, *list_denoisers()]
+    tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
+    missing = [
+        task
+        for task in tasks
+        if (only is None or task.denoiser in only) and not _cached(task, cache).exists()
+    ]
+    _score_all(missing, cache, workers)
+
+    finished = [_cached(task, cache) for task in tasks]
+    scores = [Score(**json.loads(path.read_text())) for path in finished if path.exists()]
+    benchmark = {
+        "command": "python -m train evaluate --data PATH",
+        "split": "FER2013 test (PrivateTest)",
+        "pictures": max((score.pictures for score in scores), default=0),
+        "seed": "the noise of a picture is seeded by its row in FER2013",
+        "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores; one thread for the milliseconds",
+        "noises": {name: noise.describe() for name, noise in CONDITIONS.items()},
+        "denoisers": [_describe(name, data) for name in ids if name != NOISY],
+        "scores": [asdict(score) for score in scores],
+    }
+    if limit:
+        print(json.dumps(benchmark["scores"], indent=1))
+        return benchmark
+    _write_json(WEIGHTS / BENCHMARK_NAME, benchmark)
+    for model_id in MODELS:
+        own = [asdict(s) for s in scores if s.denoiser in (model_id, NOISY)]
+        if any(score["denoiser"] == model_id for score in own):
+            _write_json(
+                WEIGHTS / model_id / METRICS_NAME,
+                {key: benchmark[key] for key in ("command", "split", "pictures", "seed", "metrics")}
+                | {"scores": own},
+            )
+            write_card(model_id)
+    update_readme(benchmark, readme)
+    return benchmark
+
+
+def score(method: Denoiser | None, pictures: Pictures, noise_name: str) -> Score:
+    """Score a denoiser, or the noisy pictures for None, under one noise."""
+    clean, noisy = pictures.clean, pictures.noisy
+    denoised = noisy if method is None else denoise_all(method, noisy, pictures.sigmas)
+    pairs = list(zip(denoised, clean, strict=True))
+    psnrs = [psnr(a, b) for a, b in pairs]
+    ssims = [ssim(a, b) for a, b in pairs]
+    # A flat picture has no gradient to compare with: its sharpness is NaN and left out.
+    sharp = [s for s in (sharpness(a, b) for a, b in pairs) if math.isfinite(s)]
+    return Score(
+        denoiser=NOISY if method is None else method.info.id,
+        noise=noise_name,
+        # A perfect picture has infinite PSNR; 100 dB keeps a mean finite and loses nothing.
+        psnr=round(statistics.fmean(min(p, 100.0) for p in psnrs), 4),
+        psnr_std=round(statistics.pstdev(min(p, 100.0) for p in psnrs), 4),
+        ssim=round(statistics.fmean(ssims), 5),
+        ssim_std=round(statistics.pstdev(ssims), 5),
+        sharpness=round(statistics.fmean(sharp), 4),
+        spectral_distance=round(spectral_distance(denoised, clean), 4),
+        pictures=len(clean),
+    )
+
+
+def denoise_all(method: Denoiser, noisy: np.ndarray, sigmas: Iterable[float | None]) -> np.ndarray:
+    """Denoise equally large gray pictures (N, H, W); networks take them in batches."""
+    if isinstance(method, NetworkDenoiser) and all(
+        side % method.network.multiple_of == 0 for side in noisy.shape[1:]
+    ):
+        batches = [
+            method.run(noisy[start : start + _BATCH, None])[:, 0]
+            for start in range(0, len(noisy), _BATCH)
+        ]
+        return np.clip(np.concatenate(batches), 0.0, 1.0)
+    return np.stack([method(picture, s) for picture, s in zip(noisy, sigmas, strict=True)])
+
+
+def corrupt_all(faces: FaceSet, noise: NoiseModel) -> Pictures:
+    """Corrupt every face, with its row as the seed."""
+    clean = from_uint8(faces.images)
+    noisy = [noise(face, int(row)) for face, row in zip(clean, faces.rows, strict=True)]
+    return Pictures(clean, np.stack(noisy), [noise.known_sigma(face) for face in clean])
+
+
+@lru_cache(maxsize=1)
+def _faces(data: Path, limit: int) -> FaceSet:
+    faces = read_fer2013(data, "test")
+    end = limit or len(faces)
+    return replace(
+        faces, images=faces.images[:end], rows=faces.rows[:end], emotions=faces.emotions[:end]
+    )
+
+
+@lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
+def _pictures(data: Path, limit: int, noise_name: str) -> Pictures:
+    return corrupt_all(_faces(data, limit), CONDITIONS[noise_name])
+
+
+def _run(task: Task) -> tuple[Task, Score]:
+    method = None if task.denoiser == NOISY else create_denoiser(task.denoiser)
+    return task, score(method, _pictures(task.data, task.limit, task.noise), task.noise)
+
+
+def _score_all(tasks: list[Task], cache: Path, workers: int | None) -> None:
+    if not tasks:
+        return
+    # Spawned, not forked: a forked copy of PyTorch's threads can hang.
+    context = multiprocessing.get_context("spawn")
+    pool = context.Pool(workers or os.cpu_count(), torch.set_num_threads, (1,))
+    with (
+        pool,
+        tqdm(total=len(tasks), desc="evaluate", unit="score") as progress,
+    ):
+        for task, result in pool.imap_unordered(_run, tasks):
+            _write_json(_cached(task, cache), asdict(result))
+            progress.set_postfix_str(f"{task.denoiser} {task.noise} {result.psnr:.2f} dB")
+            progress.update()
+
+
+def _cached(task: Task, cache: Path) -> Path:
+    """Where a score is kept: another file for other weights or another number of pictures."""
+    file = WEIGHTS / task.denoiser / MODEL_NAME
+    version = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.exists() else "filter"
+    return cache / f"{task.noise}__{task.denoiser}__{version}__{task.limit}.json"
+
+
+def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:
+    """Return what a denoiser is, and its milliseconds for one 48x48 face on one thread."""
+    method = create_denoiser(denoiser_id)
+    info: DenoiserInfo = method.info
+    noisy = _pictures(data, _TIMED_FACES, "gaussian-25").noisy
+    torch.set_num_threads(1)
+    method(noisy[0])  # the first call allocates
+    times = []
+    for picture in noisy:
+        start = time.perf_counter()
+        denoise(picture, method, sigma=25 / 255)
+        times.append(1000 * (time.perf_counter() - start))
+    return asdict(info) | {"milliseconds": round(statistics.median(times), 3)}
+
+
+def _write_json(path: Path, content: Any) -> None:
+    """Write a file whole or not at all: a stopped evaluation leaves no half of one."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,151 @@
+"""Run one training config from start to shipped weights."""
+
+import csv
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
+from lightning.pytorch.loggers import CSVLogger
+
+from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_model
+
+from .adversarial import AdversarialModule
+from .config import TrainConfig
+from .data import FaceData
+from .supervised import SupervisedModule
+
+HISTORY_NAME = "history.csv"
+
+
+def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModule:
+    """Build the Lightning module of a config, starting from another model's weights if it says so."""
+    module = AdversarialModule(config) if config.adversarial else SupervisedModule(config)
+    if config.start_from:
+        start = load_network(config.start_from, weights)
+        module.network.load_state_dict(start.state_dict())
+    return module
+
+
+def fit(
+    config: TrainConfig,
+    data: str | Path,
+    *,
+    runs: Path,
+    weights: Path = WEIGHTS,
+    resume: bool = False,
+    max_time: timedelta | None = None,
+    limit: int = 0,
+    **trainer_options: Any,
+) -> Path | None:
+    """Train, select and export.
+
+    Checkpoints, the log and ``last.ckpt`` for resuming are in ``runs/<id>``.
+
+    Args:
+        config: What to train.
+        data: Where FER2013 is.
+        runs: Folder of all runs.
+        weights: Folder of all models; the trained one is written there.
+        resume: Go on from this run's last checkpoint, if there is one.
+        max_time: Stop after this much time, and export what is best by then.
+        limit: Use only this many training pictures; 0 for all.
+        **trainer_options: Go to Lightning's ``Trainer`` as they are (devices, strategy, ...).
+
+    Returns:
+        The model's folder in ``weights``; None in processes other than the first.
+    """
+    pl.seed_everything(config.seed)
+    folder = runs / config.id
+    checkpoint = ModelCheckpoint(
+        folder,
+        filename="best",
+        monitor="val_psnr",
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks = [
+        checkpoint,
+        # Started late, so that the average holds nothing of the random start.
+        EMAWeightAveraging(decay=config.ema_decay, update_starting_at_step=100),
+        LearningRateMonitor("epoch"),
+    ]
+    if config.select == "best":
+        callbacks.append(EarlyStopping("val_psnr", mode="max", patience=config.patience))
+    trainer = pl.Trainer(
+        max_epochs=config.epochs,
+        max_time=max_time,
+        logger=CSVLogger(folder, name="log", version=None if resume else 0),
+        callbacks=callbacks,
+        val_check_interval=1 / config.validations_per_epoch,
+        reload_dataloaders_every_n_epochs=1,  # each epoch has its own, seeded order
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        **trainer_options,
+    )
+    last = folder / "last.ckpt"
+    trainer.fit(
+        build_module(config, weights),
+        FaceData(data, config, limit),
+        ckpt_path=last if resume and last.exists() else None,
+        weights_only=True,
+    )
+    if not trainer.is_global_zero:
+        return None
+    chosen = checkpoint.best_model_path if config.select == "best" else checkpoint.last_model_path
+    return export(config, chosen, folder, weights)
+
+
+def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS) -> Path:
+    """Write a model's folder in ``weights`` from a checkpoint: half-precision weights and history."""
+    kind = AdversarialModule if config.adversarial else SupervisedModule
+    module = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, config=config)
+    network = module.network
+    folder = save_model(network, model_config(config, network), weights)
+    write_history(run, folder / HISTORY_NAME)
+    return folder
+
+
+def model_config(config: TrainConfig, network: Any) -> ModelConfig:
+    """Return what ``config.json`` says of a trained model."""
+    return ModelConfig(
+        id=config.id,
+        label=config.label,
+        family=config.family,
+        architecture=config.architecture,
+        settings={k: list(v) if isinstance(v, tuple) else v for k, v in config.settings.items()},
+        trained_on=config.trained_on,
+        parameters=sum(p.numel() for p in network.parameters()),
+        reference=config.reference,
+    )
+
+
+def write_history(run: Path, target: Path) -> None:
+    """Gather a run's logs, also those of resumed parts, into one row for each training step logged.
+
+    Lightning writes training and validation figures in rows of their own; here a step has one row.
+    """
+    rows: dict[int, dict[str, str]] = {}
+    columns = ["epoch", "step"]
+    for log in sorted(run.glob("log/version_*/metrics.csv"), key=lambda p: p.stat().st_mtime):
+        with log.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                figures = {k: v for k, v in row.items() if v}
+                rows.setdefault(int(figures["step"]), {}).update(figures)
+                columns += [name for name in figures if name not in columns]
+    _write_csv(target, columns, [rows[step] for step in sorted(rows)])
+
+
+def _write_csv(target: Path, columns: list[str], rows: list[Mapping[str, str]]) -> None:
+    with target.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

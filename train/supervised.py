@@ -1,0 +1,114 @@
+"""Supervised training: the network sees the noisy picture and is told the clean one."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torchmetrics import MeanMetric
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from denoiser.architectures import build_network, channels_last
+
+from .config import Loss, TrainConfig
+from .data import augment
+from .mixture import NoiseMixture
+
+
+def reconstruction_loss(denoised: torch.Tensor, clean: torch.Tensor, kind: Loss) -> torch.Tensor:
+    """Return how far a denoised batch (B, 1, H, W) is from the clean one.
+
+    ``"mse"`` is the mean squared error. ``"psnr"`` is the mean of the pictures' log mean squared
+    errors, which is PSNR up to sign and scale: it weighs a decibel the same on a faintly and on a
+    heavily corrupted picture, where the mean squared error of a mixture all but ignores the faint ones.
+
+    References:
+        L. Chen et al., "Simple baselines for image restoration", ECCV 2022, arXiv:2204.04676.
+    """
+    errors = (denoised - clean).square().mean(dim=(1, 2, 3))
+    if kind == "mse":
+        return errors.mean()
+    return (errors + 1e-6).log().mean()  # 1e-6 is 60 dB: nothing is gained beyond it
+
+
+class SupervisedModule(pl.LightningModule):
+    """The reconstruction loss, AdamW, warm-up and cosine; PSNR on fixed validation noise.
+
+    Args:
+        config: The training run.
+    """
+
+    def __init__(self, config: TrainConfig):
+        super().__init__()
+        self.config = config
+        self.network = build_network(config.architecture, config.settings)
+        channels_last(self.network)
+        self.mixture = NoiseMixture(config.noise)
+        self.mean_psnr = MeanMetric()
+        self._generator: torch.Generator | None = None
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Random source on this process's device: a stream of its own for every process and epoch.
+
+        Seeded anew at every epoch, so that a resumed run goes on as if it had never stopped.
+        """
+        if self._generator is None:
+            self._generator = torch.Generator(device=self.device)
+            processes = self.trainer.world_size
+            stream = self.current_epoch * processes + self.global_rank
+            self._generator.manual_seed(self.config.seed * 1_000_003 + stream)
+        return self._generator
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's own stream of noise."""
+        self._generator = None
+
+    def make_pair(self, batch: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn a batch of bytes into noisy and clean pictures, (B, 1, H, W) each."""
+        clean = batch[0].float() / 255
+        config = self.config
+        clean = augment(clean, config.rescaled_share, config.rescaled_maximum, self.generator)
+        return self.mixture(clean, self.generator), clean
+
+    def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
+        """The reconstruction loss of the denoised batch."""
+        noisy, clean = self.make_pair(batch)
+        loss = reconstruction_loss(self.network(noisy), clean, self.config.loss)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: list[torch.Tensor], index: int, dataloader_idx: int = 0) -> None:
+        """Mean of the pictures' PSNRs, for each validation noise and over all of them."""
+        noisy, clean = batch
+        denoised = self.network(noisy).clamp(0, 1)
+        psnr = peak_signal_noise_ratio(denoised, clean, data_range=1.0, dim=(1, 2, 3))
+        name = "_".join(str(v) for v in self.config.validation[dataloader_idx].values())
+        self.log(
+            f"val_psnr_{name}",
+            psnr,
+            add_dataloader_idx=False,
+            batch_size=len(clean),
+            sync_dist=True,
+        )
+        self.mean_psnr.update(psnr, weight=len(clean))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over all validation noises, which training is selected on."""
+        self.log("val_psnr", self.mean_psnr.compute(), prog_bar=True, sync_dist=True)
+        self.mean_psnr.reset()
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a short warm-up and a cosine down to nothing."""
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=self.config.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=0.03,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
