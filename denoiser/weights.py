@@ -98,7 +98,7 @@ def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
         raise WeightsError(
             f"The weight file of the model {model_id!r} doesn't fit its config.json"
         ) from None
-    if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
         raise WeightsError(f"The weight file of the model {model_id!r} holds NaN or infinity")
     return channels_last(network.eval().requires_grad_(False))
 

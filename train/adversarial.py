@@ -10,12 +10,11 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 
 from .config import AdversarialConfig, TrainConfig
-from .supervised import SupervisedModule, reconstruction_loss
+from .supervised import SupervisedModule, WarmUpAndCosine, reconstruction_loss
 
 
 class AdversarialModule(SupervisedModule):
@@ -74,7 +73,7 @@ class AdversarialModule(SupervisedModule):
         self.manual_backward(distortion + self.adversarial.weight * adversarial)
         generator_optimizer.step()
         self.untoggle_optimizer(generator_optimizer)
-        for schedule in cast(list[CosineAnnealingLR], self.lr_schedulers()):
+        for schedule in cast(list[WarmUpAndCosine], self.lr_schedulers()):
             schedule.step()
 
         losses = {
@@ -97,7 +96,7 @@ class AdversarialModule(SupervisedModule):
                 betas=(0.5, 0.999),
             ),
         ]
-        schedules = [CosineAnnealingLR(optimizer, T_max=batches) for optimizer in optimizers]
+        schedules = [WarmUpAndCosine(optimizer, batches) for optimizer in optimizers]
         return optimizers, schedules
 
 

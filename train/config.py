@@ -3,19 +3,29 @@
 A file holds only what differs from the defaults below. Unknown keys are errors.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from denoiser.architectures import ARCHITECTURES
+from denoiser.architectures import build_network
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.base import Family
 from denoiser.noise import PRESETS, NoiseModel, create_noise, noise_kind
 
 T = TypeVar("T")
 Range = tuple[float, float]
 Loss = Literal["mse", "psnr"]
+
+_AT_LEAST_ONE = (
+    "epochs",
+    "batch_size",
+    "validations_per_epoch",
+    "validation_pictures",
+    "rescaled_maximum",
+)
 
 
 class ConfigError(ValueError):
@@ -132,19 +142,28 @@ def read_config(path: str | Path) -> TrainConfig:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(f"There is no config file {path}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or not even text
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
+    try:
+        return _read(values)
+    except KeyError as error:
+        raise ConfigError(f"{path}: a noise has no {error.args[0]!r}") from None
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _read(values: dict[str, Any]) -> TrainConfig:
     if "adversarial" in values:
         values["adversarial"] = _build(AdversarialConfig, values["adversarial"])
+        PatchDiscriminator(_build(PatchDiscriminatorConfig, values["adversarial"].discriminator))
     values["noise"] = tuple(_component(part) for part in values.get("noise", ()))
     values["validation"] = tuple(values.get("validation", ()))
     config = _build(TrainConfig, values)
-    if config.architecture not in ARCHITECTURES:
-        raise ConfigError(f"Unknown architecture {config.architecture!r}")
     if not config.noise or not config.validation:
-        raise ConfigError(f"{path} names no [[noise]] to train on or no [[validation]] noise")
+        raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     for noise in config.validation:
         validation_noise(noise)
+    build_network(config.architecture, config.settings)
     return config
 
 
@@ -154,13 +173,18 @@ def validation_noise(noise: Mapping[str, Any]) -> NoiseModel:
 
 
 def _component(values: Mapping[str, Any]) -> Component:
+    _check_keys({"weight", "stages"}, values)
     stages = tuple(_stage(stage) for stage in values["stages"])
-    return Component(float(values.get("weight", 1.0)), stages)
+    weight = float(values.get("weight", 1.0))
+    if not stages or not 0 < weight < math.inf:
+        raise ConfigError("a [[noise]] needs a stage, and a weight above 0")
+    return Component(weight, stages)
 
 
 def _stage(values: Mapping[str, Any]) -> Stage:
     kind = values["kind"]
     if kind in PRESETS:
+        _check_keys({"kind"}, values)
         preset = PRESETS[kind]
         ranges = {p.name: (getattr(preset, p.name),) * 2 for p in preset.parameters}
         return Stage(preset.id, ranges)
@@ -174,15 +198,39 @@ def _stage(values: Mapping[str, Any]) -> Stage:
         low, high = value if isinstance(value, list) else (value, value)
         parameters[name].check(low)
         parameters[name].check(high)
+        if low > high:
+            raise ConfigError(f"{kind}: the range of {name} ends before it starts")
         ranges[name] = (float(low), float(high))
     return Stage(kind, ranges)
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:
-    unknown = set(values) - {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown:
-        raise ConfigError(f"Unknown setting {', '.join(sorted(unknown))}")
+    _check_keys({f.name for f in fields(kind)}, values)  # type: ignore[arg-type]
+    for name, wanted in get_type_hints(kind).items():
+        if name in values:
+            _check_value(name, values[name], wanted)
     try:
         return kind(**values)
     except TypeError as error:
-        raise ConfigError(str(error).replace("__init__() ", "")) from None
+        raise ConfigError(str(error).replace(".__init__()", "")) from None
+
+
+def _check_keys(known: set[str], values: Mapping[str, Any]) -> None:
+    unknown = set(values) - known
+    if unknown:
+        raise ConfigError(f"Unknown setting {', '.join(sorted(unknown))}")
+
+
+def _check_value(name: str, value: Any, wanted: Any) -> None:
+    """Raise ConfigError where a word, number or choice is something else, or a number negative."""
+    choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+    if choices and value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    kinds = {str: (str,), bool: (bool,), int: (int,), float: (int, float)}.get(wanted)
+    if kinds is None:
+        return
+    if not isinstance(value, kinds) or (wanted is not bool and isinstance(value, bool)):
+        raise ConfigError(f"{name} must be of type {wanted.__name__}, not {value!r}")
+    least = 1 if name in _AT_LEAST_ONE else 0
+    if wanted in (int, float) and not least <= value < math.inf:
+        raise ConfigError(f"{name} must be a number from {least} up, not {value}")

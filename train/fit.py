@@ -1,24 +1,26 @@
 """Run one training config from start to shipped weights."""
 
 import csv
+import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import (
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_model
 
 from .adversarial import AdversarialModule
-from .config import TrainConfig
+from .config import ConfigError, TrainConfig
 from .data import FaceData
 from .supervised import SupervisedModule
 
@@ -26,12 +28,36 @@ HISTORY_NAME = "history.csv"
 
 
 def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModule:
-    """Build the Lightning module of a config, starting from another model's weights if it says so."""
+    """Build the Lightning module of a config, starting from another model's weights if it says so.
+
+    Raises:
+        ConfigError: The other model's weights don't fit this one.
+        WeightsError: There are none, or they are damaged.
+    """
     module = AdversarialModule(config) if config.adversarial else SupervisedModule(config)
     if config.start_from:
         start = load_network(config.start_from, weights)
-        module.network.load_state_dict(start.state_dict())
+        try:
+            module.network.load_state_dict(start.state_dict())
+        except RuntimeError:
+            raise ConfigError(
+                f"start_from: the weights of {config.start_from!r} don't fit this architecture"
+            ) from None
     return module
+
+
+def average_weights(decay: float) -> WeightAveraging:
+    """Return the callback that keeps a running average of the weights, which is what is shipped.
+
+    While there are few steps to average over, the decay is smaller, (1 + n) / (10 + n) after n steps:
+    the average forgets the random start soon, and a short run ships what it has learned.
+    """
+
+    def average(mean: torch.Tensor, value: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        share = ((1 + steps) / (10 + steps)).clamp(max=decay)
+        return share * mean + (1 - share) * value
+
+    return WeightAveraging(avg_fn=average)
 
 
 def fit(
@@ -63,6 +89,9 @@ def fit(
         The model's folder in ``weights``; None in processes other than the first.
     """
     pl.seed_everything(config.seed)
+    if config.adversarial and trainer_options.get("strategy") == "ddp":
+        # Each of the two losses leaves the other network's parameters unused.
+        trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
     checkpoint = ModelCheckpoint(
         folder,
@@ -74,8 +103,7 @@ def fit(
     )
     callbacks = [
         checkpoint,
-        # Started late, so that the average holds nothing of the random start.
-        EMAWeightAveraging(decay=config.ema_decay, update_starting_at_step=100),
+        average_weights(config.ema_decay),
         LearningRateMonitor("epoch"),
     ]
     if config.select == "best":
@@ -91,6 +119,8 @@ def fit(
         log_every_n_steps=20,
         **trainer_options,
     )
+    if trainer.is_global_zero and not resume:
+        shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
     last = folder / "last.ckpt"
     trainer.fit(
         build_module(config, weights),

@@ -49,6 +49,9 @@ def _apply(stage: Stage, batch: torch.Tensor, generator: torch.Generator) -> tor
         low, high = stage.ranges.get(parameter.name, (parameter.default,) * 2)
         count = 1 if parameter.integer else len(batch)
         drawn = torch.rand((count, 1, 1, 1), generator=generator, device=batch.device)
-        value = low + (high - low) * drawn
-        strengths[parameter.name] = int(value.round().item()) if parameter.integer else value
+        if parameter.integer:
+            drawn_number = int(low + (high - low + 1) * float(drawn))
+            strengths[parameter.name] = min(drawn_number, int(high))
+        else:
+            strengths[parameter.name] = low + (high - low) * drawn
     return kind(**strengths).apply(batch, generator)

@@ -1,5 +1,6 @@
 """Supervised training: the network sees the noisy picture and is told the clean one."""
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -28,6 +29,35 @@ def reconstruction_loss(denoised: torch.Tensor, clean: torch.Tensor, kind: Loss)
     if kind == "mse":
         return errors.mean()
     return (errors + 1e-6).log().mean()  # 1e-6 is 60 dB: nothing is gained beyond it
+
+
+class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
+    """Raise the learning rate to its highest, then lower it to nothing by a cosine.
+
+    It follows from the step's number alone, and the number is all that a checkpoint gives back: a run
+    that is resumed with more epochs than it had follows the longer curve.
+
+    Args:
+        optimizer: Whose learning rates, as they are now, are the highest.
+        steps: How many steps there will be.
+        warm_up: Share of the steps to rise in, from a 25th of the highest.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, steps: int, warm_up: float = 0.0):
+        rise = warm_up * steps
+
+        def factor(step: int) -> float:
+            if step < rise:
+                return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
+            return (1 + math.cos(math.pi * min(1.0, (step - rise) / (steps - rise)))) / 2
+
+        super().__init__(optimizer, factor)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint's step."""
+        self.last_epoch = state_dict["last_epoch"]
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
 
 
 class SupervisedModule(pl.LightningModule):
@@ -104,11 +134,6 @@ class SupervisedModule(pl.LightningModule):
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.config.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=0.03,
-            cycle_momentum=False,
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = WarmUpAndCosine(optimizer, steps, warm_up=0.03)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

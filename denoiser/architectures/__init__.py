@@ -33,7 +33,7 @@ def build_network(architecture: str, config: Mapping[str, Any]) -> Network:
             TOML have them, become tuples.
 
     Raises:
-        ValueError: Unknown architecture or field.
+        ValueError: Unknown architecture or field, or a value that no network can be built with.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(
@@ -44,4 +44,7 @@ def build_network(architecture: str, config: Mapping[str, Any]) -> Network:
     if unknown:
         raise ValueError(f"{architecture} has no setting {', '.join(sorted(unknown))}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    return network(config_class(**values))
+    try:
+        return network(config_class(**values))
+    except (ValueError, TypeError, IndexError, RuntimeError):
+        raise ValueError(f"{architecture} can't be built with {dict(config)}") from None

@@ -88,14 +88,10 @@ def register_api(faces: FaceSet) -> None:
             if not isinstance(switch, bool):
                 raise ValueError(f"{name} must be true or false")
         image, note = _load(faces, face, sample, crop_face)
-        comparison = compare(
-            image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit
-        )
+        comparison = compare(image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "note": note}
 
-    def samples_endpoint(
-        emotion: str | None = None, seed: int = 0, count: int = 100
-    ) -> dict[str, Any]:
+    def samples_endpoint(emotion: str | None = None, seed: int = 0, count: int = 100) -> dict[str, Any]:
         """List sample faces, picked at random: the same ones for the same arguments.
 
         Answer: `source`, `total`, `emotions` (what can be asked for), and `samples`, each with id
@@ -153,8 +149,7 @@ def describe(comparison: Comparison) -> dict[str, Any]:
         "clean": _base64_png(corruption.clean),
         "noisy": _describe_result(comparison, comparison.noisy),
         "methods": {
-            method_id: _describe_result(comparison, result)
-            for method_id, result in comparison.items()
+            method_id: _describe_result(comparison, result) for method_id, result in comparison.items()
         },
     }
 

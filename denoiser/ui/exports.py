@@ -33,6 +33,7 @@ _COLUMNS = 4
 _FONT_SIZE = 16  # pixels
 _LINE = 20  # pixels from one line of text to the next
 _CAPTION_LINES = 4
+_TITLE_LENGTH = 200  # characters; a file's name may be much longer
 _INK = (20, 20, 20)
 _PAPER = (255, 255, 255)
 
@@ -50,7 +51,7 @@ def contact_sheet_png(
 
     Args:
         comparison: What to show.
-        title: First line, such as the face's name; may be empty.
+        title: First line, such as the face's name; may be empty, and is cut after 200 characters.
         labels: Names by id; see :func:`~denoiser.plots.method_labels`.
 
     Returns:
@@ -70,7 +71,9 @@ def contact_sheet_png(
     sheet_width = _GAP + min(_COLUMNS, len(tiles)) * cell_width
     seed_line = f"{corruption.noise.describe()}, seed {corruption.seed}"
     heading = [
-        line for text in (title, seed_line) for line in _wrapped(text, font, sheet_width - 2 * _GAP)
+        line
+        for text in (title[:_TITLE_LENGTH], seed_line)
+        for line in _wrapped(text, font, sheet_width - 2 * _GAP)
     ]
     top = _GAP + len(heading) * _LINE + _GAP
     rows = math.ceil(len(tiles) / _COLUMNS)
@@ -166,9 +169,7 @@ def _enlarged(image: Image, factor: int) -> PIL.Image.Image:
     return PIL.Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
 
 
-def _wrapped(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
-) -> list[str]:
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     """Break a text into lines of at most ``width`` pixels, within words where there is no gap."""
     lines: list[str] = []
     line = ""
@@ -180,9 +181,9 @@ def _wrapped(
         if line:
             lines.append(line)
         while font.getlength(word) > width:
-            fitting = next(
-                n for n in range(len(word), 0, -1) if n == 1 or font.getlength(word[:n]) <= width
-            )
+            fitting = 1
+            while font.getlength(word[: fitting + 1]) <= width:
+                fitting += 1
             lines.append(word[:fitting])
             word = word[fitting:]
         line = word

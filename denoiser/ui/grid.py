@@ -1,7 +1,10 @@
-"""The custom components of the page: templates that never change, painted by scripts.
+"""The painted components of the page: templates that never change, filled by scripts.
 
 No value is ever named in a template: Gradio's templates execute what they are given. The scripts
-write text with ``textContent`` only.
+write text with ``textContent`` only. A value is JSON.
+
+They are plain ``gr.HTML``: for each subclass of a component, Gradio writes a stub file next to the
+source.
 """
 
 from pathlib import Path
@@ -11,67 +14,43 @@ import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
 
-
-class Painted(gr.HTML):
-    """A component whose value is JSON, and whose look is up to a script.
-
-    Args:
-        script: File in ``assets`` that runs when the component is mounted.
-        template: HTML that stays as it is.
-        value: First value.
-        **settings: See ``gr.HTML``.
-    """
-
-    def __init__(self, script: str, template: str, value: Any = None, **settings: Any):
-        super().__init__(
-            value=value,
-            html_template=template,
-            js_on_load=(ASSETS / script).read_text(encoding="utf-8"),
-            apply_default_css=False,
-            **settings,
-        )
-
-    def postprocess(self, value: Any) -> Any:
-        """Pass JSON on as it is."""
-        return value
-
-    def api_info(self) -> dict[str, Any]:
-        """Describe the value: an object."""
-        return {"type": "object"}
+_NOTHING = "<span hidden></span>"
 
 
-class ComparisonGrid(Painted):
-    """The live grid. Shows :func:`~denoiser.ui.payload.live_payload`.
+def create_grid() -> gr.HTML:
+    """Add the live grid, which shows :func:`~denoiser.ui.payload.live_payload`.
 
     Its script announces ``slow`` when slow methods have to be run, and ``settle`` once nothing has
     changed for a moment.
     """
-
-    def __init__(self, **settings: Any):
-        template = (ASSETS / "grid.html").read_text(encoding="utf-8")
-        super().__init__("grid.js", template, elem_id="comparison", **settings)
+    return _painted("grid.js", read_asset("grid.html"), elem_id="comparison")
 
 
-class SlowResults(Painted):
-    """Hands :func:`~denoiser.ui.payload.slow_payload` on to the grid; shows nothing itself.
+def create_slow_results() -> gr.HTML:
+    """Add what hands :func:`~denoiser.ui.payload.slow_payload` on to the grid; it shows nothing.
 
     A component of its own: two values that reach one component together would become one.
     """
-
-    def __init__(self, **settings: Any):
-        super().__init__("slow.js", "<span hidden></span>", elem_classes="unseen", **settings)
+    return _painted("slow.js", _NOTHING, elem_classes="unseen")
 
 
-class FaceStrip(Painted):
-    """A strip of small faces to click; announces ``select`` with the face's ``id``."""
-
-    def __init__(self, **settings: Any):
-        template = '<div class="faces" role="group" aria-label="Sample faces"></div>'
-        super().__init__("faces.js", template, elem_id="faces", **settings)
+def create_face_strip(value: dict[str, Any]) -> gr.HTML:
+    """Add a strip of small faces to click; it announces ``select`` with the face's ``id``."""
+    template = '<div class="faces" role="group" aria-label="Sample faces"></div>'
+    return _painted("faces.js", template, value=value, elem_id="faces")
 
 
-class Download(Painted):
-    """Saves the file it is given (name, type, base64 data) in the browser; none lies on the server."""
+def create_download() -> gr.HTML:
+    """Add what saves a file (name, type, base64 data) in the browser; none lies on the server."""
+    return _painted("download.js", _NOTHING, elem_classes="unseen")
 
-    def __init__(self, **settings: Any):
-        super().__init__("download.js", "<span hidden></span>", elem_classes="unseen", **settings)
+
+def read_asset(name: str) -> str:
+    """Return the text of a file in ``assets``."""
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _painted(script: str, template: str, **settings: Any) -> gr.HTML:
+    return gr.HTML(
+        html_template=template, js_on_load=read_asset(script), apply_default_css=False, **settings
+    )

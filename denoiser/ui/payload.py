@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ..base import DenoiserInfo, Image
-from ..images import to_uint8
-from ..pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
-from ..registry import MODELS, create_denoiser, list_denoisers
-from ..weights import WeightsError, read_config
-from .settings import Settings
+from denoiser.base import DenoiserInfo, Image
+from denoiser.images import to_uint8
+from denoiser.pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
+from denoiser.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.ui.settings import Settings
+from denoiser.weights import WeightsError, read_config
 
 Payload = dict[str, Any]
 
@@ -110,7 +110,12 @@ def live_payload(
         "height": height,
         "fine": _encode_fine(corruption),
         "cards": [
-            {"id": "clean", "label": "Clean", "pixels": _encode(corruption.clean)},
+            {
+                "id": "clean",
+                "label": "Clean",
+                "kind": face.caption,
+                "pixels": _encode(corruption.clean),
+            },
             {"id": "noisy", "label": "Noisy"} | _scores(outcome.comparison.noisy),
             *(_pending(info) if info.slow else _card(info, outcome) for info in shown),
         ],
@@ -169,12 +174,17 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
         return card | {"error": outcome.failures[info.id]}
     result = outcome.comparison[info.id]
     gain = outcome.comparison.gain(info.id)
-    return card | _scores(result) | {
-        "gain": f"{_number(gain, 1, signed=True)} dB",
-        "worse": gain < 0,
-        "ms": _milliseconds(result.milliseconds),
-        "strength": _strength(result),
-    }
+    return (
+        card
+        | _scores(result)
+        | {
+            "gain": f"{_number(gain, 1, signed=True)} dB",
+            "worse": gain < 0,
+            "ms": _milliseconds(result.milliseconds),
+            "strength": _strength(result),
+            "strengthFrom": result.sigma.source,
+        }
+    )
 
 
 def _pending(info: DenoiserInfo) -> Payload:
@@ -206,7 +216,7 @@ def _kind(info: DenoiserInfo) -> str:
 def _strength(result: DenoiseResult) -> str:
     if result.sigma.value is None:
         return ""
-    return f"{255 * result.sigma.value:.1f} of 255, {result.sigma.source}"
+    return f"{255 * result.sigma.value:.1f}/255"
 
 
 def _milliseconds(milliseconds: float) -> str:

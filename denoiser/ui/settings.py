@@ -1,10 +1,18 @@
 """What the controls of the page say, checked; no Gradio in here."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ..noise import NoiseChain, NoiseModel, Parameter, create_noise, noise_kind
+from denoiser.noise import (
+    NoiseChain,
+    NoiseModel,
+    Parameter,
+    create_noise,
+    list_noises,
+    noise_kind,
+)
+from denoiser.registry import list_denoisers
 
 MAX_SEED = 2**31 - 1
 NO_NOISE = "none"
@@ -60,17 +68,17 @@ def display_value(parameter: Parameter, value: float) -> float:
 
 
 def parse_settings(
-    first: str,
-    second: str,
-    first_values: Mapping[ParameterKey, float | None],
-    second_values: Mapping[ParameterKey, float | None],
+    first: Any,
+    second: Any,
+    first_values: Mapping[ParameterKey, Any],
+    second_values: Mapping[ParameterKey, Any],
     *,
-    seed: float | None,
-    clip: bool = True,
-    round_8bit: bool = False,
-    methods: Sequence[str] = (),
+    seed: Any,
+    clip: Any = True,
+    round_8bit: Any = False,
+    methods: Any = (),
 ) -> Settings:
-    """Turn what the controls hold into settings.
+    """Turn what the controls hold into settings. It comes from a browser and may be anything.
 
     Args:
         first: Id of the noise.
@@ -83,47 +91,53 @@ def parse_settings(
         methods: Ids of the denoisers to show.
 
     Raises:
-        SettingsError: A number is missing or out of range.
+        SettingsError: Something is missing or out of range.
     """
     noise = _parse_noise(first, first_values)
     if second != NO_NOISE:
         noise = NoiseChain((noise, _parse_noise(second, second_values)))
-    parameter = noise_kind(first).parameters[0]
+    known = list_denoisers()
+    if not isinstance(methods, list | tuple) or any(m not in known for m in methods):
+        raise SettingsError("One of the methods is unknown.")
     return Settings(
         noise=noise,
         shown_noise=first,
-        shown_value=float(first_values[first, parameter.name] or 0.0),
+        shown_value=float(first_values[first, noise_kind(first).parameters[0].name]),
         seed=_parse_seed(seed),
         clip=bool(clip),
         round_8bit=bool(round_8bit),
-        methods=tuple(methods),
+        methods=tuple(m for m in known if m in methods),  # not in the order of the clicks
     )
 
 
-def _parse_noise(noise_id: str, values: Mapping[ParameterKey, float | None]) -> NoiseModel:
+def _parse_noise(noise_id: Any, values: Mapping[ParameterKey, Any]) -> NoiseModel:
+    if noise_id not in list_noises():
+        raise SettingsError("This kind of noise is unknown.")
     parameters = noise_kind(noise_id).parameters
     return create_noise(
         noise_id, **{p.name: _parse_value(p, values[noise_id, p.name]) for p in parameters}
     )
 
 
-def _parse_value(parameter: Parameter, shown: float | None) -> float:
+def _parse_value(parameter: Parameter, shown: Any) -> float:
     low, high = display_range(parameter)
-    whole = shown is None or not parameter.integer or float(shown).is_integer()
     # NaN fails the comparison too.
-    if shown is None or not low <= shown <= high or not whole:
+    if not _is_number(shown, parameter.integer) or not low <= shown <= high:
         number = "a whole number" if parameter.integer else "a number"
-        raise SettingsError(
-            f"{display_label(parameter)} has to be {number} from {low:g} to {high:g}."
-        )
+        raise SettingsError(f"{display_label(parameter)} has to be {number} from {low:g} to {high:g}.")
     if parameter.integer:
         return int(shown)
     # Dividing may end up a rounding error beyond what the noise accepts.
-    return min(max(shown / parameter.scale, parameter.minimum), parameter.maximum)
+    return float(min(max(shown / parameter.scale, parameter.minimum), parameter.maximum))
 
 
-def _parse_seed(seed: float | None) -> int:
-    usable = seed is not None and math.isfinite(seed) and float(seed).is_integer()
-    if seed is None or not usable or not 0 <= seed <= MAX_SEED:
+def _parse_seed(seed: Any) -> int:
+    if not _is_number(seed, whole=True) or not 0 <= seed <= MAX_SEED:
         raise SettingsError(f"The seed has to be a whole number from 0 to {MAX_SEED}.")
     return int(seed)
+
+
+def _is_number(value: Any, whole: bool) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return not whole or isinstance(value, int) or value.is_integer()

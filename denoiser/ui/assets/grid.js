@@ -9,7 +9,7 @@ const FINE = 8192 / 255; // steps of payload.fine per 1 of 255
 const INFERNO = [[0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85],
   [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164]];
 const LEGENDS = {
-  picture: "Hover over a picture, or focus one and use the arrow keys, to magnify the same spot in all.",
+  picture: "Point at a picture, or focus one and use the arrow keys, to magnify the same spot in all.",
   error: "Error map: |picture − clean|. Black is no error, the brightest colour an error of 32 of 255 or more.",
   residual: "Residual: noisy − picture, what was taken away. Mid-gray is 0, black −64 and white +64 of 255.",
 };
@@ -45,9 +45,11 @@ const residualGray = (value) => Math.round(127.5 + (127.5 * value) / RESIDUAL_MA
 
 // A pixel of a card in the chosen view, in units of 1 of 255.
 function valueAt(card, index) {
-  if (view === "error") return Math.abs(card.pixels[index] - live.clean[index]);
-  if (view === "residual") return live.fine[index] / FINE - card.pixels[index];
-  return card.pixels[index];
+  if (view === "picture") return card.pixels[index];
+  // The noisy picture may lie outside 0 to 255 where it was not clipped; only here that shows.
+  const noisy = live.fine[index] / FINE;
+  const value = card.data.id === "noisy" ? noisy : card.pixels[index];
+  return view === "error" ? Math.abs(value - live.clean[index]) : noisy - value;
 }
 
 function colourAt(card, index) {
@@ -166,16 +168,16 @@ function createCard(id) {
   card.headline = make("p", "card-gain", card.root);
   card.gain = make("strong", "", card.headline);
   card.gain.dataset.metric = "gain";
-  make("span", "", card.headline).textContent = " over noisy";
+  make("span", "", card.headline).textContent = "over noisy";
   card.flag = make("p", "card-flag", card.root);
   const table = make("dl", "card-numbers", card.root);
-  for (const [name, title] of [["psnr", "PSNR"], ["ssim", "SSIM"], ["ms", "Time"], ["strength", "σ used"]]) {
+  for (const [name, title] of [["psnr", "PSNR"], ["ssim", "SSIM"], ["ms", "Time"], ["strength", "σ"]]) {
     const row = make("div", "", table);
-    make("dt", "", row).textContent = title;
-    const cell = make("dd", "", row);
-    card[name] = make("span", "", cell);
+    card[name + "Title"] = make("dt", "", row);
+    card[name + "Title"].textContent = title;
+    if (name === "psnr" || name === "ssim") card[name + "Best"] = make("dd", "card-best", row);
+    card[name] = make("dd", "", row);
     card[name].dataset.metric = name;
-    card[name + "Best"] = make("em", "card-best", cell);
   }
   card.kind = make("p", "card-kind", card.root);
   listenToPicture(card.canvas);
@@ -199,6 +201,7 @@ function writeCard(card, data) {
     setText(card[name], data[name] || "");
     card[name].closest("div").hidden = !data[name];
   }
+  if (data.strength) card.strengthTitle.textContent = `σ ${data.strengthFrom}`;
   setText(card.kind, data.kind || "");
 }
 
@@ -325,6 +328,10 @@ function showView(name) {
 
 lab.querySelectorAll(".lab-views input").forEach((input) => {
   input.addEventListener("change", () => showView(input.value));
+});
+part("large").addEventListener("click", () => {
+  const large = lab.classList.toggle("is-large");
+  part("large").setAttribute("aria-pressed", String(large));
 });
 lab.addEventListener("slow-results", (event) => receiveSlow(event.detail));
 setText(part("status"), "");

@@ -1,0 +1,156 @@
+"""The tab "Compare": one face, one noise, many denoisers, live."""
+
+import base64
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from denoiser.base import DenoiserInfo
+from denoiser.pipeline import Comparison
+from denoiser.samples import FaceSet
+from denoiser.ui.controls import Controls, create_method_section, create_noise_section
+from denoiser.ui.exports import contact_sheet_png, numbers_csv, pictures_zip
+from denoiser.ui.faces import create_face_section
+from denoiser.ui.grid import create_download, create_grid, create_slow_results
+from denoiser.ui.payload import (
+    Payload,
+    describe_methods,
+    error_payload,
+    live_payload,
+    new_version,
+    run_methods,
+    slow_payload,
+)
+from denoiser.ui.settings import SettingsError
+
+_MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
+
+_HIDDEN: dict[str, Any] = {
+    "trigger_mode": "always_last",
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "preprocess": False,  # see Controls.read
+}
+
+
+def create_compare_tab(faces: FaceSet, about_faces: str, load: Callable[..., Any]) -> None:
+    """Add the tab's content to the page.
+
+    Args:
+        faces: The samples.
+        about_faces: What they are, in words.
+        load: The page's load event.
+    """
+    methods = describe_methods()
+    with gr.Row(elem_id="compare"):
+        with gr.Column(scale=1, min_width=300, elem_id="controls"):
+            with gr.Column(elem_id="face-panel"):
+                face = create_face_section(faces, about_faces)
+            with gr.Column(elem_id="noise-panel"):
+                first, second, seed, (clip, round_8bit) = create_noise_section()
+            with gr.Column(elem_id="methods-panel"):
+                shown = create_method_section(methods)
+        with gr.Column(scale=3, min_width=300, elem_id="results"):
+            grid = create_grid()
+            slow = create_slow_results()
+            with gr.Row(elem_classes="downloads"):
+                buttons = {
+                    "sheet": gr.Button("Contact sheet (PNG)", size="sm", min_width=120),
+                    "pictures": gr.Button("Pictures (zip)", size="sm", min_width=120),
+                    "numbers": gr.Button("Numbers (CSV)", size="sm", min_width=120),
+                }
+            download = create_download()
+    with gr.Accordion("Charts of this comparison", open=False, elem_id="charts") as charts, gr.Row():
+        bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
+        histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
+
+    controls = Controls(face, first, second, seed, clip, round_8bit, shown)
+    _connect_grid(controls, methods, grid, slow, load)
+    _connect_charts(controls, grid, charts, [bars, histogram])
+    _connect_downloads(controls, buttons, download)
+
+
+def _connect_grid(
+    controls: Controls,
+    methods: Mapping[str, DenoiserInfo],
+    grid: gr.HTML,
+    slow: gr.HTML,
+    load: Callable[..., Any],
+) -> None:
+    models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
+
+    def update(*values: Any) -> Payload:
+        version = new_version()
+        try:
+            face, settings = controls.read(values)
+        except SettingsError as error:
+            return error_payload(str(error), version)
+        with models:
+            return live_payload(face, settings, methods, version)
+
+    def update_slow(*values: Any) -> Any:
+        version = new_version()
+        try:
+            face, settings = controls.read(values)
+        except SettingsError:  # the grid already says so
+            return gr.skip()
+        with models:
+            return slow_payload(face, settings, methods, version)
+
+    gr.on([*controls.changes, load], update, controls.inputs, grid, queue=False, **_HIDDEN)
+    grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, concurrency_id="slow", **_HIDDEN)
+
+
+def _connect_charts(
+    controls: Controls, grid: gr.HTML, charts: gr.Accordion, plots: list[gr.Plot]
+) -> None:
+    """Draw the charts when they are opened, and anew when the grid has come to rest."""
+    is_open = gr.State(False)
+
+    def draw(*values: Any) -> Any:
+        # Plotly takes a second to import, which a page that shows no chart need not wait for.
+        from denoiser.plots import metric_bars, noise_histogram
+
+        try:
+            comparison = _compare(controls, values)
+        except SettingsError:
+            return gr.skip(), gr.skip()
+        return metric_bars(comparison), noise_histogram(comparison)
+
+    def draw_if_open(opened: bool, *values: Any) -> Any:
+        return draw(*values) if opened else (gr.skip(), gr.skip())
+
+    charts.expand(lambda: True, None, is_open, queue=False, **_HIDDEN)
+    charts.collapse(lambda: False, None, is_open, queue=False, **_HIDDEN)
+    charts.expand(draw, controls.inputs, plots, **_HIDDEN)
+    grid.settle(draw_if_open, [is_open, *controls.inputs], plots, **_HIDDEN)
+
+
+def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], download: gr.HTML) -> None:
+    def connect(button: gr.Button, name: str, kind: str, make: Callable[..., bytes]) -> None:
+        def save(*values: Any) -> Payload:
+            try:
+                comparison = _compare(controls, values)
+            except SettingsError as error:
+                raise gr.Error(str(error)) from error
+            data = base64.b64encode(make(comparison, values[0].caption)).decode()
+            # The version makes a second click on the same file a change.
+            return {"version": new_version(), "name": name, "type": kind, "data": data}
+
+        button.click(save, controls.inputs, download, api_visibility="private", preprocess=False)
+
+    connect(buttons["sheet"], "comparison.png", "image/png", contact_sheet_png)
+    connect(buttons["pictures"], "pictures.zip", "application/zip", lambda made, _: pictures_zip(made))
+    connect(buttons["numbers"], "numbers.csv", "text/csv", lambda made, _: numbers_csv(made).encode())
+
+
+def _compare(controls: Controls, values: tuple[Any, ...]) -> Comparison:
+    """Compare all methods shown that can run.
+
+    Raises:
+        SettingsError: A number is missing or out of range.
+    """
+    face, settings = controls.read(values)
+    return run_methods(face, settings, settings.methods).comparison

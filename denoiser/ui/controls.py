@@ -1,0 +1,202 @@
+"""The second and third step of the page: the noise, and the methods."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from denoiser.base import DenoiserInfo
+from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, noise_kind
+from denoiser.registry import DEFAULT_DENOISERS
+from denoiser.ui.payload import Face
+from denoiser.ui.settings import (
+    NO_NOISE,
+    ParameterKey,
+    Settings,
+    display_label,
+    display_range,
+    display_value,
+    parse_settings,
+)
+
+
+@dataclass(frozen=True)
+class NoiseControls:
+    """The controls of one noise.
+
+    Attributes:
+        kind: Which one.
+        sliders: The sliders of all kinds, of which only the chosen kind's show. Each kind keeps its
+            own: one that changed its meaning would, for a moment, hold another one's value.
+    """
+
+    kind: gr.Dropdown
+    sliders: dict[ParameterKey, gr.Slider]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Everything a comparison depends on, in the order in which handlers get the values.
+
+    Attributes:
+        face: The session's face.
+        first: The noise.
+        second: The noise on top of it.
+        seed: Seed of the noise.
+        clip: Clip the noisy picture.
+        round_8bit: Round it to 8 bits.
+        methods: Which denoisers to show.
+    """
+
+    face: gr.State
+    first: NoiseControls
+    second: NoiseControls
+    seed: gr.Number
+    clip: gr.Checkbox
+    round_8bit: gr.Checkbox
+    methods: gr.CheckboxGroup
+
+    @property
+    def inputs(self) -> list[Any]:
+        """All components, for ``inputs`` of an event; their values go to :meth:`read`."""
+        return [
+            self.face,
+            self.first.kind,
+            self.second.kind,
+            self.seed,
+            self.clip,
+            self.round_8bit,
+            self.methods,
+            *self.first.sliders.values(),
+            *self.second.sliders.values(),
+        ]
+
+    @property
+    def changes(self) -> list[Any]:
+        """The change events of all components."""
+        return [component.change for component in self.inputs]
+
+    def read(self, values: Sequence[Any]) -> tuple[Face, Settings]:
+        """Make sense of the values of :attr:`inputs`, as they came from the browser.
+
+        Events use ``preprocess=False``: Gradio answers an emptied number box, or a number out of
+        range, with an HTTP 500 that nobody sees.
+
+        Raises:
+            SettingsError: Something is missing or out of range.
+        """
+        face, first, second, seed, clip, round_8bit, methods, *numbers = values
+        count = len(self.first.sliders)
+        return face, parse_settings(
+            first,
+            second,
+            dict(zip(self.first.sliders, numbers[:count], strict=True)),
+            dict(zip(self.second.sliders, numbers[count:], strict=True)),
+            seed=seed,
+            clip=clip,
+            round_8bit=round_8bit,
+            methods=methods,
+        )
+
+
+def create_noise_section() -> tuple[NoiseControls, NoiseControls, gr.Number, list[gr.Checkbox]]:
+    """Add the noise's controls to the page.
+
+    Returns:
+        First noise, second noise, seed, and the boxes for clipping and rounding.
+    """
+    gr.Markdown("### 2. Noise")
+    with gr.Row(elem_classes="presets"):
+        presets = {
+            name: gr.Button(name, size="sm", min_width=0, elem_id=f"preset-{name}") for name in PRESETS
+        }
+    first = _create_noise_controls("noise", "Kind of noise", [kind.id for kind in NOISES], "")
+    with gr.Row():
+        seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
+        reroll = gr.Button("Other noise", size="md", min_width=110, elem_id="reroll")
+    with gr.Accordion("More noise options", open=False, elem_id="more-noise"):
+        kinds = [NO_NOISE, *(kind.id for kind in NOISES)]
+        second = _create_noise_controls("second-noise", "Second noise on top", kinds, "Second: ")
+        clip = gr.Checkbox(True, label="Clip to black and white", elem_id="clip")
+        round_8bit = gr.Checkbox(False, label="Round to 8 bits", elem_id="round-8bit")
+
+    # In the browser: a new seed needs no server.
+    reroll.click(
+        None,
+        None,
+        seed,
+        js="() => Math.floor(Math.random() * 10000)",
+        api_visibility="private",
+    )
+    for name, button in presets.items():
+        _connect_preset(button, PRESETS[name], first, second, clip, round_8bit)
+    return first, second, seed, [clip, round_8bit]
+
+
+def create_method_section(methods: dict[str, DenoiserInfo]) -> gr.CheckboxGroup:
+    """Add the choice of methods to the page."""
+    gr.Markdown("### 3. Methods")
+    return gr.CheckboxGroup(
+        [(info.label, method_id) for method_id, info in methods.items()],
+        value=[method_id for method_id in DEFAULT_DENOISERS if method_id in methods],
+        label="Shown side by side",
+        elem_id="methods",
+    )
+
+
+def _create_noise_controls(name: str, label: str, kinds: Sequence[str], prefix: str) -> NoiseControls:
+    choices = [("None" if k == NO_NOISE else noise_kind(k).label, k) for k in kinds]
+    kind = gr.Dropdown(choices, value=kinds[0], label=label, elem_id=f"{name}-kind")
+    sliders: dict[ParameterKey, gr.Slider] = {}
+    groups = {}
+    for noise in NOISES:
+        with gr.Column(visible=noise.id == kinds[0]) as groups[noise.id]:
+            for parameter in noise.parameters:
+                elem_id = f"{name}-{noise.id}-{parameter.name}".replace("_", "-")
+                slider = _create_slider(parameter, prefix, elem_id)
+                sliders[noise.id, parameter.name] = slider
+    kind.change(
+        lambda chosen: [gr.Column(visible=noise_id == chosen) for noise_id in groups],
+        kind,
+        list(groups.values()),
+        queue=False,
+        trigger_mode="always_last",
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return NoiseControls(kind, sliders)
+
+
+def _create_slider(parameter: Parameter, prefix: str, elem_id: str) -> gr.Slider:
+    low, high = display_range(parameter)
+    return gr.Slider(
+        low,
+        high,
+        value=display_value(parameter, parameter.default),
+        step=parameter.step,
+        label=f"{prefix}{display_label(parameter)}",
+        buttons=[],
+        elem_id=elem_id,
+    )
+
+
+def _connect_preset(
+    button: gr.Button,
+    preset: NoiseModel,
+    first: NoiseControls,
+    second: NoiseControls,
+    clip: gr.Checkbox,
+    round_8bit: gr.Checkbox,
+) -> None:
+    """Make a button set everything that belongs to the noise, but not the seed."""
+    values = [display_value(p, getattr(preset, p.name)) for p in preset.parameters]
+    sliders = [first.sliders[preset.id, p.name] for p in preset.parameters]
+    button.click(
+        lambda: [preset.id, NO_NOISE, True, False, *values],
+        None,
+        [first.kind, second.kind, clip, round_8bit, *sliders],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )

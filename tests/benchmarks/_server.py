@@ -1,0 +1,143 @@
+"""What the benchmarks share: the app as a process, its memory, the live event, and the report."""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT, app_environment, free_port
+
+
+@dataclass
+class Server:
+    """The running app.
+
+    Attributes:
+        url: Its address.
+        pid: Its process.
+        seconds_to_page: From starting the process to the first page served.
+    """
+
+    url: str
+    pid: int
+    seconds_to_page: float
+
+    def memory_mb(self) -> float:
+        """Memory in use by the process (resident set size), in MB of 10^6 bytes."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024 / 1e6
+        raise RuntimeError("this system does not say how much memory a process uses")
+
+
+@contextlib.contextmanager
+def running_app() -> Iterator[Server]:
+    """Run ``python app.py`` on the bundled faces and a free port."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=app_environment(port),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            if process.poll() is not None:
+                raise RuntimeError("python app.py ended before it served a page")
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                urllib.request.urlopen(url, timeout=30).read()
+                break
+            time.sleep(0.02)
+        yield Server(url, process.pid, time.monotonic() - start)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class LiveEvent:
+    """The page's own event, as its browser sends it: one POST, one grid back.
+
+    Found in the page's configuration: the unqueued event that writes the grid.
+
+    Args:
+        url: The app's address.
+        slider: elem_id of the slider to move.
+    """
+
+    def __init__(self, url: str, slider: str = "noise-gaussian-sigma"):
+        self.url = url
+        config = json.load(urllib.request.urlopen(f"{url}/config", timeout=30))
+        components = {c["id"]: c for c in config["components"]}
+        by_elem_id = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
+        grid, moved = by_elem_id["comparison"], by_elem_id[slider]
+        event = next(
+            d
+            for d in config["dependencies"]
+            if d["outputs"] == [grid] and d["queue"] is False and moved in d["inputs"]
+        )
+        self.fn_index = event["id"]
+        self.place = event["inputs"].index(moved)
+        self.values = [components[i]["props"].get("value") for i in event["inputs"]]
+
+    def send(self, value: float, session: str) -> dict[str, Any]:
+        """Ask for the grid at a slider's value; return what the browser would paint."""
+        values = list(self.values)
+        values[self.place] = value
+        body = json.dumps({"data": values, "fn_index": self.fn_index, "session_hash": session})
+        request = urllib.request.Request(
+            f"{self.url}/gradio_api/run/predict/",
+            body.encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            grid = json.load(answer)["data"][0]
+        # gr.HTML may send its value alone or as the update of a component.
+        grid = grid.get("value", grid) if isinstance(grid, dict) else grid
+        if grid.get("sigma") != f"{value:g}":
+            raise RuntimeError(f"asked for sigma {value:g}, got {grid.get('sigma')}")
+        return dict(grid)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that a share (0 to 1) of all values does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, min(len(ordered) - 1, round(share * len(ordered) + 0.5) - 1))]
+
+
+def report(name: str, figures: dict[str, Any]) -> None:
+    """Print figures and machine, for people and then, on the last line, as JSON."""
+    machine = {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+    print(f"{name} on {machine['processor']}, {machine['cores']} cores, load {machine['load']}")
+    for figure, value in figures.items():
+        print(f"  {figure}: {value}")
+    print(json.dumps({"benchmark": name, "machine": machine, "figures": figures}))
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,120 @@
+"""The compare tab as its user sees it: what the browser tests and benchmarks press and read."""
+
+from typing import Any
+
+import numpy as np
+
+_READ_PIXELS = """canvas => {
+  const {width, height} = canvas;
+  const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+  return {width, height, data: Array.from(data)};
+}"""
+
+_IS_NEW = """([version, wanted]) => {
+  const lab = document.querySelector("#comparison .lab");
+  return lab && lab.dataset.state === "settled" && Number(lab.dataset.version) > version
+    && Object.entries(wanted).every(([name, value]) => lab.dataset[name] === value);
+}"""
+
+
+class Lab:
+    """Drives one page.
+
+    Args:
+        page: A Playwright page.
+    """
+
+    def __init__(self, page: Any):
+        self.page = page
+        self.root = page.locator("#comparison .lab")
+        self.cards = self.root.locator("[data-method]")
+        self.status = self.root.locator(".lab-status")
+
+    def open(self, url: str) -> None:
+        """Load the page and wait for its first comparison."""
+        self.page.goto(url)
+        self.wait_for()
+        # Gradio announces the loaded values as changes; their results are still to come.
+        version = -1
+        while version != self.version():
+            version = self.version()
+            self.page.wait_for_timeout(700)
+        self.wait_for()
+
+    def version(self) -> int:
+        """Number of what is on show."""
+        return int(self.root.get_attribute("data-version") or 0)
+
+    def wait_for(self, after: int = 0, **wanted: object) -> None:
+        """Wait for a settled comparison newer than ``after``, whose data attributes are these."""
+        texts = {name: str(value) for name, value in wanted.items()}
+        self.page.wait_for_function(_IS_NEW, arg=[after, texts])
+
+    def card(self, method: str) -> Any:
+        """The card of a method, ``"clean"`` or ``"noisy"``."""
+        return self.root.locator(f'[data-method="{method}"]')
+
+    def methods(self) -> list[str]:
+        """Ids on show, in order."""
+        return [str(c.get_attribute("data-method")) for c in self.cards.all()]
+
+    def metric(self, method: str, name: str) -> float:
+        """A number on a card."""
+        text = self.card(method).locator(f'[data-metric="{name}"]').inner_text()
+        return float(text.split()[0].replace("\N{MINUS SIGN}", "-").replace("∞", "inf"))
+
+    def rgb(self, method: str) -> np.ndarray:
+        """What a card's canvas shows, (H, W, 3) uint8."""
+        read = self.card(method).locator("canvas.card-picture").evaluate(_READ_PIXELS)
+        shape = (read["height"], read["width"], 4)
+        return np.array(read["data"], np.uint8).reshape(shape)[..., :3]
+
+    def gray(self, method: str) -> np.ndarray:
+        """What a card's canvas shows where it is gray, (H, W) uint8."""
+        rgb = self.rgb(method)
+        np.testing.assert_array_equal(np.ptp(rgb, axis=-1), 0)
+        return rgb[..., 0]
+
+    def slider(self, name: str = "noise-gaussian-sigma") -> Any:
+        """The range input of a noise parameter."""
+        return self.page.locator(f"#{name} input[type=range]")
+
+    def number(self, name: str = "noise-gaussian-sigma") -> Any:
+        """The number box of a noise parameter."""
+        return self.page.locator(f"#{name} input[type=number]")
+
+    def set_number(self, value: object, name: str = "noise-gaussian-sigma") -> None:
+        """Type a number, as somebody does who then goes on with Tab."""
+        box = self.number(name)
+        box.fill(str(value))
+        box.press("Tab")
+
+    def toggle(self, label: str) -> None:
+        """Tick or untick a method."""
+        boxes = self.page.locator("#methods")
+        boxes.get_by_role("checkbox", name=label, exact=True).click()
+
+    def show(self, view: str) -> None:
+        """Switch all cards to ``"picture"``, ``"error"`` or ``"residual"``."""
+        self.root.locator(f'label:has(input[value="{view}"])').click()
+
+    def pick(self, sample: str) -> None:
+        """Click a face of the strip."""
+        self.page.locator(f'#faces button[data-id="{sample}"]').click()
+
+    def sample_ids(self) -> list[str]:
+        """Ids of the faces in the strip."""
+        buttons = self.page.locator("#faces button").all()
+        return [str(button.get_attribute("data-id")) for button in buttons]
+
+    def upload(self, file: Any) -> None:
+        """Give a picture of one's own."""
+        chooser = self.page.locator("#picture input[type=file]")
+        if chooser.count() == 0:
+            self.page.locator("#own-picture > button").click()
+        chooser.first.set_input_files(file)
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return int(self.page.evaluate(script))

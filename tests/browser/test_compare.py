@@ -1,0 +1,324 @@
+"""The compare tab in Chromium, against the real app."""
+
+import csv
+import io
+import re
+import zipfile
+
+import numpy as np
+import PIL.Image
+import pytest
+from skimage.data import astronaut
+
+from denoiser.images import load_face, to_uint8
+from denoiser.noise import GaussianNoise, create_noise
+from denoiser.pipeline import compare
+from denoiser.registry import DEFAULT_DENOISERS, create_denoiser
+from denoiser.samples import bundled_faces, get_sample
+from tests.browser.lab import Lab
+from tests.conftest import watched_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+SIGMA = "noise-gaussian-sigma"
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+
+
+def open_lab(browser, server, name, query=""):
+    """Open the page; at the end, whatever the test did, nothing may have gone wrong in it."""
+    width, height, options = WIDTHS[name]
+    with watched_page(browser, width, height, **options) as watched:
+        lab = Lab(watched.page)
+        lab.open(server + query)
+        yield lab
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+@pytest.fixture
+def lab(browser, server):
+    yield from open_lab(browser, server, "desktop")
+
+
+@pytest.fixture(params=list(WIDTHS))
+def any_lab(browser, server, request):
+    yield from open_lab(browser, server, request.param)
+
+
+def clean_of(sample_id):
+    return get_sample(bundled_faces(), sample_id).image
+
+
+def assert_shows(lab, comparison):
+    """Every card has the pixels and, as rounded on the card, the scores of this comparison."""
+    np.testing.assert_array_equal(lab.gray("clean"), to_uint8(comparison.corruption.clean))
+    np.testing.assert_array_equal(lab.gray("noisy"), to_uint8(comparison.corruption.noisy))
+    assert lab.methods() == ["clean", "noisy", *comparison]
+    assert lab.metric("noisy", "psnr") == pytest.approx(comparison.noisy.psnr, abs=0.0051)
+    for name, result in comparison.items():
+        # One level: a network's last bits depend on how many threads it runs on.
+        off = np.abs(lab.gray(name).astype(int) - to_uint8(result.image))
+        assert off.max() <= 1
+        assert lab.metric(name, "psnr") == pytest.approx(result.psnr, abs=0.0061)
+        assert lab.metric(name, "ssim") == pytest.approx(result.ssim, abs=0.00061)
+        assert lab.metric(name, "gain") == pytest.approx(comparison.gain(name), abs=0.061)
+
+
+class TestFirstSight:
+    def test_the_four_methods_and_what_they_really_score(self, any_lab):
+        assert any_lab.methods() == ["clean", "noisy", *DEFAULT_DENOISERS]
+        clean = clean_of(any_lab.sample_ids()[0])
+        assert_shows(any_lab, compare(clean, GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
+
+    def test_it_says_which_noise(self, lab):
+        assert lab.root.get_attribute("data-noise") == "gaussian"
+        assert lab.root.get_attribute("data-seed") == "0"
+        assert lab.root.get_attribute("data-sigma") == "25"
+        assert "25 of 255" in lab.root.inner_text()
+
+    @pytest.mark.parametrize("width", [390, 320])
+    def test_nothing_sticks_out(self, browser, server, width):
+        with watched_page(browser, width, 800, has_touch=True, is_mobile=True) as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            assert lab.overflow() <= 0
+            assert lab.cards.first.bounding_box()["width"] > 100
+
+    def test_wide_screens_too(self, lab):
+        assert lab.overflow() <= 0
+
+    def test_dark(self, browser, server):
+        for lab in open_lab(browser, server, "desktop", "?__theme=dark"):
+            colours = lab.cards.first.evaluate(
+                "card => [getComputedStyle(card).backgroundColor, getComputedStyle(card).color]"
+            )
+            paper, ink = (np.mean([int(n) for n in re.findall(r"\d+", c)[:3]]) for c in colours)
+            assert paper < 80
+            assert ink > 150
+
+
+class TestFace:
+    def test_pick_a_sample(self, lab):
+        sample = lab.sample_ids()[3]
+        before = lab.version()
+        lab.pick(sample)
+        lab.wait_for(before)
+        assert_shows(lab, compare(clean_of(sample), GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
+
+    def test_upload_a_picture_with_transparency(self, any_lab, tmp_path):
+        lab = any_lab
+        pixels = np.dstack([astronaut(), np.full((512, 512), 255, np.uint8)])
+        pixels[:40, :40, 3] = 0
+        file = tmp_path / "rgba.png"
+        PIL.Image.fromarray(pixels).save(file)
+        before = lab.version()
+        lab.upload(file)
+        lab.wait_for(before)
+        expected = load_face(file.read_bytes())
+        assert_shows(lab, compare(expected.image, GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
+
+    def test_a_file_that_is_no_picture_changes_nothing(self, lab, tmp_path):
+        file = tmp_path / "notes.png"
+        file.write_text("not a picture")
+        shown = lab.gray("median")
+        lab.upload(file)
+        lab.page.locator("#face-note").get_by_text("isn't a picture").wait_for()
+        assert str(tmp_path) not in lab.page.locator("body").inner_text()
+        np.testing.assert_array_equal(lab.gray("median"), shown)
+        # And the page goes on working.
+        before = lab.version()
+        lab.set_number(40)
+        lab.wait_for(before, sigma=40)
+
+    def test_a_file_name_is_never_run(self, lab, tmp_path):
+        file = tmp_path / "${window.hacked=1}<img src=x onerror=window.hacked=1>.png"
+        PIL.Image.fromarray(astronaut()[:200, 150:350]).save(file)
+        before = lab.version()
+        lab.upload(file)
+        lab.wait_for(before)
+        assert lab.page.evaluate("window.hacked") is None
+
+
+class TestNoise:
+    def test_drag_the_slider_and_the_last_position_wins(self, any_lab):
+        lab, slider = any_lab, any_lab.slider()
+        slider.scroll_into_view_if_needed()
+        box = slider.bounding_box()
+        y = box["y"] + box["height"] / 2
+        before = lab.version()
+        lab.page.mouse.move(box["x"] + 0.1 * box["width"], y)
+        lab.page.mouse.down()
+        for part in np.linspace(0.1, 0.8, 25):
+            lab.page.mouse.move(box["x"] + part * box["width"], y)
+        lab.page.mouse.up()
+        last = int(slider.input_value())
+        assert 70 < last < 90
+        lab.wait_for(before, sigma=last)
+        clean = clean_of(lab.sample_ids()[0])
+        assert_shows(lab, compare(clean, GaussianNoise(last / 255), 0, DEFAULT_DENOISERS))
+        lab.page.wait_for_timeout(700)  # nothing older may come in later
+        assert lab.root.get_attribute("data-sigma") == str(last)
+
+    def test_arrow_keys(self, any_lab):
+        lab = any_lab
+        before = lab.version()
+        lab.slider().focus()
+        for _ in range(12):
+            lab.page.keyboard.press("ArrowRight")
+        lab.wait_for(before, sigma=37)
+        before = lab.version()
+        lab.page.keyboard.press("Home")
+        lab.wait_for(before, sigma=0)
+        np.testing.assert_array_equal(lab.gray("noisy"), lab.gray("clean"))
+        assert lab.metric("noisy", "psnr") == np.inf
+
+    @pytest.mark.parametrize("typed", ["1000", "-3", ""])
+    def test_a_number_that_will_not_do(self, lab, typed):
+        shown = lab.gray("median")
+        lab.number().fill(typed)
+        lab.status.get_by_text("has to be a number from 0 to 100").wait_for()
+        np.testing.assert_array_equal(lab.gray("median"), shown)
+        before = lab.version()
+        lab.set_number(30)
+        lab.wait_for(before, sigma=30)
+        assert not lab.status.is_visible()
+
+    def test_other_noise_is_other_noise(self, lab):
+        before, shown = lab.version(), lab.gray("noisy")
+        clean = lab.gray("clean")
+        lab.page.locator("#reroll").click()
+        lab.wait_for(before)
+        assert not np.array_equal(lab.gray("noisy"), shown)
+        np.testing.assert_array_equal(lab.gray("clean"), clean)
+        seed = int(lab.root.get_attribute("data-seed"))
+        expected = GaussianNoise(25 / 255)(clean_of(lab.sample_ids()[0]), seed)
+        np.testing.assert_array_equal(lab.gray("noisy"), to_uint8(expected))
+
+    def test_another_kind(self, lab):
+        before = lab.version()
+        lab.page.get_by_label("Kind of noise", exact=True).click()
+        lab.page.get_by_role("option", name="Salt and pepper").click()
+        lab.wait_for(before, noise="salt-and-pepper")
+        expected = compare(
+            clean_of(lab.sample_ids()[0]), create_noise("salt-and-pepper"), 0, DEFAULT_DENOISERS
+        )
+        assert_shows(lab, expected)
+        assert not lab.slider().is_visible()
+        assert lab.slider("noise-salt-and-pepper-amount").is_visible()
+
+    def test_preset(self, lab):
+        before = lab.version()
+        lab.page.locator("#preset-salt-and-pepper-10").click()
+        lab.wait_for(before, noise="salt-and-pepper", sigma=10)
+        expected = create_noise("salt-and-pepper-10")(clean_of(lab.sample_ids()[0]), 0)
+        np.testing.assert_array_equal(lab.gray("noisy"), to_uint8(expected))
+
+
+class TestViews:
+    def test_picture_error_and_residual(self, lab):
+        clean, noisy, median = (lab.gray(name).astype(int) for name in ("clean", "noisy", "median"))
+        lab.show("residual")
+        expected = np.clip(127.5 + 127.5 * (noisy - median) / 64, 0, 255)
+        # The residual is taken before the noisy picture is rounded to 8 bits: up to half a level.
+        np.testing.assert_allclose(lab.gray("median"), expected, atol=2)
+        lab.show("error")
+        no_error = lab.rgb("clean")
+        assert np.unique(no_error.reshape(-1, 3), axis=0).tolist() == [[0, 0, 4]]
+        brightness = lab.rgb("median").astype(int).sum(axis=-1)
+        error = np.abs(median - clean)
+        assert brightness[error >= 32].min() > brightness[error <= 3].max()
+        lab.show("picture")
+        np.testing.assert_array_equal(lab.gray("median"), median)
+
+
+class TestMethods:
+    def test_take_one_away_and_bring_it_back(self, lab):
+        label = create_denoiser("median").info.label
+        before = lab.version()
+        lab.toggle(label)
+        lab.wait_for(before)
+        assert lab.methods() == ["clean", "noisy", *DEFAULT_DENOISERS[:-1]]
+        before = lab.version()
+        lab.toggle(label)
+        lab.wait_for(before)
+        assert "median" in lab.methods()
+
+    def test_a_slow_one_follows(self, lab):
+        slow = create_denoiser("wavelet").info
+        assert slow.slow
+        before = lab.version()
+        lab.toggle(slow.label)
+        lab.wait_for(before)
+        lab.card("wavelet").locator("[data-metric=psnr]").get_by_text("dB").wait_for()
+        clean = clean_of(lab.sample_ids()[0])
+        expected = compare(clean, GaussianNoise(25 / 255), 0, [*DEFAULT_DENOISERS, "wavelet"])
+        assert lab.metric("wavelet", "psnr") == pytest.approx(expected["wavelet"].psnr, abs=0.0061)
+        before = lab.version()
+        lab.set_number(60)
+        lab.wait_for(before, sigma=60)
+        again = compare(clean, GaussianNoise(60 / 255), 0, ["wavelet"])["wavelet"]
+        assert lab.metric("wavelet", "psnr") == pytest.approx(again.psnr, abs=0.0061)
+
+    def test_none_at_all(self, lab):
+        for name in DEFAULT_DENOISERS:
+            before = lab.version()
+            lab.toggle(create_denoiser(name).info.label)
+            lab.wait_for(before)
+        assert lab.methods() == ["clean", "noisy"]
+
+
+class TestDownloads:
+    def save(self, lab, label):
+        with lab.page.expect_download() as waiting:
+            lab.page.get_by_role("button", name=label).click()
+        download = waiting.value
+        return download.suggested_filename, download.path().read_bytes()
+
+    def test_contact_sheet(self, any_lab):
+        name, data = self.save(any_lab, "Contact sheet (PNG)")
+        picture = PIL.Image.open(io.BytesIO(data))
+        picture.load()
+        assert name.endswith(".png")
+        assert picture.width > 600
+        assert picture.info == {}
+
+    def test_pictures(self, lab):
+        name, data = self.save(lab, "Pictures (zip)")
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        assert name.endswith(".zip")
+        assert archive.testzip() is None
+        for method in lab.methods():
+            stored = np.asarray(PIL.Image.open(archive.open(f"{method}.png")))
+            np.testing.assert_array_equal(stored, lab.gray(method))
+
+    def test_numbers(self, lab):
+        name, data = self.save(lab, "Numbers (CSV)")
+        rows = {row["id"]: row for row in csv.DictReader(io.StringIO(data.decode()))}
+        assert name.endswith(".csv")
+        assert list(rows) == ["noisy", *DEFAULT_DENOISERS]
+        for method, row in rows.items():
+            assert float(row["psnr"]) == pytest.approx(lab.metric(method, "psnr"), abs=0.0051)
+
+    def test_they_follow_the_controls(self, lab):
+        before = lab.version()
+        lab.set_number(50)
+        lab.wait_for(before, sigma=50)
+        _, data = self.save(lab, "Numbers (CSV)")
+        noisy = next(csv.DictReader(io.StringIO(data.decode())))
+        assert float(noisy["psnr"]) == pytest.approx(lab.metric("noisy", "psnr"), abs=0.0051)
+
+
+class TestTwoPeople:
+    def test_what_one_does_leaves_the_other_alone(self, browser, server):
+        pages = [open_lab(browser, server, name) for name in WIDTHS]
+        one, other = (next(page) for page in pages)
+        shown, before = other.gray("noisy"), one.version()
+        one.pick(one.sample_ids()[5])
+        one.wait_for(before)
+        before = other.version()
+        other.set_number(26)
+        other.wait_for(before, sigma=26)
+        np.testing.assert_array_equal(other.gray("clean"), to_uint8(clean_of(other.sample_ids()[0])))
+        assert not np.array_equal(other.gray("noisy"), shown)
+        for page in pages:
+            assert next(page, None) is None

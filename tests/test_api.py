@@ -1,0 +1,287 @@
+"""The endpoints as their users meet them: over HTTP, through gradio_client, against the real app."""
+
+import base64
+import io
+import json
+import math
+import urllib.error
+import urllib.request
+
+import numpy as np
+import PIL.Image
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from skimage.data import astronaut
+
+import denoiser
+from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.images import load_face, to_uint8
+from denoiser.noise import GaussianNoise, SaltAndPepperNoise
+from denoiser.pipeline import compare
+from denoiser.samples import bundled_faces, get_sample
+from denoiser.ui.api import describe
+
+SAMPLE = "lfw-7"
+QUICK = ["median", "gaussian-filter"]
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return Client(server, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return get_sample(bundled_faces(), SAMPLE).image
+
+
+@pytest.fixture
+def astronaut_file(tmp_path):
+    file = tmp_path / "astronaut.png"
+    PIL.Image.fromarray(astronaut()).save(file)
+    return file
+
+
+def ask(client, **arguments):
+    arguments = {"sample": SAMPLE, "denoisers": QUICK} | arguments
+    return client.predict(**arguments, api_name="/compare")
+
+
+def pixels(encoded):
+    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(encoded))))
+
+
+def assert_same_scores(answer, comparison):
+    assert list(answer["methods"]) == list(comparison)
+    for name, result in comparison.items():
+        method = answer["methods"][name]
+        assert method["psnr"] == pytest.approx(result.psnr, abs=1e-4)
+        assert method["ssim"] == pytest.approx(result.ssim, abs=1e-6)
+        assert method["gain"] == pytest.approx(comparison.gain(name), abs=1e-4)
+        assert method["sigma_source"] == result.sigma.source
+        np.testing.assert_array_equal(pixels(method["image"]), to_uint8(result.image))
+    assert answer["noisy"]["psnr"] == pytest.approx(comparison.noisy.psnr, abs=1e-4)
+    assert answer["noisy"]["gain"] == 0
+
+
+class TestCompare:
+    def test_a_sample_gives_what_the_library_gives(self, client, sample):
+        answer = ask(client, noise="gaussian", sigma=0.1, seed=3)
+        comparison = compare(sample, GaussianNoise(0.1), 3, QUICK)
+        assert_same_scores(answer, comparison)
+        np.testing.assert_array_equal(pixels(answer["clean"]), to_uint8(sample))
+        noisy = to_uint8(comparison.corruption.noisy)
+        np.testing.assert_array_equal(pixels(answer["noisy"]["image"]), noisy)
+        assert answer["methods"]["gaussian-filter"]["sigma"] == pytest.approx(0.1)
+        assert answer["methods"]["median"]["sigma"] is None
+
+    def test_numbers_are_numbers(self, client):
+        for result in ask(client)["methods"].values():
+            for key in ("psnr", "ssim", "gain", "milliseconds"):
+                assert isinstance(result[key], float), key
+
+    def test_an_uploaded_picture(self, client, astronaut_file):
+        loaded = load_face(astronaut_file)
+        assert loaded.face_found
+        answer = ask(client, sample=None, face=handle_file(astronaut_file), seed=1)
+        assert_same_scores(answer, compare(loaded.image, GaussianNoise(), 1, QUICK))
+
+    def test_without_cropping(self, client, astronaut_file):
+        image = load_face(astronaut_file, crop_face=False).image
+        answer = ask(client, sample=None, face=handle_file(astronaut_file), crop_face=False)
+        np.testing.assert_array_equal(pixels(answer["clean"]), to_uint8(image))
+
+    def test_options_reach_the_noise(self, client, sample):
+        noise = SaltAndPepperNoise(0.3, 0.9)
+        answer = ask(client, noise="salt-and-pepper", amount=0.3, salt_ratio=0.9, round_8bit=True)
+        assert_same_scores(answer, compare(sample, noise, 0, QUICK, round_8bit=True))
+        answer = ask(client, sigma=0.3, clip=False)
+        assert_same_scores(answer, compare(sample, GaussianNoise(0.3), 0, QUICK, clip=False))
+
+    @pytest.mark.parametrize("noise", [*denoiser.list_noises(), "gaussian-low"])
+    def test_every_noise_has_defaults(self, client, sample, noise):
+        answer = ask(client, noise=noise, denoisers=["median"])
+        assert_same_scores(answer, compare(sample, denoiser.create_noise(noise), 0, ["median"]))
+
+    def test_default_denoisers(self, client):
+        answer = ask(client, denoisers=None)
+        assert list(answer["methods"]) == ["attention-unet", "patchgan", "autoencoder", "median"]
+
+    def test_largest_seed(self, client):
+        assert ask(client, seed=2**63 - 1)["seed"] == 2**63 - 1
+
+    def test_infinity_is_text(self, client):
+        assert ask(client, sigma=0)["noisy"]["psnr"] == "inf"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"sigma": 1.5}, "sigma must be a number from 0 to 1"),
+            ({"sigma": -0.1}, "sigma must be a number from 0 to 1"),
+            ({"sigma": "0.1"}, "sigma must be a number"),
+            ({"sigma": True}, "sigma must be a number"),
+            ({"noise": "poisson", "peak": 0}, "peak must be a number from 1 to 100000"),
+            ({"noise": "jpeg", "quality": 101}, "quality must be a whole number from 1 to 100"),
+            ({"noise": "occlusion", "size": 2.5}, "size must be a whole number from 0 to 512"),
+            ({"noise": "occlusion", "count": 10**9}, "count must be a whole number from 0 to 64"),
+            ({"amount": 0.1}, "no parameter 'amount'; it takes sigma"),
+            ({"noise": "gaussian-low", "sigma": 0.1}, "a preset takes no strengths"),
+            ({"noise": "fog"}, "Unknown noise 'fog'; choose one of gaussian"),
+            ({"noise": None}, "noise must be the id"),
+            ({"denoisers": ["magic"]}, "Unknown denoiser 'magic'; choose one of"),
+            ({"denoisers": []}, "at least one"),
+            ({"denoisers": "median"}, "list of ids"),
+            ({"seed": -1}, "seed must be a whole number from 0"),
+            ({"seed": 1.5}, "seed must be a whole number from 0"),
+            ({"seed": 2**63}, "seed must be a whole number from 0"),
+            ({"sample": None}, "Give either face"),
+            ({"sample": "lfw-1000"}, "no sample face with this id"),
+            ({"sample": 7}, "sample must be the id"),
+            ({"clip": "yes"}, "clip must be true or false"),
+            ({"sample": None, "face": "face.jpg"}, "face must be an uploaded picture"),
+            ({"sample": None, "face": {"path": "/etc/hostname"}}, "must be an uploaded picture"),
+            ({"sample": None, "face": {"path": "\0"}}, "must be an uploaded picture"),
+        ],
+    )
+    def test_a_sentence_says_what_is_allowed(self, client, arguments, sentence):
+        with pytest.raises(AppError) as refusal:
+            ask(client, **arguments)
+        message = refusal.value.args[0]
+        assert sentence in message
+        assert "Traceback" not in message
+        assert "site-packages" not in message
+
+    @pytest.mark.parametrize("sigma", [math.nan, math.inf])
+    def test_not_a_number_never_gets_an_answer(self, client, sigma):
+        # JSON has neither; what the client makes of them must not reach a noise.
+        with pytest.raises((AppError, ValueError)):
+            ask(client, sigma=sigma)
+
+    def test_both_face_and_sample(self, client, astronaut_file):
+        with pytest.raises(AppError, match="Give either face"):
+            ask(client, face=handle_file(astronaut_file))
+
+    @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n and no more"])
+    def test_a_file_that_is_no_picture(self, client, tmp_path, content):
+        file = tmp_path / "secret-name.png"
+        file.write_bytes(content)
+        with pytest.raises(AppError) as refusal:
+            ask(client, sample=None, face=handle_file(file))
+        assert "secret-name" not in refusal.value.args[0]
+        assert "/" not in refusal.value.args[0]
+        assert len(refusal.value.args[0]) > 10
+
+    def test_files_of_the_server_stay_where_they_are(self, client):
+        stolen = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+        body = json.dumps({"data": [stolen], "session_hash": "x"}).encode()
+        request = urllib.request.Request(
+            f"{client.src.rstrip('/')}/gradio_api/call/compare",
+            body,
+            {"Content-Type": "application/json"},
+        )
+        try:
+            event = json.load(urllib.request.urlopen(request, timeout=30))["event_id"]
+            url = f"{client.src.rstrip('/')}/gradio_api/call/compare/{event}"
+            answer = urllib.request.urlopen(url, timeout=30).read().decode()
+        except urllib.error.HTTPError as error:
+            answer = f"event: error {error.read().decode()}"
+        assert "event: error" in answer
+        assert "hostname" not in answer
+
+    def test_it_goes_on_working_afterwards(self, client):
+        with pytest.raises(AppError):
+            ask(client, sigma=2)
+        assert ask(client)["methods"]
+
+
+class TestLists:
+    def test_noises(self, client):
+        answer = client.predict(api_name="/noises")
+        assert [noise["id"] for noise in answer["noises"]] == denoiser.list_noises()
+        sigma = answer["noises"][0]["parameters"][0]
+        assert sigma["name"] == "sigma"
+        assert (sigma["minimum"], sigma["maximum"]) == (0, 1)
+        assert {preset["id"] for preset in answer["presets"]} == {
+            "gaussian-low",
+            "gaussian-high",
+            "salt-and-pepper-10",
+        }
+
+    def test_every_listed_end_of_a_range_is_accepted(self, client):
+        for noise in client.predict(api_name="/noises")["noises"]:
+            for parameter in noise["parameters"]:
+                for end in ("minimum", "maximum"):
+                    strength = {parameter["name"]: parameter[end]}
+                    ask(client, noise=noise["id"], denoisers=["median"], **strength)
+
+    def test_denoisers(self, client):
+        answer = client.predict(api_name="/denoisers")
+        listed = {method["id"]: method for method in answer["denoisers"]}
+        assert list(listed) == denoiser.list_denoisers()
+        assert set(answer["default"]) <= set(listed)
+        assert listed["median"]["family"] == "classical"
+        assert listed["median"]["available"] is True
+
+    def test_samples(self, client):
+        faces = bundled_faces()
+        answer = client.predict(count=5, seed=2, api_name="/samples")
+        assert answer["total"] == len(faces)
+        assert len({s["id"] for s in answer["samples"]}) == 5
+        assert answer == client.predict(count=5, seed=2, api_name="/samples")
+        assert answer != client.predict(count=5, seed=3, api_name="/samples")
+        for listed in answer["samples"]:
+            assert ask(client, sample=listed["id"], denoisers=["median"])["methods"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"count": -1}, "count must be a whole number from 0 to 101"),
+            ({"count": 10**6}, "count must be a whole number from 0 to 101"),
+            ({"seed": -1}, "seed must be"),
+            ({"emotion": "hunger"}, "No face shows this emotion"),
+        ],
+    )
+    def test_samples_refuses(self, client, arguments, sentence):
+        with pytest.raises(AppError, match=sentence):
+            client.predict(**arguments, api_name="/samples")
+
+    def test_endpoints_are_named_and_typed(self, client):
+        endpoints = client.view_api(return_format="dict")["named_endpoints"]
+        assert {"/compare", "/noises", "/denoisers", "/samples"} <= set(endpoints)
+        types = {
+            parameter["parameter_name"]: parameter["python_type"]["type"]
+            for parameter in endpoints["/compare"]["parameters"]
+        }
+        assert "float" in types["sigma"]
+        assert "int" in types["seed"]
+        assert "list[str]" in types["denoisers"]
+        assert all(
+            parameter["parameter_has_default"] for parameter in endpoints["/compare"]["parameters"]
+        )
+
+
+class Fixed(Denoiser):
+    info = DenoiserInfo("fixed", "Fixed", "classical", False, None, 0, "none")
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def _denoise(self, noisy, sigma):
+        return self.answer
+
+
+class TestDescribe:
+    def test_whatever_the_scores_it_is_json(self, face):
+        perfect = describe(compare(face, GaussianNoise(0.1), 0, [Fixed(face)]))
+        assert perfect["methods"]["fixed"]["psnr"] == "inf"
+        assert perfect["methods"]["fixed"]["gain"] == "inf"
+        spoilt = describe(compare(face, GaussianNoise(0), 0, [Fixed(1 - face)]))
+        assert spoilt["methods"]["fixed"]["gain"] == "-inf"
+        small = np.full((5, 5), 0.5, np.float32)
+        tiny = describe(compare(small, GaussianNoise(0.1), 0, ["median"]))
+        assert tiny["methods"]["median"]["ssim"] is None
+        for answer in (perfect, spoilt, tiny):
+            json.dumps(answer, allow_nan=False)

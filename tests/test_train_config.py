@@ -1,0 +1,260 @@
+"""Training configs: the shipped ones say what they should, wrong ones are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import train
+from denoiser.architectures import build_network
+from denoiser.noise import PRESETS
+from denoiser.registry import MODELS
+from train.config import AdversarialConfig, ConfigError, TrainConfig, read_config, validation_noise
+
+from .tiny import ADVERSARIAL, CONFIG, write_config
+
+CONFIGS = Path(train.__file__).parent / "configs"
+FILES = sorted(CONFIGS.glob("*.toml"))
+BLIND = ("attention-unet", "autoencoder", "patchgan")
+SPECIALISTS = tuple(f"attention-unet.{preset}" for preset in PRESETS)
+
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+
+
+def shipped(config_id):
+    return read_config(CONFIGS / f"{config_id}.toml")
+
+
+def ranges(config, kind):
+    """Return the ranges of a kind's parameters where it is alone in its part of the mixture."""
+    parts = [part for part in config.noise if [s.kind for s in part.stages] == [kind]]
+    assert parts, f"the mixture has no {kind} on its own"
+    names = {name for part in parts for name in part.stages[0].ranges}
+    found = {}
+    for name in names:
+        lows, highs = zip(*(part.stages[0].ranges[name] for part in parts), strict=True)
+        found[name] = (min(lows), max(highs))
+    return found
+
+
+def written(tmp_path, **changes):
+    return read_config(write_config(tmp_path / "config.toml", **changes))
+
+
+@each_file
+def test_every_config_can_be_read_and_built(file):
+    config = read_config(file)
+    assert config.id == file.stem
+    assert config.id in MODELS
+    assert config.label
+    assert config.trained_on
+    assert config.reference
+    build_network(config.architecture, config.settings)
+
+
+def test_every_model_has_a_config():
+    assert {file.stem for file in FILES} == set(MODELS)
+    assert set(MODELS) == {*BLIND, *SPECIALISTS}
+
+
+def test_labels_and_families():
+    configs = {file.stem: read_config(file) for file in FILES}
+    assert len({config.label for config in configs.values()}) == len(configs)
+    families = {name: configs[name].family for name in BLIND}
+    assert families == {"attention-unet": "network", "autoencoder": "autoencoder", "patchgan": "GAN"}
+    assert all(configs[name].family == "network" for name in SPECIALISTS)
+
+
+@each_file
+def test_validation_noises_can_be_created_and_have_names_of_their_own(file):
+    config = read_config(file)
+    noises = [validation_noise(noise) for noise in config.validation]
+    assert noises
+    assert len(set(noises)) == len(noises)
+    names = {"_".join(map(str, noise.values())) for noise in config.validation}
+    assert len(names) == len(noises)
+
+
+@each_file
+def test_what_it_starts_from_is_another_model_of_the_same_shape(file):
+    config = read_config(file)
+    if config.start_from:
+        start = shipped(config.start_from)
+        assert config.start_from != config.id
+        assert start.architecture == config.architecture
+        assert start.settings == config.settings
+        assert not start.start_from
+
+
+def test_blind_models_train_on_the_same_mixture():
+    configs = [shipped(name) for name in BLIND]
+    assert len({str(config.noise) for config in configs}) == 1
+    assert len({str(config.validation) for config in configs}) == 1
+    assert len({config.trained_on for config in configs}) == 1
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_the_mixture_holds_all_that_blind_models_must_face(name):
+    config = shipped(name)
+    assert ranges(config, "gaussian")["sigma"] == (0.0, 0.25)
+    assert ranges(config, "salt-and-pepper")["amount"] == (0.0, 0.4)
+    low, high = ranges(config, "salt-and-pepper")["salt_ratio"]
+    assert low < 0.5 < high
+    assert ranges(config, "impulse")["amount"] == (0.0, 0.4)
+    low, high = ranges(config, "poisson")["peak"]
+    assert low <= 10
+    assert high >= 100
+    low, high = ranges(config, "speckle")["sigma"]
+    assert low == 0
+    assert high >= 64 / 255
+    assert ranges(config, "pixel-shuffle")["amount"][1] >= 0.15
+    combined = [[s.kind for s in part.stages] for part in config.noise if len(part.stages) > 1]
+    assert ["gaussian", "salt-and-pepper"] in combined
+    assert ["poisson", "gaussian"] in combined
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_faint_gaussian_noise_is_a_good_part_of_the_mixture(name):
+    """Blind models must not make gaussian-low worse: they have to see enough of its like."""
+    config = shipped(name)
+    total = sum(part.weight for part in config.noise)
+    faint = [
+        part.weight
+        for part in config.noise
+        if [s.kind for s in part.stages] == ["gaussian"] and part.stages[0].ranges["sigma"][1] <= 0.1
+    ]
+    assert sum(faint) / total > 0.2
+
+
+@pytest.mark.parametrize("name", SPECIALISTS)
+def test_specialists_see_their_preset_and_nothing_else(name):
+    config = shipped(name)
+    preset_id = name.removeprefix("attention-unet.")
+    preset = PRESETS[preset_id]
+    (part,) = config.noise
+    (stage,) = part.stages
+    assert stage.kind == preset.id
+    assert stage.ranges == {p.name: (getattr(preset, p.name),) * 2 for p in preset.parameters}
+    assert [validation_noise(noise) for noise in config.validation] == [preset]
+    assert config.start_from == "attention-unet"
+    assert preset_id in config.trained_on
+
+
+def test_only_the_gan_is_adversarial():
+    assert [f.stem for f in FILES if read_config(f).adversarial is not None] == ["patchgan"]
+    gan = shipped("patchgan")
+    assert gan.select == "last"
+    assert gan.adversarial.weight > 0
+    assert gan.adversarial.discriminator_learning_rate < gan.learning_rate
+
+
+def test_a_file_holds_only_what_differs_from_the_defaults(tmp_path):
+    config = written(tmp_path)
+    for key in CONFIG:
+        assert hasattr(config, key)
+    defaults = TrainConfig("", "", "network", "", "", "", (), ())
+    assert (config.loss, config.seed, config.patience) == ("psnr", 0, defaults.patience)
+    assert config.batch_size == 8 != defaults.batch_size
+    assert config.adversarial is None
+    assert replace(config, epochs=2) != config
+
+
+def test_a_number_is_a_range_of_one_value(tmp_path):
+    noise = [{"weight": 2, "stages": [{"kind": "gaussian", "sigma": 0.1}, {"kind": "jpeg"}]}]
+    (part,) = written(tmp_path, noise=noise).noise
+    assert part.weight == 2
+    assert part.stages[0].ranges == {"sigma": (0.1, 0.1)}
+    assert part.stages[1].ranges == {}  # the defaults of its kind
+
+
+def test_adversarial_settings(tmp_path):
+    config = written(tmp_path, **ADVERSARIAL)
+    assert config.adversarial == AdversarialConfig(discriminator={"width": 4})
+
+
+def one_noise(**stage):
+    return {"noise": [{"stages": [stage]}]}
+
+
+WRONG = {
+    "unknown key": ({"epoch": 3}, "Unknown setting epoch"),
+    "unknown adversarial key": ({"adversarial": {"wight": 1}}, "Unknown setting wight"),
+    "unknown discriminator key": ({"adversarial": {"discriminator": {"depth": 1}}}, "depth"),
+    "unknown key beside stages": (
+        {"noise": [{"wieght": 2, "stages": [{"kind": "gaussian"}]}]},
+        "Unknown setting wieght",
+    ),
+    "unknown parameter": (one_noise(kind="gaussian", amount=0.1), "gaussian has no parameter 'amount'"),
+    "parameter of a preset": (one_noise(kind="gaussian-low", sigma=0.1), "Unknown setting sigma"),
+    "unknown kind": (one_noise(kind="gausian"), "Unknown noise 'gausian'; choose one of gaussian"),
+    "unknown validation kind": ({"validation": [{"kind": "x"}]}, "Unknown noise 'x'"),
+    "unknown validation parameter": (
+        {"validation": [{"kind": "gaussian", "amount": 0.1}]},
+        "gaussian has no parameter 'amount'",
+    ),
+    "too strong": (one_noise(kind="gaussian", sigma=[0.0, 1.5]), "sigma must be a number from 0 to 1"),
+    "too weak": (one_noise(kind="poisson", peak=[0, 30]), "peak must be a number from 1"),
+    "too strong to validate": (
+        {"validation": [{"kind": "gaussian", "sigma": 25}]},
+        "sigma must be a number from 0 to 1, not 25",
+    ),
+    "not a whole number": (
+        one_noise(kind="pixel-shuffle", radius=[1, 2.5]),
+        "radius must be a whole number",
+    ),
+    "range the wrong way round": (one_noise(kind="gaussian", sigma=[0.2, 0.1]), "sigma"),
+    "range of three": (one_noise(kind="gaussian", sigma=[0.0, 0.1, 0.2]), ""),
+    "no kind": (one_noise(sigma=0.1), "kind"),
+    "no validation kind": ({"validation": [{"sigma": 0.1}]}, "kind"),
+    "no stages": ({"noise": [{"weight": 1}]}, "stages"),
+    "empty stages": ({"noise": [{"stages": []}]}, "stage"),
+    "weight of nothing": ({"noise": [{"weight": 0, "stages": [{"kind": "gaussian"}]}]}, "weight"),
+    "negative weight": ({"noise": [{"weight": -1, "stages": [{"kind": "gaussian"}]}]}, "weight"),
+    "no noise": ({"noise": None}, "[[noise]]"),
+    "empty noise": ({"noise": []}, "[[noise]]"),
+    "noise that is no table": ({"noise": 3}, ""),
+    "no validation": ({"validation": None}, "[[validation]]"),
+    "empty validation": ({"validation": []}, "[[validation]]"),
+    "no id": ({"id": None}, "id"),
+    "no architecture": ({"architecture": None}, "architecture"),
+    "unknown architecture": ({"architecture": "vit"}, "Unknown architecture 'vit'"),
+    "unknown architecture setting": ({"settings": {"heads": 2}}, "attention-unet has no setting heads"),
+    "impossible architecture": ({"settings": {"widths": []}}, "attention-unet can't be built"),
+    "unknown loss": ({"loss": "mae"}, "loss must be one of mse, psnr, not 'mae'"),
+    "unknown selection": ({"select": "bets"}, "select must be one of best, last"),
+    "unknown family": ({"family": "u-net"}, "family must be one of network, GAN"),
+    "word for a number": ({"epochs": "ten"}, "epochs must be of type int"),
+    "half an epoch": ({"epochs": 0.5}, "epochs must be of type int"),
+    "truth for a number": ({"batch_size": True}, "batch_size must be of type int"),
+    "number for a word": ({"start_from": 3}, "start_from must be of type str"),
+    "no epochs": ({"epochs": 0}, "epochs must be a number from 1"),
+    "negative batch": ({"batch_size": -8}, "batch_size must be a number from 1"),
+    "negative rate": ({"learning_rate": -0.1}, "learning_rate must be a number from 0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG.values(), ids=list(WRONG))
+def test_wrong_configs_are_refused(tmp_path, changes, message):
+    with pytest.raises(ConfigError) as caught:
+        written(tmp_path, **changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "__init__" not in str(caught.value)
+
+
+def test_the_unchanged_config_is_right(tmp_path):
+    """So that the wrong ones above are wrong for what they change."""
+    assert written(tmp_path).id == "tiny"
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"There is no config file .*nowhere\.toml"):
+        read_config(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("content", [b"id = ", b"{}", b"\xff\xfe\x00"])
+def test_no_toml(tmp_path, content):
+    file = tmp_path / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match="not a TOML file"):
+        read_config(file)

@@ -1,0 +1,300 @@
+"""What training sees: the mixture of noises, mirrored and enlarged faces, no face of the test split."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from denoiser.images import from_uint8
+from denoiser.noise import PRESETS, create_noise
+from denoiser.samples import FaceSet
+from train.config import Component, Stage, read_config
+from train.data import FaceData, augment, fixed_noise, without_duplicates
+from train.mixture import NoiseMixture
+
+from .tiny import pictures, write_config, write_fer2013
+
+
+def mixture(*parts):
+    """Make a mixture of (weight, kind, ranges)."""
+    return NoiseMixture(tuple(Component(float(w), (Stage(kind, ranges),)) for w, kind, ranges in parts))
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def face_set(images, rows=None, split="train"):
+    rows = np.arange(len(images)) if rows is None else np.asarray(rows)
+    return FaceSet(images, rows, ("",) * len(images), split, "made up")
+
+
+EVERYTHING = mixture(
+    (1, "gaussian", {"sigma": (0.0, 0.9)}),
+    (1, "salt-and-pepper", {"amount": (0.0, 0.4), "salt_ratio": (0.3, 0.7)}),
+    (1, "impulse", {"amount": (0.0, 0.4)}),
+    (1, "poisson", {"peak": (1.0, 120.0)}),
+    (1, "speckle", {"sigma": (0.0, 0.9)}),
+    (1, "pixel-shuffle", {"amount": (0.0, 0.4), "radius": (1.0, 2.0)}),
+    (1, "occlusion", {"size": (1.0, 8.0), "count": (1.0, 2.0)}),
+    (1, "blur", {"sigma": (0.0, 2.0)}),
+    (1, "jpeg", {"quality": (5.0, 90.0)}),
+)
+
+
+def test_mixture_stays_a_picture():
+    clean = torch.rand(90, 1, 16, 16, generator=seeded(1))
+    noisy = EVERYTHING(clean, seeded())
+    assert noisy.shape == clean.shape
+    assert noisy.dtype == clean.dtype
+    assert noisy.isfinite().all()
+    assert noisy.min() >= 0
+    assert noisy.max() <= 1
+    changed = (noisy != clean).flatten(1).any(1).float().mean()
+    assert changed > 0.9  # and it did something
+
+
+def test_same_seed_same_mixture():
+    clean = torch.rand(32, 1, 16, 16)
+    first = EVERYTHING(clean, seeded(3))
+    assert torch.equal(first, EVERYTHING(clean, seeded(3)))
+    assert not torch.equal(first, EVERYTHING(clean, seeded(4)))
+
+
+def test_a_generator_goes_on():
+    clean = torch.rand(8, 1, 16, 16)
+    generator = seeded(3)
+    assert not torch.equal(EVERYTHING(clean, generator), EVERYTHING(clean, generator))
+
+
+def test_mixture_leaves_the_picture_and_global_randomness_alone():
+    clean = torch.rand(64, 1, 16, 16)
+    copy = clean.clone()
+    torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    EVERYTHING(clean, seeded())
+    assert torch.equal(clean, copy)
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_each_part_is_used_at_its_weight():
+    weights = {0.0: 1.0, 0.5: 2.5, 1.0: 6.5}  # by the brightness that it leaves behind
+    parts = mixture(
+        (weights[0.0], "salt-and-pepper", {"amount": (1.0, 1.0), "salt_ratio": (0.0, 0.0)}),
+        (weights[0.5], "gaussian", {"sigma": (0.0, 0.0)}),
+        (weights[1.0], "salt-and-pepper", {"amount": (1.0, 1.0), "salt_ratio": (1.0, 1.0)}),
+    )
+    count = 40_000
+    noisy = parts(torch.full((count, 1, 1, 1), 0.5), seeded()).flatten()
+    for brightness, weight in weights.items():
+        share = weight / sum(weights.values())
+        error = math.sqrt(share * (1 - share) / count)
+        assert abs(float((noisy == brightness).double().mean()) - share) < 5 * error
+
+
+def test_every_picture_has_its_own_strength_drawn_evenly():
+    count, low, high = 2000, 0.05, 0.15
+    parts = mixture((1, "gaussian", {"sigma": (low, high)}))
+    noisy = parts(torch.full((count, 1, 24, 24), 0.5), seeded())
+    strengths = noisy.flatten(1).std(1).double()
+    assert strengths.min() < low + 0.01
+    assert strengths.max() > high - 0.01
+    deviation = (high - low) / math.sqrt(12)
+    assert abs(float(strengths.mean()) - (low + high) / 2) < 5 * deviation / math.sqrt(count)
+    # Even: the spread is a uniform distribution's, give or take what measuring it adds.
+    assert float(strengths.std()) == pytest.approx(deviation, rel=0.05)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (1, 4)])
+def test_whole_numbers_are_drawn_evenly_once_for_a_batch(low, high):
+    """Count the squares' sides: a square of side n blackens n * n pixels of a white picture."""
+    parts = mixture((1, "occlusion", {"size": (low, high), "count": (1.0, 1.0)}))
+    generator, draws = seeded(), 2000
+    sides = []
+    for _ in range(draws):
+        black = (parts(torch.ones(2, 1, 8, 8), generator) == 0).flatten(1).sum(1)
+        assert black[0] == black[1]
+        sides.append(math.isqrt(int(black[0])))
+    values = range(low, high + 1)
+    assert set(sides) == set(values)
+    share = 1 / len(values)
+    for value in values:
+        error = math.sqrt(share * (1 - share) / draws)
+        assert abs(sides.count(value) / draws - share) < 5 * error
+
+
+def test_what_a_stage_does_not_name_has_its_default():
+    noisy = mixture((1, "gaussian", {}))(torch.full((200, 1, 24, 24), 0.5), seeded())
+    default = create_noise("gaussian").sigma
+    assert float(noisy.std()) == pytest.approx(default, rel=0.02)
+
+
+def test_stages_follow_one_another():
+    """Salt on all pixels, then black squares: both are seen, the second on top of the first."""
+    salt = Stage("salt-and-pepper", {"amount": (1.0, 1.0), "salt_ratio": (1.0, 1.0)})
+    square = Stage("occlusion", {"size": (4.0, 4.0), "count": (1.0, 1.0)})
+    clean = torch.full((3, 1, 8, 8), 0.5)
+    noisy = NoiseMixture((Component(1.0, (salt, square)),))(clean, seeded())
+    assert (noisy == 0).flatten(1).sum(1).tolist() == [16] * 3
+    assert (noisy == 1).flatten(1).sum(1).tolist() == [48] * 3
+    assert (NoiseMixture((Component(1.0, (square, salt)),))(clean, seeded()) == 1).all()
+
+
+def test_augmented_faces_are_pictures():
+    batch = torch.rand(16, 1, 48, 40, generator=seeded(1))
+    for seed in range(10):
+        larger = augment(batch, 1.0, 1.6, seeded(seed))
+        assert larger.shape == batch.shape
+        assert larger.min() >= 0
+        assert larger.max() <= 1
+
+
+def test_augmentation_is_deterministic_and_leaves_its_input_alone():
+    batch = torch.rand(16, 1, 48, 48)
+    copy = batch.clone()
+    state = torch.random.get_rng_state()
+    first = augment(batch, 0.5, 1.6, seeded(2))
+    assert torch.equal(first, augment(batch, 0.5, 1.6, seeded(2)))
+    assert torch.equal(batch, copy)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not torch.equal(first, augment(batch, 0.5, 1.6, seeded(3)))
+
+
+def test_half_of_the_faces_are_mirrored():
+    count = 10_000
+    batch = torch.rand(count, 1, 2, 3)
+    made = augment(batch, 0.0, 1.6, seeded())
+    mirrored = (made == batch.flip(3)).flatten(1).all(1)
+    kept = (made == batch).flatten(1).all(1)
+    assert (mirrored ^ kept).all()  # nothing else happens to a picture
+    assert abs(float(mirrored.double().mean()) - 0.5) < 5 * 0.5 / math.sqrt(count)
+
+
+def test_enlarged_share():
+    share, draws, generator = 0.3, 1000, seeded()
+    batch = torch.rand(1, 1, 8, 8)
+    enlarged = 0
+    for _ in range(draws):
+        made = augment(batch, share, 3.0, generator)
+        enlarged += not (torch.equal(made, batch) or torch.equal(made, batch.flip(3)))
+    assert abs(enlarged / draws - share) < 5 * math.sqrt(share * (1 - share) / draws)
+
+
+def test_enlarged_faces_are_smoother():
+    batch = torch.rand(64, 1, 48, 48)
+
+    def roughness(pictures):
+        return float((pictures[..., 1:] - pictures[..., :-1]).square().mean())
+
+    made = [augment(batch, 1.0, 1.6, seeded(seed)) for seed in range(20)]
+    assert all(roughness(pictures) < roughness(batch) * 1.01 for pictures in made)
+    assert sum(map(roughness, made)) / len(made) < 0.8 * roughness(batch)
+
+
+def test_crops_come_from_everywhere():
+    """Of an upright gradient: the crop's mean brightness tells where it was cut from."""
+    batch = torch.linspace(0, 1, 48)[None, None, :, None].expand(1, 1, 48, 48)
+    means = [float(augment(batch, 1.0, 2.0, seeded(seed)).mean()) for seed in range(200)]
+    assert min(means) < 0.35
+    assert max(means) > 0.65
+    assert abs(sum(means) / len(means) - 0.5) < 0.05
+
+
+def test_pictures_of_held_out_splits_are_left_out():
+    images = pictures(12, seed=0)
+    train = face_set(images[[0, 1, 2, 3, 2, 4]])
+    validation = face_set(images[[5, 2]], split="validation")
+    test = face_set(images[[6, 0]], split="test")
+    np.testing.assert_array_equal(without_duplicates(train, validation, test), images[[1, 3, 4]])
+    np.testing.assert_array_equal(without_duplicates(train, validation), images[[0, 1, 3, 4]])
+    np.testing.assert_array_equal(without_duplicates(train), train.images)
+
+
+def test_a_difference_of_one_step_in_one_pixel_is_no_duplicate():
+    image = pictures(1, seed=0)
+    other = image.copy()
+    other[0, 47, 47] ^= 1
+    assert len(without_duplicates(face_set(image), face_set(other))) == 1
+
+
+def test_everything_held_out_leaves_an_empty_set():
+    images = pictures(3, seed=0)
+    assert without_duplicates(face_set(images), face_set(images)).shape == (0, 48, 48)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [{"kind": "gaussian-low"}, {"kind": "gaussian", "sigma": 0.1}, {"kind": "impulse", "amount": 0.3}],
+    ids=str,
+)
+def test_validation_noise_is_the_public_one_seeded_by_row(noise):
+    faces = face_set(pictures(6, seed=0), rows=[5, 3, 1000, 28_558, 7, 8], split="validation")
+    noisy, clean = fixed_noise(faces, noise, 4)
+    assert noisy.shape == clean.shape == (4, 1, 48, 48)
+    parameters = {name: value for name, value in noise.items() if name != "kind"}
+    model = create_noise(noise["kind"], **parameters)
+    for index in range(4):
+        face = from_uint8(faces.images[index])
+        np.testing.assert_array_equal(clean[index, 0].numpy(), face)
+        expected = model(face, seed=int(faces.rows[index]))
+        np.testing.assert_array_equal(noisy[index, 0].numpy(), expected)
+        assert not np.array_equal(expected, face)
+
+
+def test_noise_does_not_depend_on_which_pictures_come_before():
+    faces = face_set(pictures(6, seed=0), rows=[9, 8, 7, 6, 5, 4])
+    later = replace(faces, images=faces.images[3:], rows=faces.rows[3:], emotions=("",) * 3)
+    noise = {"kind": "salt-and-pepper-10"}
+    assert torch.equal(fixed_noise(faces, noise, 6)[0][3:], fixed_noise(later, noise, 6)[0])
+
+
+@pytest.fixture
+def config(tmp_path):
+    return read_config(write_config(tmp_path / "tiny.toml", validation_pictures=5))
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_fer2013(tmp_path / "fer2013", train=20, validation=6, test=4)
+
+
+def test_face_data(config, data):
+    faces = FaceData(data, config)
+    faces.setup("fit")
+    batches = list(faces.train_dataloader())
+    assert [batch[0].shape for batch in batches] == [(8, 1, 48, 48)] * 2  # the rest is dropped
+    assert batches[0][0].dtype == torch.uint8
+    loaders = faces.val_dataloader()
+    assert len(loaders) == len(config.validation)
+    noisy, clean = next(iter(loaders[1]))
+    assert noisy.shape == clean.shape == (5, 1, 48, 48)
+    assert float((noisy - clean).std()) == pytest.approx(PRESETS["gaussian-low"].sigma, rel=0.05)
+
+
+def test_training_order_is_shuffled_and_seeded(config, data):
+    def order(**changes):
+        faces = FaceData(data, replace(config, **changes))
+        faces.setup("fit")
+        return torch.cat([batch[0] for batch in faces.train_dataloader()])
+
+    first = order()
+    assert torch.equal(first, order())
+    assert not torch.equal(first, order(seed=1))
+    stored = torch.from_numpy(pictures(20, 0))[:, None]
+    assert not torch.equal(first, stored[:16])
+    assert len({p.numpy().tobytes() for p in first}) == 16  # none comes twice
+
+
+def test_limit_and_left_out_pictures(config, data):
+    faces = FaceData(data, config, limit=9)
+    faces.setup("fit")
+    assert len(faces.train_set) == 9
+    # The same pictures for training and test: nothing would be left to train on.
+    (data / "test-00000-of-00001.parquet").write_bytes(
+        (data / "train-00000-of-00001.parquet").read_bytes()
+    )
+    emptied = FaceData(data, config)
+    emptied.setup("fit")
+    assert len(emptied.train_set) == 0

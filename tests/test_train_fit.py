@@ -1,0 +1,555 @@
+"""Training, start to finish, on made-up pictures: exported weights, seeds, resuming, both optimisers."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader, TensorDataset
+
+from denoiser.architectures import build_network
+from denoiser.weights import MODEL_NAME, ModelConfig, load_network, read_config, save_model
+from train import config as train_config
+from train.__main__ import main
+from train.adversarial import AdversarialModule
+from train.config import ConfigError
+from train.fit import average_weights, build_module, fit, write_history
+from train.supervised import SupervisedModule, WarmUpAndCosine, reconstruction_loss
+
+from .tiny import ADVERSARIAL, write_config, write_fer2013
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_fer2013(tmp_path_factory.mktemp("fer2013"))
+
+
+@pytest.fixture
+def train(tmp_path, data):
+    """Run ``python -m train fit`` in this process; returns the exported folder."""
+
+    def run(name, *options, expect=0, **changes):
+        place = tmp_path / name
+        place.mkdir(exist_ok=True)
+        config = write_config(place / "config.toml", **changes)
+        paths = ["--data", data, "--runs", place / "runs", "--weights", place / "weights"]
+        devices = ["--accelerator", "cpu", "--devices", "1"]
+        assert main(list(map(str, ["fit", config, *paths, *devices, *options]))) == expect
+        return place / "weights" / "tiny"
+
+    return run
+
+
+def tiny_config(tmp_path, **changes):
+    return train_config.read_config(write_config(tmp_path / "tiny.toml", **changes))
+
+
+def rows(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(folder, name):
+    return [float(row[name]) for row in rows(folder) if row[name]]
+
+
+def state(folder):
+    return load_file(folder / MODEL_NAME)
+
+
+def same(first, second):
+    assert set(first) == set(second)
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def fresh_weights(tmp_path, **changes):
+    """What a run starts from, as it would be exported."""
+    pl.seed_everything(changes.get("seed", 0))
+    network = build_module(tiny_config(tmp_path, **changes)).network
+    return {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def test_a_run_exports_a_model(train, tmp_path):
+    folder = train("run")
+    assert {file.name for file in folder.iterdir()} == {"config.json", MODEL_NAME, "history.csv"}
+    network = load_network("tiny", folder.parent)
+    described = read_config("tiny", folder.parent)
+    assert described.settings == {"widths": [4, 8]}
+    assert described.parameters == sum(p.numel() for p in network.parameters())
+    assert described.trained_on == "Gaussian noise"
+    assert json.loads((folder / "config.json").read_text())["architecture"] == "attention-unet"
+    assert not same(state(folder), fresh_weights(tmp_path))  # it has learned something
+
+    figures = rows(folder)
+    assert {"epoch", "step", "train_loss", "val_psnr", "val_psnr_gaussian-low"} <= set(figures[0])
+    steps = [int(row["step"]) for row in figures]
+    assert steps == sorted(set(steps))  # one row for a step
+    assert len(column(folder, "val_psnr")) == 2  # twice in an epoch
+    assert len(column(folder, "train_loss")) == 1
+    each = [column(folder, f"val_psnr_{name}") for name in ("gaussian_0.2", "gaussian-low")]
+    means = [sum(pair) / 2 for pair in zip(*each, strict=True)]
+    assert column(folder, "val_psnr") == pytest.approx(means, abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights(train):
+    first, second = train("first"), train("second")
+    assert same(state(first), state(second))
+    assert not same(state(first), state(train("other", seed=1)))
+
+
+def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, tmp_path, monkeypatch):
+    changes = {"epochs": 3, "validations_per_epoch": 1}
+    whole = train("whole", **changes)
+    start = SupervisedModule.on_train_epoch_start
+
+    def pull_the_plug(module):
+        if module.current_epoch == 2:
+            raise InterruptedError("the machine was taken away")
+        start(module)
+
+    monkeypatch.setattr(SupervisedModule, "on_train_epoch_start", pull_the_plug)
+    with pytest.raises(InterruptedError):
+        train("cut", **changes)
+    assert not (tmp_path / "cut/weights").exists()  # nothing half trained is exported
+    monkeypatch.undo()
+    resumed = train("cut", "--resume", **changes)
+    assert same(state(resumed), state(whole))
+    for name in ("step", "train_loss", "val_psnr"):
+        assert column(resumed, name) == column(whole, name)
+
+
+@pytest.mark.parametrize("kind", [{}, ADVERSARIAL], ids=["supervised", "adversarial"])
+def test_a_finished_run_can_go_on_with_more_epochs(train, kind):
+    folder = train("run", epochs=1, **kind)
+    before, weights = rows(folder), state(folder)
+    train("run", "--resume", epochs=3, **kind)
+    after = rows(folder)
+    assert after[: len(before)] == before
+    new = after[len(before) :]
+    assert {row["epoch"] for row in new if row["epoch"]} == {"1", "2"}
+    assert min(int(row["step"]) for row in new) > max(int(row["step"]) for row in before)
+    assert max(int(row["step"]) for row in new) == 3 * 8 * (2 if kind else 1) - 1 or kind
+    assert len(column(folder, "val_psnr")) == 6
+    assert not same(state(folder), weights)
+
+
+def test_resuming_what_never_ran_starts_it(train):
+    assert column(train("run", "--resume"), "val_psnr")
+
+
+def test_a_new_run_forgets_the_old_one_s_history(train):
+    folder = train("run", epochs=1)
+    train("run", "--resume", epochs=2)
+    assert {row["epoch"] for row in rows(folder)} >= {"0", "1"}
+    train("run", epochs=1)
+    assert {row["epoch"] for row in rows(folder) if row["epoch"]} == {"0"}
+
+
+def test_max_time_stops_and_exports(train, tmp_path):
+    folder = train("run", "--max-time", "00:00:01", epochs=1_000_000)
+    load_network("tiny", folder.parent)
+    epochs = [int(row["epoch"]) for row in rows(folder) if row["epoch"]]
+    assert max(epochs) < 999_999
+    assert column(folder, "val_psnr")
+
+
+@pytest.mark.parametrize("text", ["90", "1:2:3", "00:61:00", "-1:00:00", "soon"])
+def test_max_time_is_written_as_a_clock_shows_it(capsys, text):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "config.toml", f"--max-time={text}"])
+    assert stopped.value.code == 2
+    assert "HH:MM:SS" in capsys.readouterr().err
+
+
+def test_limit_uses_fewer_pictures(train):
+    folder = train("run", "--limit", "16", validations_per_epoch=1)
+    assert max(int(row["step"]) for row in rows(folder)) == 1  # two batches of eight
+
+
+def test_best_weights_are_shipped_or_the_last(tmp_path, data, monkeypatch):
+    """With a learning rate that ruins the network in the second epoch, the two differ."""
+    psnrs = {}
+    for select in ("best", "last"):
+        config = tiny_config(
+            tmp_path, select=select, epochs=2, validations_per_epoch=1, learning_rate=1e-3
+        )
+        start = SupervisedModule.on_train_epoch_start
+
+        def ruin(module, start=start):
+            start(module)
+            if module.current_epoch == 1:
+                with torch.no_grad():
+                    module.network.output.bias.fill_(50)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SupervisedModule, "on_train_epoch_start", ruin)
+            places = {"runs": tmp_path / select, "weights": tmp_path / select / "weights"}
+            folder = fit(config, data, **places, accelerator="cpu", devices=1)
+        validated = column(folder, "val_psnr")
+        assert validated[1] < validated[0] - 1
+        network = load_network("tiny", folder.parent)
+        psnrs[select] = float(network.output.bias.item())
+    assert abs(psnrs["best"]) < 1
+    assert psnrs["last"] > 10
+
+
+def test_batch_norm_and_dropout_train_too(train):
+    settings = {"widths": [4, 8], "dropout": 0.1}
+    folder = train("run", architecture="autoencoder", family="autoencoder", settings=settings)
+    network = load_network("tiny", folder.parent)
+    assert network.encoder[0][5].running_mean.any()
+    assert (network.encoder[0][5].running_var != 1).any()
+
+
+# What the parts do
+
+
+def picture_pairs(count=8):
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.linspace(0.1, 0.9, 48)[None, None, :, None].expand(count, 1, 48, 48)
+    clean = torch.where(torch.arange(count)[:, None, None, None] % 2 == 0, rows, rows.flip(2))
+    return clean + 0.2 * torch.randn(clean.shape, generator=generator), clean
+
+
+def trainer(epochs, **options):
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", devices=1, enable_model_summary=False, **quiet, **options
+    )
+
+
+def some_batches(count, size=8):
+    pixels = torch.randint(0, 256, (count * size, 1, 48, 48), dtype=torch.uint8)
+    return DataLoader(TensorDataset(pixels), batch_size=size)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "loss"),
+    [("attention-unet", "mse"), ("attention-unet", "psnr"), ("autoencoder", "mse")],
+)
+def test_a_module_overfits_one_batch(tmp_path, monkeypatch, architecture, loss):
+    torch.manual_seed(0)
+    changes = {"architecture": architecture, "loss": loss, "learning_rate": 1e-2}
+    module = SupervisedModule(tiny_config(tmp_path, **changes))
+    noisy, clean = picture_pairs()
+    monkeypatch.setattr(module, "make_pair", lambda batch: (noisy, clean))
+
+    def error():
+        with torch.no_grad():
+            return float((module.network(noisy) - clean).square().mean())
+
+    before = error()
+    trainer(80).fit(module, some_batches(1))
+    assert error() < 0.25 * before
+    assert error() < 0.25 * float((noisy - clean).square().mean())  # better than doing nothing
+
+
+def test_losses():
+    clean = torch.zeros(2, 1, 4, 4)
+    denoised = torch.stack([torch.full((1, 4, 4), 0.1), torch.full((1, 4, 4), 0.2)])
+    assert reconstruction_loss(denoised, clean, "mse").item() == pytest.approx((0.01 + 0.04) / 2)
+    # 20 dB and 13.98 dB: the mean PSNR up to sign and scale
+    psnr = -10 / torch.log(torch.tensor(10.0)) * reconstruction_loss(denoised, clean, "psnr")
+    assert psnr.item() == pytest.approx((20 + 13.979) / 2, abs=1e-2)
+    assert reconstruction_loss(clean, clean, "psnr").isfinite()
+
+
+def test_training_noise_differs_from_epoch_to_epoch_and_process_to_process(tmp_path):
+    module = SupervisedModule(tiny_config(tmp_path))
+
+    class At:
+        def __init__(self, epoch, rank, processes):
+            self.current_epoch, self.global_rank, self.world_size = epoch, rank, processes
+
+    seeds = set()
+    places = [(epoch, rank) for epoch in range(3) for rank in range(2)]
+    for epoch, rank in places:
+        module._trainer = At(epoch, rank, 2)
+        module.on_train_epoch_start()
+        seeds.add(module.generator.initial_seed())
+        assert module.generator is module.generator  # one stream in an epoch
+    assert len(seeds) == len(places)
+
+
+def rates(steps, warm_up, resume_at=None, resumed_steps=None):
+    """Return the learning rate of every step; a resumed schedule begins with what a checkpoint has."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = WarmUpAndCosine(optimizer, steps, warm_up)
+    seen = []
+    for step in range(resumed_steps or steps):
+        if step == resume_at:
+            saved = schedule.state_dict()
+            optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+            schedule = WarmUpAndCosine(optimizer, resumed_steps, warm_up)
+            schedule.load_state_dict(saved)
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_learning_rate_rises_and_falls():
+    seen = rates(100, 0.1)
+    assert max(seen) == seen[10] == pytest.approx(2.0)
+    assert seen[:11] == sorted(seen[:11])
+    assert seen[10:] == sorted(seen[10:], reverse=True)
+    assert 0 < seen[0] < 0.1
+    assert 0 < seen[-1] < 0.01
+    assert seen[55] == pytest.approx(1.0)
+    assert rates(100, 0.0)[0] == pytest.approx(2.0)
+
+
+def test_learning_rate_of_a_resumed_run_follows_the_longer_curve():
+    assert rates(100, 0.1, resume_at=50, resumed_steps=100) == rates(100, 0.1)
+    assert rates(100, 0.1, resume_at=100, resumed_steps=300)[100:] == rates(300, 0.1)[100:]
+
+
+def test_average_weights_follows_and_smooths():
+    average = average_weights(0.9)._kwargs["avg_fn"]
+    mean, value = torch.tensor(0.0), torch.tensor(1.0)
+    assert average(mean, value, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
+    assert average(mean, value, torch.tensor(10**6)).item() == pytest.approx(0.1)
+
+
+# Adversarial training
+
+
+class Watch(pl.Callback):
+    """Note which network an optimiser is about to change, and all weights at that moment."""
+
+    def __init__(self):
+        self.steps = []
+
+    @staticmethod
+    def weights(module):
+        return {
+            part: torch.cat([p.detach().flatten().clone() for p in network.parameters()])
+            for part, network in (("generator", module.network), ("discriminator", module.discriminator))
+        }
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        generator = {id(p) for p in module.network.parameters()}
+        discriminator = {id(p) for p in module.discriminator.parameters()}
+        assert owned in (generator, discriminator)
+        part = "generator" if owned == generator else "discriminator"
+        # The discriminator's loss must not reach the generator, and the other way round.
+        other = module.discriminator if part == "generator" else module.network
+        assert not any(p.requires_grad for p in other.parameters())
+        self.steps.append((part, self.weights(module)))
+
+
+def test_each_optimiser_changes_its_own_network(tmp_path):
+    torch.manual_seed(0)
+    module = AdversarialModule(tiny_config(tmp_path, **ADVERSARIAL))
+    watch = Watch()
+    trainer(1, callbacks=[watch]).fit(module, some_batches(3))
+    assert [part for part, _ in watch.steps] == ["discriminator", "generator"] * 3
+    moments = [*(weights for _, weights in watch.steps), Watch.weights(module)]
+    for (part, before), after in zip(watch.steps, moments[1:], strict=True):
+        other = "generator" if part == "discriminator" else "discriminator"
+        assert not torch.equal(before[part], after[part])
+        assert torch.equal(before[other], after[other])
+
+
+def test_optimisers_have_their_own_rates(tmp_path):
+    module = AdversarialModule(tiny_config(tmp_path, learning_rate=3e-4, **ADVERSARIAL))
+    running = trainer(1)
+    running.fit(module, some_batches(1))
+    generator, discriminator = running.optimizers
+    assert generator.param_groups[0]["initial_lr"] == 3e-4
+    assert discriminator.param_groups[0]["initial_lr"] == 1e-4
+    groups = [p for optimizer in (generator, discriminator) for p in optimizer.param_groups[0]["params"]]
+    assert len(groups) == len({id(p) for p in groups}) == len(list(module.parameters()))
+
+
+def test_discriminator_learns_to_tell_and_generator_to_fool(tmp_path):
+    torch.manual_seed(0)
+    module = AdversarialModule(tiny_config(tmp_path, **ADVERSARIAL))
+    noisy, clean = picture_pairs()
+    optimizer = torch.optim.Adam(module.discriminator.parameters(), lr=1e-2)
+    first = module.discriminator_loss(noisy, clean, noisy).item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = module.discriminator_loss(noisy, clean, noisy)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.75 * first
+    with torch.no_grad():
+        real, fake = module.discriminator(noisy, clean), module.discriminator(noisy, noisy)
+        assert real.mean() > 0 > fake.mean()
+        _, fooled_by_clean = module.generator_loss(noisy, clean, clean)
+        _, not_fooled = module.generator_loss(noisy, clean, noisy)
+    assert fooled_by_clean < not_fooled
+
+
+def test_mixed_pairs_also_show_the_clean_picture_as_condition(tmp_path):
+    noisy, clean = picture_pairs(2)
+    for mixed, expected in ((True, 4), (False, 2)):
+        adversarial = {"discriminator": {"width": 4}, "mixed_pairs": mixed}
+        module = AdversarialModule(tiny_config(tmp_path, adversarial=adversarial))
+        seen = []
+        module.discriminator.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs))
+        module.discriminator_loss(noisy, clean, 0.5 * noisy)
+        assert len(seen) == expected
+        assert sum(condition is clean for condition, _ in seen) == (2 if mixed else 0)
+
+
+def test_adversarial_training_needs_its_table(tmp_path):
+    with pytest.raises(ValueError, match=r"\[adversarial\]"):
+        AdversarialModule(tiny_config(tmp_path))
+
+
+def test_a_gan_exports_its_generator(train):
+    folder = train("gan", **ADVERSARIAL)
+    assert {"generator_loss", "discriminator_loss", "train_loss", "val_psnr"} <= set(rows(folder)[0])
+    assert column(folder, "generator_loss")
+    assert column(folder, "discriminator_loss")
+    assert not any("discriminator" in name for name in state(folder))
+    assert read_config("tiny", folder.parent).family == "GAN"
+    load_network("tiny", folder.parent)
+
+
+# Starting from another model
+
+
+def save_start(folder, architecture="attention-unet", settings=None):
+    settings = settings or {"widths": [4, 8]}
+    torch.manual_seed(5)
+    network = build_network(architecture, settings)
+    described = ModelConfig("start", "Start", "network", architecture, settings, "-", 0, "-")
+    save_model(network, described, folder)
+
+
+@pytest.mark.parametrize("kind", [{}, ADVERSARIAL], ids=["supervised", "adversarial"])
+def test_start_from_loads_the_other_model_s_weights(tmp_path, kind):
+    save_start(tmp_path)
+    start = load_network("start", tmp_path).state_dict()
+    torch.manual_seed(0)
+    module = build_module(tiny_config(tmp_path, start_from="start", **kind), tmp_path)
+    assert same(module.network.state_dict(), start)
+    assert all(p.requires_grad for p in module.network.parameters())
+    fresh = build_module(tiny_config(tmp_path, **kind), tmp_path)
+    assert not same(fresh.network.state_dict(), start)
+
+
+@pytest.mark.parametrize("settings", [{"widths": [4, 16]}, {"widths": [4, 8, 16]}], ids=str)
+def test_start_from_a_model_of_another_shape(tmp_path, settings):
+    save_start(tmp_path, settings=settings)
+    with pytest.raises(ConfigError, match="start_from: the weights of 'start' don't fit"):
+        build_module(tiny_config(tmp_path, start_from="start"), tmp_path)
+
+
+# Failures end in one sentence
+
+
+def said(capsys):
+    """What the command said, which must be one line and no traceback."""
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line.startswith("train: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_no_data(tmp_path, capsys):
+    config = write_config(tmp_path / "config.toml")
+    options = ["--runs", str(tmp_path / "runs"), "--accelerator", "cpu", "--devices", "1"]
+    assert main(["fit", str(config), "--data", str(tmp_path / "nowhere"), *options]) == 1
+    assert "split" in said(capsys)
+
+
+def test_no_place_for_data_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("train.__main__.find_fer2013", lambda: None)
+    assert main(["fit", str(write_config(tmp_path / "config.toml"))]) == 1
+    assert "FER2013_PATH" in said(capsys)
+
+
+def test_broken_pictures(tmp_path, capsys, train, data):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in data.glob("*.parquet"):
+        (broken / file.name).write_bytes(file.read_bytes()[:-100])
+    train("run", "--data", broken, expect=1)
+    assert "can't be read" in said(capsys)
+
+
+def test_wrong_config(train, capsys):
+    train("run", "--limit", "8", expect=1, noise=[{"stages": [{"kind": "gausian"}]}])
+    assert "Unknown noise 'gausian'" in said(capsys)
+
+
+def test_no_config(capsys, tmp_path, data):
+    assert main(["fit", str(tmp_path / "nowhere.toml"), "--data", str(data)]) == 1
+    assert "There is no config file" in said(capsys)
+
+
+def test_no_weights_to_start_from(train, capsys):
+    train("run", expect=1, start_from="nothing")
+    assert "'nothing' has no weights here" in said(capsys)
+
+
+def test_everything_held_out_leaves_nothing_to_train_on(tmp_path, train, data, capsys):
+    same_split = tmp_path / "same"
+    same_split.mkdir()
+    (train_file,) = data.glob("train-*")
+    for split in ("train", "validation", "test"):
+        (same_split / f"{split}-0.parquet").write_bytes(train_file.read_bytes())
+    train("run", "--data", same_split, expect=1)
+    assert "train" in said(capsys)
+
+
+def test_history_of_several_logs(tmp_path):
+    """Rows of one step become one row; what a resumed run logged again replaces the old figures."""
+    logs = {
+        "version_0": "epoch,step,train_loss,val_psnr\n0,3,,20.5\n0,3,0.7,\n0,7,0.6,21\n",
+        "version_1": "epoch,step,val_psnr,lr\n0,7,22,\n1,11,23,0.1\n",
+    }
+    for age, (version, text) in enumerate(logs.items()):
+        file = tmp_path / "log" / version / "metrics.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+        os.utime(file, (age, age))
+    write_history(tmp_path, tmp_path / "history.csv")
+    expected = "epoch,step,val_psnr,train_loss,lr\n0,3,20.5,0.7,\n0,7,22,0.6,\n1,11,23,,0.1\n"
+    assert (tmp_path / "history.csv").read_text() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [{}, ADVERSARIAL], ids=["supervised", "adversarial"])
+def test_two_processes_train_one_model(tmp_path, data, kind):
+    config = write_config(tmp_path / "config.toml", validations_per_epoch=1, **kind)
+    paths = ["--data", data, "--runs", tmp_path / "runs", "--weights", tmp_path / "weights"]
+    devices = ["--accelerator", "cpu", "--devices", "2", "--strategy", "ddp"]
+    command = [sys.executable, "-m", "train", "fit", config, *paths, *devices]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for name in ("PL_GLOBAL_SEED", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_PORT"):
+        environment.pop(name, None)
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("Exported to ") == 1  # by the first process alone
+    folder = tmp_path / "weights" / "tiny"
+    load_network("tiny", folder.parent)
+    # 64 pictures, two processes, eight at once: half as many steps as one process needs.
+    assert max(int(row["step"]) for row in rows(folder)) == 3
+    assert column(folder, "val_psnr")
+    assert column(folder, "train_loss")
+    assert not same(state(folder), fresh_weights(tmp_path, **kind))

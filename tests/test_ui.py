@@ -1,0 +1,337 @@
+"""The page without a browser: what the controls mean, what the grid is sent, how it is wired."""
+
+import base64
+import json
+import math
+import time
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from denoiser.images import ImageError, from_uint8, to_png, to_uint8
+from denoiser.noise import NOISES, PRESETS, NoiseChain
+from denoiser.registry import DEFAULT_DENOISERS, list_denoisers
+from denoiser.samples import FaceSet, bundled_faces
+from denoiser.ui import faces as faces_module
+from denoiser.ui import payload as payload_module
+from denoiser.ui.faces import _receive_picture, first_face, read_upload, upload_face
+from denoiser.ui.page import build_app, warm_up
+from denoiser.ui.payload import (
+    Face,
+    describe_methods,
+    error_payload,
+    live_payload,
+    new_version,
+    run_methods,
+    slow_payload,
+)
+from denoiser.ui.settings import (
+    MAX_SEED,
+    NO_NOISE,
+    Settings,
+    SettingsError,
+    display_range,
+    display_value,
+    parse_settings,
+)
+from denoiser.weights import WeightsError
+
+DEFAULTS = {(kind.id, p.name): display_value(p, p.default) for kind in NOISES for p in kind.parameters}
+
+
+def parse(first="gaussian", second=NO_NOISE, values=None, second_values=None, **others) -> Settings:
+    return parse_settings(
+        first,
+        second,
+        DEFAULTS | (values or {}),
+        DEFAULTS | (second_values or {}),
+        **{"seed": 0, "methods": ["median"], **others},
+    )
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    return bundled_faces()
+
+
+@pytest.fixture(scope="module")
+def face(faces) -> Face:
+    return first_face(faces)
+
+
+@pytest.fixture(scope="module")
+def app(faces) -> gr.Blocks:
+    return build_app(faces, "Faces for tests")
+
+
+def decode(text: str, dtype: str = "u1") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype)
+
+
+# What the controls mean
+
+
+def test_settings_have_physical_units():
+    settings = parse(values={("gaussian", "sigma"): 51}, seed=3, clip=False, round_8bit=True)
+    assert settings.noise.sigma == pytest.approx(0.2)
+    assert (settings.shown_noise, settings.shown_value) == ("gaussian", 51)
+    assert (settings.seed, settings.clip, settings.round_8bit) == (3, False, True)
+
+
+def test_second_noise_comes_on_top():
+    settings = parse("jpeg", "salt-and-pepper")
+    assert isinstance(settings.noise, NoiseChain)
+    assert [stage.id for stage in settings.noise.stages] == ["jpeg", "salt-and-pepper"]
+
+
+@pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
+def test_every_slider_position_is_accepted(kind):
+    for parameter in kind.parameters:
+        for end in display_range(parameter):
+            parse(kind.id, values={(kind.id, parameter.name): end})
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_presets_fit_the_sliders(preset):
+    values = {(preset.id, p.name): display_value(p, getattr(preset, p.name)) for p in preset.parameters}
+    noise = parse(preset.id, values=values).noise
+    for parameter in preset.parameters:
+        assert getattr(noise, parameter.name) == pytest.approx(getattr(preset, parameter.name))
+
+
+@pytest.mark.parametrize("shown", [None, -1, 101, 1e30, math.nan, math.inf, "25", True, [25]])
+def test_bad_number_is_one_sentence(shown):
+    with pytest.raises(SettingsError, match=r"^Standard deviation .* from 0 to 100\.$"):
+        parse(values={("gaussian", "sigma"): shown})
+
+
+def test_fraction_where_a_whole_number_is_needed():
+    with pytest.raises(SettingsError, match="whole number from 0 to 24"):
+        parse("occlusion", values={("occlusion", "size"): 2.5})
+
+
+def test_bad_number_of_a_noise_that_is_not_used_is_no_error():
+    parse(values={("jpeg", "quality"): None}, second_values={("gaussian", "sigma"): None})
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.5, 1e30, 10**400, MAX_SEED + 1, math.nan, "1", False])
+def test_bad_seed_is_one_sentence(seed):
+    with pytest.raises(SettingsError, match=r"^The seed has to be a whole number from 0 to \d+\.$"):
+        parse(seed=seed)
+
+
+@pytest.mark.parametrize(
+    "others", [{"first": "fog"}, {"first": ["gaussian"]}, {"second": None}, {"methods": ["magic"]}]
+)
+def test_unknown_ids_are_one_sentence(others):
+    with pytest.raises(SettingsError, match="unknown"):
+        parse(**others)
+
+
+# What the grid is sent
+
+
+def test_live_payload_is_json_with_the_model_s_pixels(face):
+    settings = parse(methods=["median", "nl-means"], seed=5)
+    payload = json.loads(json.dumps(live_payload(face, settings, describe_methods(), 7)))
+    comparison = run_methods(face, settings, settings.methods).comparison
+    clean, noisy, median, nl_means = payload["cards"]
+    assert [clean["id"], noisy["id"], median["id"]] == ["clean", "noisy", "median"]
+    assert (decode(clean["pixels"]) == to_uint8(face.image).ravel()).all()
+    assert (decode(noisy["pixels"]) == to_uint8(comparison.corruption.noisy).ravel()).all()
+    assert (decode(median["pixels"]) == to_uint8(comparison["median"].image).ravel()).all()
+    assert median["psnr"] == f"{comparison['median'].psnr:.2f} dB"
+    assert "strength" not in median or median["strength"] == ""
+    assert (nl_means["strength"], nl_means["strengthFrom"]) == ("25.0/255", "known")
+    assert (payload["version"], payload["seed"], payload["sigma"]) == (7, 5, "25")
+
+
+def test_residual_survives_without_clipping(face):
+    settings = parse(values={("gaussian", "sigma"): 100}, clip=False)
+    payload = live_payload(face, settings, describe_methods(), 1)
+    noisy = run_methods(face, settings, []).comparison.corruption.noisy
+    assert noisy.max() > 1
+    assert decode(payload["fine"], "<i2") / 8192 == pytest.approx(noisy.ravel(), abs=1e-4)
+
+
+def test_no_noise_gives_infinity_as_text(face):
+    payload = live_payload(
+        face, parse(values={("gaussian", "sigma"): 0}), describe_methods(), new_version()
+    )
+    json.dumps(payload, allow_nan=False)
+    noisy, median = payload["cards"][1:]
+    assert noisy["psnr"] == "∞ dB"
+    assert median["gain"] == "\N{MINUS SIGN}∞ dB"
+    assert median["worse"]
+
+
+def test_slow_methods_are_announced_then_sent_under_the_same_key(face):
+    settings = parse(methods=["median", "wavelet"])
+    methods = describe_methods()
+    live = live_payload(face, settings, methods, 1)
+    slow = slow_payload(face, settings, methods, 2)
+    assert live["cards"][-1]["pending"]
+    assert "psnr" not in live["cards"][-1]
+    assert [card["id"] for card in slow["cards"]] == ["wavelet"]
+    assert slow["key"] == live["key"]
+
+
+@pytest.mark.parametrize(
+    "others", [{"seed": 1}, {"values": {("gaussian", "sigma"): 26}}, {"clip": False}]
+)
+def test_key_changes_with_what_the_methods_are_given(face, others):
+    methods = describe_methods()
+    before = live_payload(face, parse(), methods, 1)["key"]
+    assert live_payload(face, parse(**others), methods, 2)["key"] != before
+
+
+def test_key_does_not_depend_on_the_methods_shown(face):
+    methods = describe_methods()
+    keys = {live_payload(face, parse(methods=m), methods, 1)["key"] for m in ([], ["median"])}
+    assert len(keys) == 1
+
+
+def test_versions_grow():
+    versions = []
+    for _ in range(5):
+        versions.append(new_version())
+        time.sleep(1e-5)
+    assert versions == sorted(set(versions))
+    assert versions[-1] < 2**53  # exact in JavaScript
+
+
+def test_error_payload_has_no_pictures():
+    assert error_payload("No.", 3) == {"version": 3, "error": "No."}
+
+
+def test_missing_weights_stop_only_their_own_method(face, monkeypatch):
+    def fail(noisy, method_id, **settings):
+        if method_id == "patchgan":
+            raise WeightsError("The weight file of the model 'patchgan' is missing")
+        return denoise(noisy, method_id, **settings)
+
+    denoise = payload_module.denoise
+    monkeypatch.setattr(payload_module, "denoise", fail)
+    settings = parse(methods=["patchgan", "median"])
+    cards = live_payload(face, settings, describe_methods(), 1)["cards"]
+    assert cards[2]["error"] == "The weight file of the model 'patchgan' is missing."
+    assert "pixels" not in cards[2]
+    assert cards[3]["gain"]
+
+
+def test_every_method_is_described_without_its_weights(monkeypatch):
+    def fail(model_id):
+        raise WeightsError("nothing here")
+
+    monkeypatch.setattr(payload_module, "read_config", fail)
+    assert list(describe_methods()) == list_denoisers()
+
+
+def test_results_do_not_depend_on_order_or_company(face):
+    alone = run_methods(face, parse(), ["median"]).comparison["median"].image
+    among = run_methods(face, parse(), ["bilateral", "median"]).comparison["median"].image
+    assert (alone == among).all()
+
+
+# Uploads
+
+
+@pytest.fixture
+def upload_file(tmp_path, face):
+    """A picture where Gradio puts uploads: alone in a folder of its own."""
+    file = tmp_path / "hash" / "me.png"
+    file.parent.mkdir()
+    file.write_bytes(to_png(face.image))
+    return file
+
+
+def test_upload_is_read_exactly_and_deleted(upload_file, face, monkeypatch):
+    monkeypatch.setattr(faces_module, "_DELETE_AFTER_SECONDS", 0)
+    upload = read_upload(str(upload_file))
+    loaded, _ = upload_face(upload, crop=False)
+    assert (loaded.image == from_uint8(to_uint8(face.image))).all()
+    assert loaded.caption == "Your picture"  # never the file's name
+    deadline = time.monotonic() + 5
+    while upload_file.parent.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not upload_file.parent.exists()
+
+
+def test_same_file_from_somebody_else_is_not_deleted(upload_file):
+    faces_module._delete(upload_file, modified=upload_file.stat().st_mtime_ns - 1)
+    assert upload_file.exists()
+
+
+def test_bad_upload_keeps_the_old_face(tmp_path):
+    file = tmp_path / "text.png"
+    file.write_text("no picture")
+    emptied, strip, face, upload, note = _receive_picture({"path": str(file)}, True)
+    assert emptied is None
+    assert strip == face == upload == gr.skip()
+    assert note.endswith(".")
+    assert str(tmp_path) not in note
+
+
+def test_lost_upload_is_one_sentence(tmp_path):
+    with pytest.raises(ImageError, match="choose it again"):
+        read_upload(str(tmp_path / "gone.png"))
+
+
+# How the page is wired
+
+
+def test_config_can_be_built(app):
+    assert app.get_config_file()["components"]
+
+
+def test_image_components_are_lossless(app):
+    images = [block for block in app.blocks.values() if isinstance(block, gr.Image | gr.Gallery)]
+    assert images
+    assert all(image.format == "png" for image in images)
+
+
+def test_default_methods_are_chosen(app):
+    [methods] = [b for b in app.blocks.values() if isinstance(b, gr.CheckboxGroup)]
+    assert methods.value == list(DEFAULT_DENOISERS)
+    assert [choice[1] for choice in methods.choices] == list_denoisers()
+
+
+def test_live_event_is_unqueued_and_keeps_the_last_position(app):
+    [live] = [fn for fn in app.fns.values() if fn.name == "update"]
+    assert not live.queue
+    assert live.trigger_mode == "always_last"
+    assert live.show_progress == "hidden"
+    assert not live.preprocess
+
+
+def test_only_the_public_api_is_public(app):
+    public = {fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
+    assert public == {"compare", "noises", "denoisers", "samples"}
+
+
+def test_sessions_do_not_share_a_face(app, faces):
+    from gradio.state_holder import SessionState
+
+    [state] = [b for b in app.blocks.values() if isinstance(b, gr.State) and isinstance(b.value, Face)]
+    first, second = SessionState(app), SessionState(app)
+    first[state._id] = Face("upload-1", "Your picture", np.zeros((48, 48), np.float32))
+    assert second[state._id].caption != "Your picture"
+
+
+def test_templates_name_no_value():
+    assets = Path(faces_module.__file__).parent / "assets"
+    for file in assets.glob("*.html"):
+        assert "${" not in file.read_text(encoding="utf-8")
+        assert "{{" not in file.read_text(encoding="utf-8")
+    for file in assets.glob("*.js"):
+        assert "innerHTML" not in file.read_text(encoding="utf-8")
+
+
+def test_warm_up_survives_missing_weights(monkeypatch):
+    def fail(denoiser_id):
+        raise WeightsError("nothing here")
+
+    monkeypatch.setattr("denoiser.ui.page.create_denoiser", fail)
+    warm_up()

@@ -1,0 +1,271 @@
+"""Opening checkpoints: what was saved comes back, and whatever is wrong is said in one sentence."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from denoiser import weights
+from denoiser.architectures import build_network
+from denoiser.weights import (
+    CONFIG_NAME,
+    MODEL_NAME,
+    ModelConfig,
+    WeightsError,
+    load_network,
+    read_config,
+    save_model,
+)
+
+ROOT = Path(weights.__file__).parent.parent
+
+
+def model_config(**changes):
+    values = {
+        "id": "tiny",
+        "label": "Tiny",
+        "family": "autoencoder",
+        "architecture": "autoencoder",
+        "settings": {"widths": [4, 8]},
+        "trained_on": "nothing",
+        "parameters": 0,
+        "reference": "-",
+    }
+    return ModelConfig(**values | changes)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    network = build_network("autoencoder", {"widths": [4, 8]})
+    network(torch.rand(8, 1, 16, 16))  # moves the batch statistics away from where they start
+    return network.eval()
+
+
+@pytest.fixture
+def folder(tmp_path, network):
+    """A folder of models with one good model in it."""
+    save_model(network, model_config(), tmp_path)
+    return tmp_path
+
+
+def problem(folder, model_id="tiny"):
+    """Return the message of the WeightsError, after checking that it is fit to be shown."""
+    with pytest.raises(WeightsError) as caught:
+        load_network(model_id, folder)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    assert ". " not in message  # one sentence
+    assert str(folder) not in message
+    assert "/" not in message
+    assert "\\" not in message
+    assert model_id in message
+    # No other error's traceback, paths in it, is shown before it.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+    return message
+
+
+def rewrite(folder, change):
+    """Apply a change to the dictionary of saved tensors."""
+    file = folder / "tiny" / MODEL_NAME
+    state = load_file(file)
+    change(state)
+    save_file(state, file)
+
+
+def test_what_is_saved_comes_back(folder, network):
+    loaded = load_network("tiny", folder)
+    batch = torch.rand(2, 1, 16, 16)
+    with torch.inference_mode():
+        expected = network(batch)
+        torch.testing.assert_close(loaded(batch), expected, atol=5e-3, rtol=0)
+    state = network.state_dict()
+    for name, tensor in loaded.state_dict().items():
+        expected_tensor = state[name].half().float() if tensor.is_floating_point() else state[name]
+        assert torch.equal(tensor, expected_tensor), name
+    assert not torch.allclose(expected[0], expected[1])
+
+
+def test_a_loaded_network_is_ready_to_run(folder):
+    loaded = load_network("tiny", folder)
+    assert not loaded.training
+    tensors = [t for t in loaded.state_dict().values() if t.is_floating_point()]
+    assert {t.dtype for t in tensors} == {torch.float32}
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_the_file_is_safetensors_in_half_precision(folder):
+    with safe_open(folder / "tiny" / MODEL_NAME, "pt") as file:
+        names = list(file.keys())
+        dtypes = {file.get_tensor(name).dtype for name in names}
+    assert set(names) == set(build_network("autoencoder", {"widths": [4, 8]}).state_dict())
+    assert dtypes == {torch.float16, torch.int64}  # batch norm counts its batches in whole numbers
+
+
+def test_saving_returns_the_folder_and_its_config_can_be_read(tmp_path, network):
+    config = model_config(id="another", parameters=12, trained_on="Gaussian Gauß")
+    assert save_model(network, config, tmp_path / "new") == tmp_path / "new" / "another"
+    assert read_config("another", tmp_path / "new") == config
+
+
+def test_saving_leaves_the_network_alone(tmp_path, network):
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    save_model(network, model_config(), tmp_path)
+    for name, tensor in network.state_dict().items():
+        assert tensor.dtype == before[name].dtype
+        assert torch.equal(tensor, before[name])
+
+
+def test_weights_of_a_channels_last_network_can_be_saved(tmp_path, network):
+    save_model(network.to(memory_format=torch.channels_last), model_config(), tmp_path)
+    load_network("tiny", tmp_path)
+
+
+def test_missing_folder(tmp_path):
+    assert "no weights here" in problem(tmp_path)
+    assert "no weights here" in problem(tmp_path / "nowhere")
+
+
+def test_missing_file(folder):
+    (folder / "tiny" / MODEL_NAME).unlink()
+    assert "missing" in problem(folder)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.999])
+def test_truncated_file(folder, share):
+    file = folder / "tiny" / MODEL_NAME
+    data = file.read_bytes()
+    file.write_bytes(data[: int(share * len(data))])
+    assert "damaged" in problem(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no weights " * 1000, b"\x00" * 4096, b"\xff" * 4096, b"PK\x03\x04" + b"\x80\x02" * 999],
+    ids=["text", "zeros", "ones", "a torch.save file"],
+)
+def test_garbage(folder, content):
+    (folder / "tiny" / MODEL_NAME).write_bytes(content)
+    assert "damaged" in problem(folder)
+
+
+def test_folder_in_the_file_s_place(folder):
+    (folder / "tiny" / MODEL_NAME).unlink()
+    (folder / "tiny" / MODEL_NAME).mkdir()
+    assert "damaged" in problem(folder)
+
+
+def test_weights_of_another_architecture(folder):
+    other = build_network("attention-unet", {"widths": [4, 8]})
+    save_model(other, model_config(id="other"), folder)  # its config still says autoencoder
+    assert "doesn't fit" in problem(folder, "other")
+
+
+def test_missing_tensor(folder):
+    rewrite(folder, lambda state: state.pop("output.bias"))
+    assert "doesn't fit" in problem(folder)
+
+
+def test_extra_tensor(folder):
+    rewrite(folder, lambda state: state.update(more=torch.zeros(1)))
+    assert "doesn't fit" in problem(folder)
+
+
+def test_wrong_shape(folder):
+    rewrite(folder, lambda state: state.update({"output.bias": torch.zeros(2)}))
+    assert "doesn't fit" in problem(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["output.bias", "encoder.0.5.running_var"])
+def test_weights_that_are_no_numbers(folder, name, value):
+    rewrite(folder, lambda state: state[name].fill_(value))
+    assert "NaN or infinity" in problem(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "[]", "3", '"tiny"', "{}", '{"id": "tiny"}', "\x00"],
+    ids=["empty", "cut", "null", "list", "number", "word", "no keys", "one key", "zero byte"],
+)
+def test_broken_config(folder, text):
+    (folder / "tiny" / CONFIG_NAME).write_text(text)
+    assert "config.json" in problem(folder)
+    with pytest.raises(WeightsError):
+        read_config("tiny", folder)
+
+
+def test_config_that_is_no_text(folder):
+    (folder / "tiny" / CONFIG_NAME).write_bytes(b"\xff\xfe\x80")
+    assert "config.json" in problem(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "u-net-of-tomorrow"},
+        {"architecture": 3},
+        {"architecture": ["autoencoder"]},
+        {"settings": {"heads": 8}},
+        {"settings": {"widths": []}},
+        {"settings": {"widths": [-4, 8]}},
+        {"settings": {"widths": "wide"}},
+        {"settings": None},
+        {"settings": 8},
+    ],
+    ids=str,
+)
+def test_config_of_an_unknown_architecture(folder, changes):
+    file = folder / "tiny" / CONFIG_NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    assert "architecture" in problem(folder)
+
+
+def test_config_of_other_settings_than_the_weights(folder):
+    file = folder / "tiny" / CONFIG_NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"settings": {"widths": [4, 16]}}))
+    assert "doesn't fit" in problem(folder)
+
+
+def test_unknown_key_in_the_config(folder):
+    file = folder / "tiny" / CONFIG_NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"code": "import os"}))
+    assert "config.json" in problem(folder)
+
+
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize("package", ["denoiser", "train"])
+def test_nothing_unpickles(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert len(files) >= 8
+    for file in files:
+        source = file.read_text(encoding="utf-8")
+        assert not re.search(r"\btorch\.(jit\.)?load\b|allow_pickle|weights_only=False", source), file
+        for node in ast.walk(ast.parse(source)):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(alias.name for alias in node.names)]
+            assert not {name.split(".")[0] for name in names} & UNPICKLERS, file
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+                assert "load" not in names, file
+
+
+def test_safetensors_are_opened_in_one_place():
+    users = {
+        file.relative_to(ROOT).as_posix()
+        for package in ("denoiser", "train")
+        for file in (ROOT / package).rglob("*.py")
+        if re.search(r"^(from|import) safetensors", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert users == {"denoiser/weights.py"}
