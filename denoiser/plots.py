@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
-import plotly.graph_objects as go  # type: ignore[import-untyped]
-from plotly.subplots import make_subplots  # type: ignore[import-untyped]
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from .pipeline import Comparison, DenoiseResult
 from .registry import create_denoiser

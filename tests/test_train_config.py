@@ -145,7 +145,7 @@ def test_only_the_gan_is_adversarial():
     gan = shipped("patchgan")
     assert gan.select == "last"
     assert gan.adversarial.weight > 0
-    assert gan.adversarial.discriminator_learning_rate < gan.learning_rate
+    assert gan.adversarial.discriminator_learning_rate <= gan.learning_rate
 
 
 def test_a_file_holds_only_what_differs_from_the_defaults(tmp_path):

@@ -93,16 +93,16 @@ def fit(
         # Each of the two losses leaves the other network's parameters unused.
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
-    checkpoint = ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor="val_psnr",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="val_psnr", mode="max", enable_version_counter=False
+    )
+    # A checkpoint of its own: save_last would save only when there is a new best one.
+    last = ModelCheckpoint(
+        folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
     callbacks = [
-        checkpoint,
+        best,
+        last,
         average_weights(config.ema_decay),
         LearningRateMonitor("epoch"),
     ]
@@ -121,17 +121,17 @@ def fit(
     )
     if trainer.is_global_zero and not resume:
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
-    last = folder / "last.ckpt"
+    latest = folder / "last.ckpt"
     trainer.fit(
         build_module(config, weights),
         FaceData(data, config, limit),
-        ckpt_path=last if resume and last.exists() else None,
+        ckpt_path=latest if resume and latest.exists() else None,
         weights_only=True,
     )
     if not trainer.is_global_zero:
         return None
-    chosen = checkpoint.best_model_path if config.select == "best" else checkpoint.last_model_path
-    return export(config, chosen, folder, weights)
+    chosen = best if config.select == "best" else last
+    return export(config, chosen.best_model_path, folder, weights)
 
 
 def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS) -> Path:

@@ -194,10 +194,10 @@ def _check_denoisers(denoisers: object) -> list[str]:
     return list(dict.fromkeys(denoisers))
 
 
-def _check_seed(seed: object) -> int:
-    if not _is_whole(seed) or not 0 <= seed < 2**63:  # type: ignore[operator]
+def _check_seed(seed: int) -> int:
+    if not _is_whole(seed) or not 0 <= seed < 2**63:
         raise ValueError("seed must be a whole number from 0 to 2**63 - 1")
-    return int(seed)  # type: ignore[call-overload, no-any-return]
+    return seed
 
 
 def _is_whole(value: object) -> bool:

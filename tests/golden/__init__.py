@@ -1,0 +1,1 @@
+"""What each shipped model makes of one made-up picture; see make.py."""

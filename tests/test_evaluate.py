@@ -1,0 +1,394 @@
+"""Scoring, the README's tables, and the model cards."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+
+from denoiser.architectures import build_network
+from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.images import from_uint8
+from denoiser.metrics import psnr, ssim
+from denoiser.networks import NetworkDenoiser
+from denoiser.noise import create_noise
+from denoiser.registry import create_denoiser
+from denoiser.samples import FaceSet, read_fer2013
+from denoiser.weights import ModelConfig, save_model
+from train import report
+from train.__main__ import main
+from train.cards import write_card
+from train.evaluate import (
+    CONDITIONS,
+    NOISY,
+    Pictures,
+    corrupt_all,
+    denoise_all,
+    evaluate,
+    score,
+)
+
+from .tiny import pictures, write_fer2013
+
+GAUSSIAN = create_noise("gaussian", sigma=0.1)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    rows = np.array([4, 35_000, 2, 99, 7])
+    return FaceSet(pictures(5, seed=3), rows, ("",) * 5, "test", "made up")
+
+
+class Told(Denoiser):
+    """Returns the strength that it is told as a flat picture."""
+
+    info = DenoiserInfo("told", "Told", "classical", True, None, 0, "-")
+
+    def _denoise(self, noisy, sigma):
+        return np.full_like(noisy, sigma)
+
+
+class Perfect(Denoiser):
+    info = DenoiserInfo("perfect", "Perfect", "classical", False, None, 0, "-")
+
+    def _denoise(self, noisy, sigma):
+        return noisy
+
+
+# Scoring
+
+
+def test_conditions_are_what_their_names_say():
+    assert {"gaussian-low", "gaussian-high", "salt-and-pepper-10"} <= set(CONDITIONS)
+    assert CONDITIONS["gaussian-25"].sigma == 25 / 255
+    assert CONDITIONS["gaussian-50"].sigma == 50 / 255
+    assert CONDITIONS["salt-and-pepper-30"].amount == 0.3
+    assert CONDITIONS["impulse-30"].amount == 0.3
+    assert CONDITIONS["poisson-30"].peak == 30
+    assert len(set(CONDITIONS.values())) == len(CONDITIONS)
+
+
+def test_faces_are_corrupted_by_the_public_noise_seeded_by_row(faces):
+    made = corrupt_all(faces, GAUSSIAN)
+    for index, row in enumerate(faces.rows):
+        face = from_uint8(faces.images[index])
+        np.testing.assert_array_equal(made.clean[index], face)
+        np.testing.assert_array_equal(made.noisy[index], GAUSSIAN(face, seed=int(row)))
+    assert made.sigmas == [0.1] * 5
+    assert corrupt_all(faces, create_noise("impulse")).sigmas == [None] * 5
+    speckle = create_noise("speckle", sigma=0.2)
+    expected = [speckle.known_sigma(from_uint8(face)) for face in faces.images]
+    assert corrupt_all(faces, speckle).sigmas == expected
+
+
+def test_scores_are_means_of_the_public_metrics(faces):
+    made = corrupt_all(faces, GAUSSIAN)
+    median = create_denoiser("median")
+    result = score(median, made, "gaussian-x")
+    denoised = [median(noisy) for noisy in made.noisy]
+    psnrs = [psnr(a, b) for a, b in zip(denoised, made.clean, strict=True)]
+    ssims = [ssim(a, b) for a, b in zip(denoised, made.clean, strict=True)]
+    assert result.psnr == pytest.approx(np.mean(psnrs), abs=1e-4)
+    assert result.psnr_std == pytest.approx(np.std(psnrs), abs=1e-4)
+    assert result.ssim == pytest.approx(np.mean(ssims), abs=1e-5)
+    assert result.ssim_std == pytest.approx(np.std(ssims), abs=1e-5)
+    assert (result.denoiser, result.noise, result.pictures) == ("median", "gaussian-x", 5)
+
+
+def test_noisy_pictures_are_scored_too(faces):
+    made = corrupt_all(faces, GAUSSIAN)
+    result = score(None, made, "gaussian-x")
+    assert result.denoiser == NOISY
+    expected = np.mean([psnr(a, b) for a, b in zip(made.noisy, made.clean, strict=True)])
+    assert result.psnr == pytest.approx(expected, abs=1e-4)
+    assert result.sharpness > 1  # noise counts as edges
+    assert result.spectral_distance > 0
+
+
+def test_perfect_pictures(faces):
+    clean = from_uint8(faces.images)
+    result = score(Perfect(), Pictures(clean, clean, [None] * 5), "none")
+    assert (result.psnr, result.psnr_std, result.ssim) == (100.0, 0.0, 1.0)
+    assert result.sharpness == pytest.approx(1)
+    assert result.spectral_distance == pytest.approx(0, abs=1e-3)
+
+
+def test_filters_are_told_the_true_strength_of_each_picture():
+    noisy = np.random.default_rng(0).random((3, 16, 16), dtype=np.float32)
+    told = denoise_all(Told(), noisy, [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(told[:, 0, 0], [0.1, 0.2, 0.3], rtol=1e-6)
+    estimated = denoise_all(Told(), noisy[:1], [None])
+    assert estimated[0, 0, 0] == pytest.approx(Told().resolve_sigma(noisy[0]).value)
+
+
+@pytest.mark.parametrize("side", [48, 31])
+def test_networks_in_batches_give_what_they_give_one_by_one(side):
+    info = DenoiserInfo("tiny", "Tiny", "network", False, "-", 0, "-")
+    model = NetworkDenoiser(info, build_network("attention-unet", {"widths": [4, 8]}).eval())
+    noisy = np.random.default_rng(0).random((70, side, side), dtype=np.float32)  # over one batch
+    together = denoise_all(model, noisy, [None] * 70)
+    assert together.shape == noisy.shape
+    np.testing.assert_allclose(together, np.stack([model(p) for p in noisy]), atol=1e-5)
+    assert together.min() >= 0
+    assert together.max() <= 1
+
+
+@pytest.mark.slow
+def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    data, cache = write_fer2013(tmp_path / "fer2013", train=2, validation=2, test=4), tmp_path / "cache"
+    monkeypatch.setattr("train.evaluate._TIMED_FACES", 2)
+    options = {"cache": cache, "workers": 1, "limit": 2, "only": [NOISY, "median"]}
+    benchmark = evaluate(data, **options)
+    files = {file: file.stat().st_mtime_ns for file in cache.iterdir()}
+    assert len(files) == len(benchmark["scores"]) == 2 * len(CONDITIONS)
+    assert {s["denoiser"] for s in benchmark["scores"]} == {NOISY, "median"}
+    assert {s["noise"] for s in benchmark["scores"]} == set(CONDITIONS)
+    assert {s["pictures"] for s in benchmark["scores"]} == {2}
+    assert [d["id"] for d in benchmark["denoisers"]] == ["median"]
+    assert benchmark["denoisers"][0]["milliseconds"] > 0
+    assert json.loads(capsys.readouterr().out) == benchmark["scores"]
+
+    # What a process of its own has computed is what can be computed here.
+    faces = read_fer2013(data, "test")
+    first = FaceSet(faces.images[:2], faces.rows[:2], ("", ""), "test", "")
+    pair = corrupt_all(first, CONDITIONS["gaussian-25"])
+    expected = score(create_denoiser("median"), pair, "gaussian-25")
+    (found,) = (
+        s for s in benchmark["scores"] if (s["denoiser"], s["noise"]) == ("median", "gaussian-25")
+    )
+    assert found["psnr"] == pytest.approx(expected.psnr, abs=1e-3)
+
+    # A second time nothing is computed: no process is started at all.
+    def never(*arguments):
+        raise AssertionError("everything is in the cache")
+
+    monkeypatch.setattr("train.evaluate.multiprocessing.get_context", never)
+    again = evaluate(data, **options)
+    assert again["scores"] == benchmark["scores"]
+    assert {file: file.stat().st_mtime_ns for file in cache.iterdir()} == files
+    # Another number of pictures is another score.
+    with pytest.raises(AssertionError, match="everything is in the cache"):
+        evaluate(data, **options | {"limit": 3})
+
+
+def test_evaluation_without_data_ends_in_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("train.__main__.find_fer2013", lambda: None)
+    assert main(["evaluate", "--cache", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("train: ")
+    assert len(error.splitlines()) == 1
+
+
+# The README's tables
+
+
+def made_score(denoiser, noise, psnr, ssim=0.9, **changes):
+    return {
+        "denoiser": denoiser,
+        "noise": noise,
+        "psnr": psnr,
+        "psnr_std": 0.5,
+        "ssim": ssim,
+        "ssim_std": 0.01,
+        "sharpness": 0.8,
+        "spectral_distance": 1.25,
+        "pictures": 3573,
+    } | changes
+
+
+BENCHMARK = {
+    "denoisers": [
+        {"id": "attention-unet", "milliseconds": 4.125},
+        {"id": "attention-unet.gaussian-low", "milliseconds": 4.0},
+        {"id": "patchgan", "milliseconds": 5.0},
+        {"id": "median", "milliseconds": 0.034},
+        {"id": "unscored", "milliseconds": 1.0},
+    ],
+    "scores": [
+        made_score("noisy", "gaussian-low", 34.07),
+        made_score("attention-unet", "gaussian-low", 37.456, 0.9714),
+        made_score("attention-unet.gaussian-low", "gaussian-low", 37.6),
+        made_score("patchgan", "gaussian-low", 36.9, sharpness=1.02),
+        made_score("median", "gaussian-low", 28.0),
+        made_score("noisy", "salt-and-pepper-10", 15.0),
+        made_score("attention-unet", "salt-and-pepper-10", 40.0),
+        made_score("median", "salt-and-pepper-10", 27.0),
+        made_score("noisy", "jpeg-20", 30.0),  # not one of the main noises
+    ],
+}
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_results_table():
+    header, rule, *rows = cells(report.results_table(BENCHMARK))
+    assert header == ["denoiser", "ms", "gaussian-low", "salt-and-pepper-10"]
+    assert set(rule) == {"---"}
+    assert [row[0] for row in rows] == [
+        "`noisy`",
+        "`attention-unet`",
+        "`attention-unet.gaussian-low`",
+        "`patchgan`",
+        "`median`",
+    ]
+    assert rows[0] == ["`noisy`", "", "34.07 / 0.900", "15.00 / 0.900"]
+    assert rows[1][2] == "37.46 / 0.971"
+    assert rows[2] == ["`attention-unet.gaussian-low`", "4.00", "**37.60 / 0.900**", "-"]
+    assert rows[1][3] == "**40.00 / 0.900**"
+    assert rows[4][1] == "0.03"
+    assert sum(cell.startswith("**") for row in rows for cell in row) == 2  # one best for a noise
+
+
+def test_sharpness_table():
+    header, _, *rows = cells(report.sharpness_table(BENCHMARK))
+    assert len(header) == 5
+    assert ["gaussian-low", "`patchgan`", "36.90", "1.020", "1.25"] in rows
+    assert [row[1] for row in rows] == ["`attention-unet`", "`patchgan`"]
+
+
+def test_reference_table():
+    _, _, *rows = cells(report.reference_table(BENCHMARK))
+    assert len(rows) == len(report.REFERENCE)
+    assert rows[0] == [
+        "Attention U-Net",
+        "gaussian-low",
+        "30.15",
+        "36.1",
+        "37.60 (`attention-unet.gaussian-low`), 37.46 (`attention-unet`)",
+    ]
+    assert rows[1] == ["PatchGAN", "gaussian-low", "21.97", "34.0", "36.90 (`patchgan`)"]
+    assert rows[2][-1] == "-"  # nothing of ours is scored there
+
+
+def test_true_psnr():
+    """Published losses are mean squared errors on a scale of width 4."""
+    assert report.true_psnr(0.0039) == pytest.approx(36.13, abs=0.005)
+    assert report.true_psnr(16 * 0.01) == pytest.approx(20)
+
+
+README = """# Title
+<!-- results:start -->
+old
+<!-- results:end -->
+between
+<!-- reference:start -->
+<!-- reference:end -->
+<!-- sharpness:start -->
+<!-- sharpness:end -->
+last
+"""
+
+
+def test_tables_go_between_the_markers(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text(README)
+    report.update_readme(BENCHMARK, file)
+    text = file.read_text()
+    for table in report.tables(BENCHMARK).values():
+        assert text.count(table) == 1
+    assert "old" not in text
+    assert text.startswith("# Title\n<!-- results:start -->\n| denoiser")
+    assert "|\n<!-- results:end -->\nbetween\n<!-- reference:start -->\n" in text
+    assert text.endswith("<!-- sharpness:end -->\nlast\n")
+    report.update_readme(BENCHMARK, file)
+    assert file.read_text() == text  # once more changes nothing
+
+
+def test_content_is_not_taken_for_a_pattern():
+    marked = "<!-- a:start -->\n<!-- a:end -->"
+    replaced = report.replace_between(marked, "a", r"\1 \g<0> $1")
+    assert replaced == "<!-- a:start -->\n\\1 \\g<0> $1\n<!-- a:end -->"
+
+
+@pytest.mark.parametrize("name", ["results", "reference", "sharpness"])
+def test_missing_markers(tmp_path, name):
+    file = tmp_path / "README.md"
+    text = README.replace(f"<!-- {name}:end -->", "")
+    file.write_text(text)
+    with pytest.raises(ValueError, match=f"no markers <!-- {name}:start -->"):
+        report.update_readme(BENCHMARK, file)
+    assert file.read_text() == text  # nothing half done
+
+
+def test_the_project_s_readme_has_the_markers():
+    text = report.README.read_text(encoding="utf-8")
+    for name, table in report.tables(BENCHMARK).items():
+        report.replace_between(text, name, table)
+
+
+# Model cards
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A folder with one model and the files that an evaluation writes beside it."""
+    settings = {"widths": [4, 8]}
+    network = build_network("attention-unet", settings)
+    described = ModelConfig(
+        "patchgan", "PatchGAN", "GAN", "attention-unet", settings, "a mixture", 12_345, "Isola 2017"
+    )
+    folder = save_model(network, described, tmp_path)
+    wanted = ("patchgan", "noisy")
+    metrics = {
+        "command": "python -m train evaluate --data PATH",
+        "pictures": 3573,
+        "scores": [score for score in BENCHMARK["scores"] if score["denoiser"] in wanted]
+        + [made_score("patchgan", "salt-and-pepper-10", 39.5, 0.98)],
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with (folder / "history.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [
+                ["epoch", "step", "val_psnr", "train_loss"],
+                ["", "0", "", ""],
+                ["0", "10", "28.5", ""],
+                ["0", "20", "29.75", "-5"],
+                ["1", "40", "29.25", "-6"],
+            ]
+        )
+    return tmp_path
+
+
+def test_card_can_be_loaded_and_holds_the_scores(weights):
+    file = write_card("patchgan", weights)
+    assert file == weights / "patchgan" / "README.md"
+    card = ModelCard.load(file)
+    assert card.data.license == "mit"
+    assert card.data.library_name == "pytorch"
+    assert card.data.pipeline_tag == "image-to-image"
+    results = card.data.eval_results
+    found = {(r.dataset_config, r.metric_type): r.metric_value for r in results}
+    assert found == {
+        ("gaussian-low", "psnr"): 36.9,
+        ("gaussian-low", "ssim"): 0.9,
+        ("salt-and-pepper-10", "psnr"): 39.5,
+        ("salt-and-pepper-10", "ssim"): 0.98,
+    }
+    assert all(isinstance(value, float) for value in found.values())
+    assert {r.dataset_split for r in results} == {"test"}
+    data = card.data.to_dict()
+    (index,) = data["model-index"]
+    assert index["name"] == "fer2013-patchgan"
+    assert {result["task"]["type"] for result in index["results"]} == {"image-to-image"}
+
+
+def test_card_says_what_the_files_say(weights):
+    text = write_card("patchgan", weights).read_text(encoding="utf-8")
+    assert "12,345 weights" in text
+    assert "3,573 pictures" in text
+    assert 'create_denoiser("patchgan")' in text
+    assert "2 epochs" in text
+    assert "29.75 dB" in text  # the best
+    assert "29.25 dB" in text  # the last
+    assert "| gaussian-low | 34.07 | 36.90 ± 0.50 | 0.900 ± 0.010 | 1.020 |" in text
+    assert "PatchGAN discriminator" in text
+    assert '{"widths": [4, 8]}' in text
+    assert "{" not in text.replace('{"widths": [4, 8]}', "")  # nothing was left to fill in
+
+
+def test_writing_a_card_twice_changes_nothing(weights):
+    first = write_card("patchgan", weights).read_bytes()
+    assert write_card("patchgan", weights).read_bytes() == first

@@ -1,0 +1,158 @@
+"""The weights in weights/: complete, honest about themselves, and better than doing nothing."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from safetensors import safe_open
+
+import denoiser
+import train
+from denoiser.images import from_uint8
+from denoiser.noise import PRESETS
+from denoiser.registry import MODELS
+from denoiser.samples import bundled_faces
+from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
+from train.config import read_config as read_train_config
+from train.config import validation_noise
+from train.fit import model_config
+
+from .golden.make import golden_file, golden_input
+
+SHIPPED = [model_id for model_id in MODELS if (WEIGHTS / model_id).is_dir()]
+BLIND = [model_id for model_id in SHIPPED if "." not in model_id]
+BENCHMARK = WEIGHTS / "benchmark.json"
+
+each_model = pytest.mark.parametrize("model_id", SHIPPED)
+
+
+def training_config(model_id):
+    return read_train_config(Path(train.__file__).parent / "configs" / f"{model_id}.toml")
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    return denoiser.load_image(skimage.data.astronaut(), size=48, crop_face=True)
+
+
+def test_there_are_weights_and_no_strangers():
+    """Every model or none: a source tree without weights is all right, one with half of them is not."""
+    folders = {path.name for path in WEIGHTS.iterdir() if path.is_dir()} if WEIGHTS.is_dir() else set()
+    assert folders in (set(), set(MODELS))
+
+
+@each_model
+def test_files(model_id):
+    names = {file.name for file in (WEIGHTS / model_id).iterdir()}
+    assert names == {"README.md", "config.json", "history.csv", "metrics.json", MODEL_NAME}
+
+
+@each_model
+def test_weights_are_small_and_in_half_precision(model_id):
+    file = WEIGHTS / model_id / MODEL_NAME
+    assert file.stat().st_size < 10_000_000
+    with safe_open(file, "pt") as tensors:
+        dtypes = {tensors.get_tensor(name).dtype for name in tensors.keys()}  # noqa: SIM118
+    assert torch.float16 in dtypes
+    assert dtypes <= {torch.float16, torch.int64}
+
+
+@each_model
+def test_config_says_what_was_trained(model_id):
+    network = load_network(model_id)
+    assert read_config(model_id) == model_config(training_config(model_id), network)
+
+
+@each_model
+def test_history(model_id):
+    with (WEIGHTS / model_id / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = {"train_loss", "val_psnr"}
+    if read_config(model_id).family == "GAN":
+        wanted |= {"generator_loss", "discriminator_loss"}
+    for name in wanted:
+        assert [float(row[name]) for row in rows if row[name]], name
+    steps = [int(row["step"]) for row in rows]
+    assert steps == sorted(set(steps))
+
+
+@each_model
+def test_metrics_agree_with_the_benchmark(model_id):
+    metrics = json.loads((WEIGHTS / model_id / "metrics.json").read_text())
+    benchmark = json.loads(BENCHMARK.read_text())
+    own = [s for s in benchmark["scores"] if s["denoiser"] in (model_id, "noisy")]
+    assert metrics["scores"] == own
+    assert {s["denoiser"] for s in own} == {model_id, "noisy"}
+    assert metrics["pictures"] == benchmark["pictures"] == 3573
+    scored = {name: {s["noise"] for s in own if s["denoiser"] == name} for name in (model_id, "noisy")}
+    assert scored[model_id] == scored["noisy"] >= set(PRESETS)
+
+
+@each_model
+def test_card_agrees_with_the_metrics(model_id):
+    card = (WEIGHTS / model_id / "README.md").read_text(encoding="utf-8")
+    scores = json.loads((WEIGHTS / model_id / "metrics.json").read_text())["scores"]
+    for score in scores:
+        if score["denoiser"] == model_id:
+            assert f"{score['psnr']:.2f} ± {score['psnr_std']:.2f}" in card
+
+
+@each_model
+def test_golden_output(model_id):
+    """The stored output, within one step of an 8-bit picture, on any machine."""
+    file = golden_file(model_id)
+    assert file.is_file(), f"python -m tests.golden.make {model_id}"
+    expected = np.load(file, allow_pickle=False).astype(np.float32)
+    output = denoiser.create_denoiser(model_id)(golden_input())
+    np.testing.assert_allclose(output, expected, atol=1 / 255, rtol=0)
+    assert np.ptp(output) > 0.3  # not a flat picture that anything would equal
+
+
+def test_golden_outputs_have_models():
+    stored = {file.stem for file in golden_file("x").parent.glob("*.npy")}
+    assert stored <= set(MODELS)
+
+
+def trained_for(model_id):
+    """Noises that a model was trained for, strong enough for a single picture to tell."""
+    noises = [validation_noise(noise) for noise in training_config(model_id).validation]
+    if "." in model_id:
+        return noises
+    return [noise for noise in noises if noise != PRESETS["gaussian-low"]]
+
+
+@pytest.mark.parametrize(
+    ("model_id", "noise"),
+    [
+        pytest.param(model_id, noise, id=f"{model_id}, {noise.describe()}")
+        for model_id in SHIPPED
+        for noise in trained_for(model_id)
+    ],
+)
+def test_better_than_noisy_and_median_on_what_it_was_trained_for(astronaut, model_id, noise):
+    comparison = denoiser.compare(astronaut, noise, seed=0, denoisers=[model_id, "median"])
+    noisy = denoiser.psnr(noise(astronaut, seed=0), astronaut)
+    assert comparison[model_id].psnr > noisy
+    assert comparison[model_id].psnr > comparison["median"].psnr
+
+
+@pytest.mark.parametrize("model_id", BLIND)
+def test_blind_models_do_not_harm_faintly_noisy_faces(model_id):
+    noise, model = PRESETS["gaussian-low"], denoiser.create_denoiser(model_id)
+    faces = from_uint8(bundled_faces().images)
+    gains = []
+    for seed, face in enumerate([*faces[:19], faces[-1]]):
+        noisy = noise(face, seed=seed)
+        gains.append(denoiser.psnr(model(noisy), face) - denoiser.psnr(noisy, face))
+    assert len(gains) == 20
+    assert np.mean(gains) >= 0
+
+
+@each_model
+def test_output_is_no_copy_of_the_input(model_id):
+    noisy = golden_input()
+    assert np.abs(denoiser.create_denoiser(model_id)(noisy) - noisy).mean() > 0.005
