@@ -31,14 +31,14 @@ class NetworkDenoiser(Denoiser):
             return self.network(tensor.to(memory_format=torch.channels_last)).numpy()
 
 
-def load_denoiser(model_id: str) -> NetworkDenoiser:
-    """Load a shipped model.
+def read_info(model_id: str) -> DenoiserInfo:
+    """Describe a shipped model without loading its weights.
 
     Raises:
-        WeightsError: See :mod:`denoiser.weights`.
+        WeightsError: Its ``config.json`` is missing or damaged.
     """
     config = read_config(model_id)
-    info = DenoiserInfo(
+    return DenoiserInfo(
         id=config.id,
         label=config.label,
         family=config.family,
@@ -47,4 +47,12 @@ def load_denoiser(model_id: str) -> NetworkDenoiser:
         parameters=config.parameters,
         reference=config.reference,
     )
-    return NetworkDenoiser(info, load_network(model_id))
+
+
+def load_denoiser(model_id: str) -> NetworkDenoiser:
+    """Load a shipped model.
+
+    Raises:
+        WeightsError: See :mod:`denoiser.weights`.
+    """
+    return NetworkDenoiser(read_info(model_id), load_network(model_id))

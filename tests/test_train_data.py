@@ -9,7 +9,7 @@ import torch
 
 from denoiser.images import from_uint8
 from denoiser.noise import PRESETS, create_noise
-from denoiser.samples import FaceSet
+from denoiser.samples import FaceDataError, FaceSet
 from train.config import Component, Stage, read_config
 from train.data import FaceData, augment, fixed_noise, without_duplicates
 from train.mixture import NoiseMixture
@@ -287,6 +287,36 @@ def test_training_order_is_shuffled_and_seeded(config, data):
     assert len({p.numpy().tobytes() for p in first}) == 16  # none comes twice
 
 
+def test_every_epoch_has_an_order_of_its_own(config, data):
+    faces = FaceData(data, config)
+    faces.setup("fit")
+    loader = faces.train_dataloader()
+
+    def order(epoch):
+        loader.sampler.set_epoch(epoch)
+        return list(loader.sampler)
+
+    assert order(0) != order(1)
+    assert order(1) == order(1)
+    assert sorted(order(1)) == list(range(20))
+
+
+def test_processes_share_an_epoch_out(config, data):
+    class Place:
+        world_size = 2
+
+        def __init__(self, rank):
+            self.global_rank = rank
+
+    shares = []
+    for rank in range(2):
+        faces = FaceData(data, config)
+        faces.trainer = Place(rank)
+        faces.setup("fit")
+        shares.append(list(faces.train_dataloader().sampler))
+    assert sorted(shares[0] + shares[1]) == list(range(20))
+
+
 def test_limit_and_left_out_pictures(config, data):
     faces = FaceData(data, config, limit=9)
     faces.setup("fit")
@@ -295,6 +325,10 @@ def test_limit_and_left_out_pictures(config, data):
     (data / "test-00000-of-00001.parquet").write_bytes(
         (data / "train-00000-of-00001.parquet").read_bytes()
     )
-    emptied = FaceData(data, config)
-    emptied.setup("fit")
-    assert len(emptied.train_set) == 0
+    with pytest.raises(FaceDataError, match="0 pictures are left to train on"):
+        FaceData(data, config).setup("fit")
+
+
+def test_fewer_pictures_than_a_batch(config, data):
+    with pytest.raises(FaceDataError, match="7 pictures are left to train on, too few"):
+        FaceData(data, config, limit=7).setup("fit")

@@ -217,7 +217,7 @@ def test_batch_norm_and_dropout_train_too(train):
 
 def picture_pairs(count=8):
     generator = torch.Generator().manual_seed(0)
-    rows = torch.linspace(0.1, 0.9, 48)[None, None, :, None].expand(count, 1, 48, 48)
+    rows = torch.linspace(0.1, 0.9, 24)[None, None, :, None].expand(count, 1, 24, 24)
     clean = torch.where(torch.arange(count)[:, None, None, None] % 2 == 0, rows, rows.flip(2))
     return clean + 0.2 * torch.randn(clean.shape, generator=generator), clean
 
@@ -240,9 +240,9 @@ def some_batches(count, size=8):
 )
 def test_a_module_overfits_one_batch(tmp_path, monkeypatch, architecture, loss):
     torch.manual_seed(0)
-    changes = {"architecture": architecture, "loss": loss, "learning_rate": 1e-2}
-    module = SupervisedModule(tiny_config(tmp_path, **changes))
-    noisy, clean = picture_pairs()
+    changes = {"settings": {"widths": [8, 16]}, "learning_rate": 1e-2}
+    module = SupervisedModule(tiny_config(tmp_path, architecture=architecture, loss=loss, **changes))
+    noisy, clean = picture_pairs(4)
     monkeypatch.setattr(module, "make_pair", lambda batch: (noisy, clean))
 
     def error():
@@ -250,9 +250,9 @@ def test_a_module_overfits_one_batch(tmp_path, monkeypatch, architecture, loss):
             return float((module.network(noisy) - clean).square().mean())
 
     before = error()
-    trainer(80).fit(module, some_batches(1))
+    trainer(200).fit(module, some_batches(1, size=4))
     assert error() < 0.25 * before
-    assert error() < 0.25 * float((noisy - clean).square().mean())  # better than doing nothing
+    assert error() < 0.25 * float((noisy - clean).square().mean())  # far better than doing nothing
 
 
 def test_losses():

@@ -225,7 +225,7 @@ def test_every_method_is_described_without_its_weights(monkeypatch):
     def fail(model_id):
         raise WeightsError("nothing here")
 
-    monkeypatch.setattr(payload_module, "read_config", fail)
+    monkeypatch.setattr(payload_module, "read_info", fail)
     assert list(describe_methods()) == list_denoisers()
 
 

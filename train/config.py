@@ -226,7 +226,8 @@ def _check_value(name: str, value: Any, wanted: Any) -> None:
     choices = get_args(wanted) if get_origin(wanted) is Literal else ()
     if choices and value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-    kinds = {str: (str,), bool: (bool,), int: (int,), float: (int, float)}.get(wanted)
+    accepted: dict[Any, Any] = {str: str, bool: bool, int: int, float: (int, float)}
+    kinds = accepted.get(wanted)
     if kinds is None:
         return
     if not isinstance(value, kinds) or (wanted is not bool and isinstance(value, bool)):

@@ -8,10 +8,10 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from denoiser.images import from_uint8
-from denoiser.samples import FaceSet, read_fer2013
+from denoiser.samples import FaceDataError, FaceSet, read_fer2013
 
 from .config import TrainConfig, validation_noise
 
@@ -58,7 +58,11 @@ class FaceData(pl.LightningDataModule):
         self.limit = limit
 
     def setup(self, stage: str) -> None:
-        """Read the pictures; every process reads its own copy."""
+        """Read the pictures; every process reads its own copy.
+
+        Raises:
+            FaceDataError: They can't be read, or there are too few to train on.
+        """
         if hasattr(self, "train_set"):
             return
         train, validation, test = (
@@ -66,6 +70,12 @@ class FaceData(pl.LightningDataModule):
         )
         images = without_duplicates(train, validation, test)
         images = images[: self.limit] if self.limit else images
+        processes = self.trainer.world_size if self.trainer else 1
+        if len(images) < self.config.batch_size * processes:
+            raise FaceDataError(
+                f"{len(images)} pictures are left to train on, too few for one batch of "
+                f"{self.config.batch_size} in each of {processes} processes"
+            )
         self.train_set = TensorDataset(torch.from_numpy(images)[:, None])
         count = self.config.validation_pictures
         self.validation_sets = [
@@ -73,16 +83,17 @@ class FaceData(pl.LightningDataModule):
         ]
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of uint8 (B, 1, 48, 48), in an order of its own for every epoch."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        generator = torch.Generator().manual_seed(self.config.seed + epoch)
-        return DataLoader(
+        """Batches of uint8 (B, 1, 48, 48), in an order of its own for every epoch.
+
+        Lightning tells the sampler the epoch, so that a resumed run goes on in the same order.
+        """
+        sampler: DistributedSampler = DistributedSampler(
             self.train_set,
-            self.config.batch_size,
-            shuffle=True,
-            drop_last=True,
-            generator=generator,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            seed=self.config.seed,
         )
+        return DataLoader(self.train_set, self.config.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader of (noisy, clean) batches for each validation noise."""

@@ -45,10 +45,8 @@ _TIMED_FACES = 50
 CONDITIONS: dict[str, NoiseModel] = {
     **PRESETS,
     "gaussian-25": create_noise("gaussian", sigma=25 / 255),
-    "gaussian-35": create_noise("gaussian", sigma=35 / 255),
     "gaussian-50": create_noise("gaussian", sigma=50 / 255),
     "gaussian-75": create_noise("gaussian", sigma=75 / 255),
-    "salt-and-pepper-20": create_noise("salt-and-pepper", amount=0.2),
     "salt-and-pepper-30": create_noise("salt-and-pepper", amount=0.3),
     "salt-and-pepper-40": create_noise("salt-and-pepper", amount=0.4),
     "impulse-10": create_noise("impulse", amount=0.1),
@@ -56,7 +54,6 @@ CONDITIONS: dict[str, NoiseModel] = {
     "poisson-10": create_noise("poisson", peak=10),
     "poisson-30": create_noise("poisson", peak=30),
     "speckle-36": create_noise("speckle", sigma=0.141),
-    "speckle-64": create_noise("speckle", sigma=64 / 255),
     "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
     "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
     "occlusion-8": create_noise("occlusion", size=8, count=1),

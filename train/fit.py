@@ -114,7 +114,6 @@ def fit(
         logger=CSVLogger(folder, name="log", version=None if resume else 0),
         callbacks=callbacks,
         val_check_interval=1 / config.validations_per_epoch,
-        reload_dataloaders_every_n_epochs=1,  # each epoch has its own, seeded order
         num_sanity_val_steps=0,
         log_every_n_steps=20,
         **trainer_options,

@@ -62,9 +62,12 @@ def create_compare_tab(faces: FaceSet, about_faces: str, load: Callable[..., Any
                     "numbers": gr.Button("Numbers (CSV)", size="sm", min_width=120),
                 }
             download = create_download()
-    with gr.Accordion("Charts of this comparison", open=False, elem_id="charts") as charts, gr.Row():
-        bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
-        histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
+            with (
+                gr.Accordion("Charts of this comparison", open=True, elem_id="charts") as charts,
+                gr.Row(),
+            ):
+                bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
+                histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
 
     controls = Controls(face, first, second, seed, clip, round_8bit, shown)
     _connect_grid(controls, methods, grid, slow, load)
@@ -107,7 +110,7 @@ def _connect_charts(
     controls: Controls, grid: gr.HTML, charts: gr.Accordion, plots: list[gr.Plot]
 ) -> None:
     """Draw the charts when they are opened, and anew when the grid has come to rest."""
-    is_open = gr.State(False)
+    is_open = gr.State(True)
 
     def draw(*values: Any) -> Any:
         # Plotly takes a second to import, which a page that shows no chart need not wait for.

@@ -164,7 +164,8 @@ def create_face_section(faces: FaceSet, about: str) -> gr.State:
         [strip, *chosen],
         **private,
     )
-    strip.select(choose, None, chosen, queue=False, trigger_mode="always_last", **private)
+    # Queued: after an unqueued event Gradio tells nobody that the session's face has changed.
+    strip.select(choose, None, chosen, trigger_mode="always_last", **private)
     # Without Gradio's preprocessing, which decodes and converts: 16 bits and transparency would be
     # lost before denoiser.images sees them, and a damaged file would end in an HTTP 500.
     picture.change(

@@ -17,10 +17,11 @@ import numpy as np
 
 from denoiser.base import DenoiserInfo, Image
 from denoiser.images import to_uint8
+from denoiser.networks import read_info
 from denoiser.pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
 from denoiser.registry import MODELS, create_denoiser, list_denoisers
 from denoiser.ui.settings import Settings
-from denoiser.weights import WeightsError, read_config
+from denoiser.weights import WeightsError
 
 Payload = dict[str, Any]
 
@@ -147,19 +148,10 @@ def _describe(method_id: str) -> DenoiserInfo:
     if method_id not in MODELS:
         return create_denoiser(method_id).info
     try:
-        config = read_config(method_id)
+        return read_info(method_id)
     except WeightsError:
         # It is offered all the same, and its card says what is missing.
         return DenoiserInfo(method_id, method_id, "network", False, None, 0, "")
-    return DenoiserInfo(
-        id=config.id,
-        label=config.label,
-        family=config.family,
-        uses_sigma=False,
-        trained_on=config.trained_on,
-        parameters=config.parameters,
-        reference=config.reference,
-    )
 
 
 def _key(face: Face, settings: Settings) -> str:
