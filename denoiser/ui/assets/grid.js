@@ -1,5 +1,5 @@
 // Paints the live grid. Given by Gradio: element, props, watch, trigger.
-const SETTLE_MS = 500;
+const SETTLE_MS = 1000;
 const SPEAK_MS = 700;
 const LENS = 9; // pixels of the picture in the magnifier, a side
 const ERROR_MAX = 32; // of 255: where the error map's colours end
