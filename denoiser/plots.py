@@ -107,12 +107,14 @@ def noise_histogram(comparison: Comparison) -> go.Figure:
     figure.update_layout(
         height=_HISTOGRAM_HEIGHT,
         title={
-            "text": f"Noise: mean {noise.mean():.2f}, standard deviation {noise.std():.2f} of 255",
+            "text": (  # two lines, or a phone cuts them
+                f"Noise: mean {noise.mean():.2f},<br>standard deviation {noise.std():.2f} of 255"
+            ),
             "font": {"size": 14},
             "x": 0.5,
         },
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
-        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.3},
+        margin={"l": 10, "r": 10, "t": 60, "b": 10},
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.4},
         showlegend=sigma > 0,
         bargap=0,
     )
