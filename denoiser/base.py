@@ -96,8 +96,8 @@ def estimate_noise(noisy: Image) -> float:
     """Estimate the standard deviation of Gaussian noise from the noisy picture alone.
 
     The median absolute deviation of the finest wavelet details, as in scikit-image's
-    ``estimate_sigma``; the mean over channels for colour. A picture smaller than 2x2 has no such
-    details and counts as free of noise.
+    ``estimate_sigma``; the mean over channels for colour. A picture smaller than 2x2, or one of a
+    single value, has no such details and counts as free of noise.
 
     Args:
         noisy: (H, W) or (H, W, 3).
@@ -111,7 +111,7 @@ def estimate_noise(noisy: Image) -> float:
     """
     from skimage.restoration import estimate_sigma  # here: it takes a sixth of the start-up time
 
-    if min(noisy.shape[:2]) < 2:
+    if min(noisy.shape[:2]) < 2 or noisy.min() == noisy.max():
         return 0.0
     axis = -1 if noisy.ndim == 3 else None
     sigma = estimate_sigma(noisy, average_sigmas=True, channel_axis=axis)
