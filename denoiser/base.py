@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from skimage.restoration import estimate_sigma
 
 Image = npt.NDArray[np.float32]
 """A picture: float32 in [0, 1], (H, W) for gray or (H, W, 3) for RGB, any size from 1x1 up."""
@@ -109,8 +110,6 @@ def estimate_noise(noisy: Image) -> float:
         D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
         Biometrika 81(3), 1994, doi:10.1093/biomet/81.3.425.
     """
-    from skimage.restoration import estimate_sigma  # here: it takes a sixth of the start-up time
-
     if min(noisy.shape[:2]) < 2 or noisy.min() == noisy.max():
         return 0.0
     axis = -1 if noisy.ndim == 3 else None

@@ -15,12 +15,12 @@ from gradio_client.exceptions import AppError
 from skimage.data import astronaut
 
 import denoiser
-from denoiser.base import Denoiser, DenoiserInfo
 from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
 from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui.api import describe
+from tests.doubles import Fixed
 
 SAMPLE = "lfw-7"
 QUICK = ["median", "gaussian-filter"]
@@ -261,16 +261,6 @@ class TestLists:
         assert all(
             parameter["parameter_has_default"] for parameter in endpoints["/compare"]["parameters"]
         )
-
-
-class Fixed(Denoiser):
-    info = DenoiserInfo("fixed", "Fixed", "classical", False, None, 0, "none")
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    def _denoise(self, noisy, sigma):
-        return self.answer
 
 
 class TestDescribe:

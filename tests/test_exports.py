@@ -9,23 +9,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from denoiser.base import Denoiser, DenoiserInfo
 from denoiser.images import load_image, to_uint8
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import compare
 from denoiser.ui.exports import CSV_COLUMNS, contact_sheet_png, numbers_csv, pictures_zip
+from tests.doubles import Fixed
 
 METHODS = ("median", "wavelet")
-
-
-class Perfect(Denoiser):
-    info = DenoiserInfo("perfect", "Perfect", "classical", False, None, 0, "none")
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    def _denoise(self, noisy, sigma):
-        return self.answer
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +52,7 @@ class TestNumbers:
         assert float(rows(comparison)[0]["psnr"]) == comparison.noisy.psnr
 
     def test_infinity_can_be_read_back(self, face):
-        _, row = rows(compare(face, GaussianNoise(0.1), 0, [Perfect(face)]))
+        _, row = rows(compare(face, GaussianNoise(0.1), 0, [Fixed(face)]))
         assert row["psnr"] == row["gain"] == "inf"
         assert float(row["psnr"]) == math.inf
 

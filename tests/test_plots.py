@@ -6,22 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from denoiser.base import Denoiser, DenoiserInfo
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
 from denoiser.plots import method_labels, metric_bars, noise_histogram
+from tests.doubles import Fixed
 
 METHODS = ("median", "gaussian-filter", "bilateral")
-
-
-class Fixed(Denoiser):
-    info = DenoiserInfo("fixed", "Fixed", "classical", False, None, 0, "none")
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    def _denoise(self, noisy, sigma):
-        return self.answer
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT, app_environment, free_port
+from tests.conftest import ROOT, app_environment, free_port, stop
 
 
 @dataclass
@@ -62,12 +62,7 @@ def running_app() -> Iterator[Server]:
             time.sleep(0.02)
         yield Server(url, process.pid, time.monotonic() - start)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 class LiveEvent:
