@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
+from . import impulses
 from .base import Denoiser, DenoiserInfo, Image
 
 GAUSSIAN_WIDTH = 1.5
@@ -44,11 +46,7 @@ WAVELET_MARGIN = 8
 """Wavelet: pixels of mirrored margin, enough for two levels of the filter on a 1x1 picture."""
 
 ADAPTIVE_WINDOWS = (3, 5, 7)
-TRIMMED_WINDOWS = (3, 5, 7, 9)
-"""Sides in pixels of the windows that the two switching medians grow through."""
-
-HALF_GRAY_LEVEL = 1 / 510
-"""Half a step of an 8-bit picture: a value this close to 0 or 1 rounds to black or white."""
+"""Sides in pixels of the windows that the adaptive median grows through."""
 
 
 @dataclass(frozen=True)
@@ -115,41 +113,17 @@ def adaptive_median(noisy: Image) -> np.ndarray:
 
 
 def trimmed_median(noisy: Image) -> np.ndarray:
-    """Replace black and white pixels by the median of the others around them (MDBUTMF).
+    """Replace black and white pixels by the median of the others around them.
 
-    Only pixels that are 0 or 1 (to half an 8-bit gray level) count as salt or pepper; all others
-    stay as they are. The window grows from 3 to 9 pixels until it holds another kind of pixel,
-    where the paper stops at 3; without any, the mean of the 3x3 window is used, as in the paper.
+    See :func:`denoiser.impulses.trimmed_median` for the method and its paper.
 
     Args:
         noisy: (H, W) or (H, W, 3); channels are filtered separately.
-
-    References:
-        S. Esakkirajan, T. Veerakumar, A. N. Subramanyam and C. H. PremChand, "Removal of high
-        density salt and pepper noise through modified decision based unsymmetric trimmed median
-        filter", IEEE SPL 18(5), 2011, doi:10.1109/LSP.2011.2122333.
     """
-    extreme = (noisy <= HALF_GRAY_LEVEL) | (noisy >= 1 - HALF_GRAY_LEVEL)
-    if not extreme.any():
-        return noisy
-    restored = np.where(extreme, cv2.blur(noisy, (3, 3), borderType=cv2.BORDER_REFLECT), noisy)
-    trimmed = np.where(extreme, np.float32(np.inf), noisy)  # infinity sorts behind what counts
-    pending = extreme
-    for size in TRIMMED_WINDOWS:
-        window = np.sort(_windows(trimmed, size, pending), axis=-1)
-        count = np.isfinite(window).sum(axis=-1)
-        found = count > 0
-        window, count = window[found], count[found]
-        row = np.arange(len(window))
-        middle = (window[row, (count - 1) // 2] + window[row, count // 2]) / 2
-
-        resolved = np.zeros_like(pending)
-        resolved[pending] = found
-        restored[resolved] = middle
-        pending = pending & ~resolved
-        if not pending.any():
-            break
-    return restored
+    channels = torch.from_numpy(np.ascontiguousarray(noisy).reshape(*noisy.shape[:2], -1)).permute(
+        2, 0, 1
+    )
+    return impulses.trimmed_median(channels[None])[0].permute(1, 2, 0).numpy().reshape(noisy.shape)
 
 
 def gaussian(noisy: Image, sigma: float) -> np.ndarray:

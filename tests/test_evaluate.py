@@ -219,6 +219,23 @@ BENCHMARK = {
 }
 
 
+SYSTEMS = {
+    "denoisers": [
+        {"id": "attention-unet", "parameters": 1_984_276},
+        {"id": "dual-autoencoder", "parameters": 88_000},
+        {"id": "median-unet", "parameters": 1_984_420},
+        {"id": "trimmed-median", "parameters": 0},
+    ],
+    "scores": [
+        made_score("attention-unet", "gaussian-25", 26.5),
+        made_score("dual-autoencoder", "gaussian-25", 25.5),
+        made_score("attention-unet", "salt-and-pepper-30", 30.0),
+        made_score("median-unet", "salt-and-pepper-30", 32.0),
+        made_score("trimmed-median", "salt-and-pepper-30", 29.0),
+    ],
+}
+
+
 def cells(table):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
@@ -269,17 +286,35 @@ def test_true_psnr():
     assert report.true_psnr(16 * 0.01) == pytest.approx(20)
 
 
-README = """# Title
-<!-- results:start -->
-old
-<!-- results:end -->
-between
-<!-- reference:start -->
-<!-- reference:end -->
-<!-- sharpness:start -->
-<!-- sharpness:end -->
-last
-"""
+TABLES = ("results", "reference", "sharpness", "small-autoencoders", "hybrid", "generalisation")
+README = "\nbetween\n".join(
+    ["# Title", *(f"<!-- {name}:start -->\nold\n<!-- {name}:end -->" for name in TABLES), "last\n"]
+)
+
+
+def test_small_autoencoders_table():
+    _, _, *rows = cells(report.small_autoencoders_table(SYSTEMS))
+    assert rows == [["`dual-autoencoder`", "88,000 (87,812)", "25.50 (25.01)", "-", "-", "-"]]
+
+
+def test_hybrid_table_has_both_its_parts():
+    header, _, *rows = cells(report.hybrid_table(SYSTEMS))
+    assert header == ["denoiser", "gaussian-25", "salt-and-pepper-30"]
+    assert rows == [
+        ["`trimmed-median`", "-", "29.00"],
+        ["`attention-unet`", "26.50", "30.00"],
+        ["`median-unet`", "-", "32.00"],
+    ]
+
+
+def test_generalisation_table_has_the_specialists():
+    header, _, *rows = cells(report.generalisation_table(BENCHMARK))
+    assert header == ["denoiser", "gaussian-low", "salt-and-pepper-10"]
+    assert rows == [
+        ["`noisy`", "34.07", "15.00"],
+        ["`attention-unet`", "37.46", "40.00"],
+        ["`attention-unet.gaussian-low`", "37.60", "-"],
+    ]
 
 
 def test_tables_go_between_the_markers(tmp_path):
@@ -290,9 +325,9 @@ def test_tables_go_between_the_markers(tmp_path):
     for table in report.tables(BENCHMARK).values():
         assert text.count(table) == 1
     assert "old" not in text
-    assert text.startswith("# Title\n<!-- results:start -->\n| denoiser")
+    assert text.startswith("# Title\nbetween\n<!-- results:start -->\n| denoiser")
     assert "|\n<!-- results:end -->\nbetween\n<!-- reference:start -->\n" in text
-    assert text.endswith("<!-- sharpness:end -->\nlast\n")
+    assert text.endswith("<!-- generalisation:end -->\nbetween\nlast\n")
     report.update_readme(BENCHMARK, file)
     assert file.read_text() == text  # once more changes nothing
 
@@ -303,7 +338,7 @@ def test_content_is_not_taken_for_a_pattern():
     assert replaced == "<!-- a:start -->\n\\1 \\g<0> $1\n<!-- a:end -->"
 
 
-@pytest.mark.parametrize("name", ["results", "reference", "sharpness"])
+@pytest.mark.parametrize("name", TABLES)
 def test_missing_markers(tmp_path, name):
     file = tmp_path / "README.md"
     text = README.replace(f"<!-- {name}:end -->", "")

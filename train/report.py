@@ -25,6 +25,27 @@ _OURS: Mapping[str, Sequence[str]] = {
     "PatchGAN": ("patchgan",),
 }
 
+SMALL_AUTOENCODERS: tuple[tuple[str, int, float, float, float, float], ...] = (
+    ("single-autoencoder", 36_386, 24.30, 25.99, 27.19, 28.14),
+    ("single-autoencoder-separable", 15_760, 24.18, 22.12, 26.78, 27.51),
+    ("dual-autoencoder", 87_812, 25.01, 26.88, 28.11, 29.08),
+    ("dual-autoencoder-separable", 52_445, 24.65, 22.79, 27.26, 27.91),
+    ("dual-skip-autoencoder", 91_488, 24.92, 28.59, 29.52, 30.83),
+    ("dual-skip-autoencoder-separable", 56_231, 24.37, 24.27, 27.95, 28.84),
+)
+"""Reference D: id, published parameters, published PSNR under Gaussian, impulse, speckle, Poisson."""
+
+_SMALL_AUTOENCODER_NOISES = ("gaussian-25", "impulse-30", "speckle-36", "poisson-30")
+
+_HYBRID_NOISES = (
+    "gaussian-low",
+    "gaussian-25",
+    "salt-and-pepper-10",
+    "salt-and-pepper-30",
+    "salt-and-pepper-40",
+    "impulse-30",
+)
+
 _SHOWN = (
     "gaussian-low",
     "gaussian-high",
@@ -54,6 +75,9 @@ def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
         "results": results_table(benchmark),
         "reference": reference_table(benchmark),
         "sharpness": sharpness_table(benchmark),
+        "small-autoencoders": small_autoencoders_table(benchmark),
+        "hybrid": hybrid_table(benchmark),
+        "generalisation": generalisation_table(benchmark),
     }
 
 
@@ -123,6 +147,47 @@ def reference_table(benchmark: Mapping[str, Any]) -> str:
         ]
         rows.append([model, task, f"{published:.2f}", f"{true_psnr(loss):.1f}", ", ".join(ours) or "-"])
     return _table(["model", "task", "published PSNR", "its true PSNR", "ours, PSNR"], rows)
+
+
+def small_autoencoders_table(benchmark: Mapping[str, Any]) -> str:
+    """Reference D's six models: its published size and PSNR beside ours."""
+    scores = _scores(benchmark)
+    details = {d["id"]: d for d in benchmark["denoisers"]}
+    rows = []
+    for model, parameters, *published in SMALL_AUTOENCODERS:
+        if model not in details:
+            continue
+        cells = [
+            f"{scores[model, noise]['psnr']:.2f} ({theirs:.2f})" if (model, noise) in scores else "-"
+            for noise, theirs in zip(_SMALL_AUTOENCODER_NOISES, published, strict=True)
+        ]
+        rows.append([f"`{model}`", f"{details[model]['parameters']:,} ({parameters:,})", *cells])
+    return _table(["denoiser", "parameters (published)", *_SMALL_AUTOENCODER_NOISES], rows)
+
+
+def hybrid_table(benchmark: Mapping[str, Any]) -> str:
+    """PSNR of the hybrid beside its two parts."""
+    return _psnr_table(benchmark, ("trimmed-median", "attention-unet", "median-unet"), _HYBRID_NOISES)
+
+
+def generalisation_table(benchmark: Mapping[str, Any]) -> str:
+    """PSNR of the blind U-Net and of every specialist on all noises, their own among them."""
+    specialists = [d["id"] for d in benchmark["denoisers"] if "." in d["id"]]
+    return _psnr_table(benchmark, ("noisy", "attention-unet", *specialists), _SHOWN)
+
+
+def _psnr_table(benchmark: Mapping[str, Any], denoisers: Sequence[str], noises: Sequence[str]) -> str:
+    scores = _scores(benchmark)
+    shown = [noise for noise in noises if any((d, noise) in scores for d in denoisers)]
+    rows = [
+        [
+            f"`{d}`",
+            *(f"{scores[d, noise]['psnr']:.2f}" if (d, noise) in scores else "-" for noise in shown),
+        ]
+        for d in denoisers
+        if any((d, noise) in scores for noise in shown)
+    ]
+    return _table(["denoiser", *shown], rows)
 
 
 def true_psnr(loss: float) -> float:

@@ -11,11 +11,17 @@ import torch
 
 from .attention_unet import AttentionUNet, AttentionUNetConfig
 from .autoencoder import Autoencoder, AutoencoderConfig
+from .dual_autoencoder import DualAutoencoder, DualAutoencoderConfig
+from .median_unet import MedianUNet, MedianUNetConfig
 from .network import Network
+from .residual_unet import ResidualUNet, ResidualUNetConfig
 
 ARCHITECTURES: Mapping[str, tuple[Callable[[Any], Network], type]] = {
     "attention-unet": (AttentionUNet, AttentionUNetConfig),
     "autoencoder": (Autoencoder, AutoencoderConfig),
+    "dual-autoencoder": (DualAutoencoder, DualAutoencoderConfig),
+    "median-unet": (MedianUNet, MedianUNetConfig),
+    "residual-unet": (ResidualUNet, ResidualUNetConfig),
 }
 
 
@@ -45,6 +51,10 @@ def build_network(architecture: str, config: Mapping[str, Any]) -> Network:
         raise ValueError(f"{architecture} has no setting {', '.join(sorted(unknown))}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
     try:
-        return network(config_class(**values))
+        settings = config_class(**values)
+    except ValueError as error:  # a config's own sentence
+        raise ValueError(f"{architecture} can't be built: {error}") from None
+    try:
+        return network(settings)
     except (ValueError, TypeError, IndexError, RuntimeError):
         raise ValueError(f"{architecture} can't be built with {dict(config)}") from None

@@ -21,11 +21,20 @@ class AutoencoderConfig:
         widths: Channels after each encoder block, each of which halves height and width.
         dropout: Share of channels dropped after each encoder block while training.
         skips: Whether decoder blocks see the matching encoder output.
+        kernel: Side of the convolutions, 3 or 5.
+
+    Raises:
+        ValueError: ``kernel`` is neither.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
     dropout: float = 0.0
     skips: bool = True
+    kernel: int = 3
+
+    def __post_init__(self) -> None:
+        if self.kernel not in (3, 5):
+            raise ValueError(f"kernel must be 3 or 5, not {self.kernel!r}")
 
 
 class Autoencoder(Network):
@@ -37,12 +46,12 @@ class Autoencoder(Network):
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         self.config = config
-        widths = config.widths
+        widths, kernel, padding = config.widths, config.kernel, config.kernel // 2
         self.encoder = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(before, after, 3, padding=1),
+                nn.Conv2d(before, after, kernel, padding=padding),
                 nn.ReLU(inplace=True),
-                nn.Conv2d(after, after, 3, stride=2, padding=1),
+                nn.Conv2d(after, after, kernel, stride=2, padding=padding),
                 nn.ReLU(inplace=True),
                 nn.Dropout2d(config.dropout),
                 nn.BatchNorm2d(after),
@@ -56,9 +65,9 @@ class Autoencoder(Network):
         )
         self.decoder = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(f + s, f, 3, padding=1),
+                nn.Conv2d(f + s, f, kernel, padding=padding),
                 nn.ReLU(inplace=True),
-                nn.Conv2d(f, f, 3, padding=1),
+                nn.Conv2d(f, f, kernel, padding=padding),
                 nn.ReLU(inplace=True),
             )
             for f, s in zip(finer, skipped, strict=True)

@@ -1,6 +1,7 @@
 """What all denoising networks have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -14,6 +15,17 @@ class Network(nn.Module, ABC):
     def multiple_of(self) -> int:
         """What height and width of the input have to be multiples of."""
 
+    def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over another network's weights to train on from there.
+
+        Args:
+            state: The other's state dict.
+
+        Raises:
+            RuntimeError: It doesn't fit.
+        """
+        self.load_state_dict(state)
+
     @abstractmethod
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """Denoise a batch.
@@ -24,3 +36,22 @@ class Network(nn.Module, ABC):
         Returns:
             (B, 1, H, W), not clipped.
         """
+
+    @property
+    def has_intermediate(self) -> bool:
+        """Whether it denoises by way of an intermediate image."""
+        return False
+
+    def intermediate(self, noisy: torch.Tensor) -> torch.Tensor:
+        """Return the intermediate image that the network makes on its way.
+
+        Args:
+            noisy: As for :meth:`forward`.
+
+        Returns:
+            (B, 1, H, W), not clipped.
+
+        Raises:
+            ValueError: It makes none: :attr:`has_intermediate` is false.
+        """
+        raise ValueError(f"{type(self).__name__} makes no intermediate image")

@@ -1,8 +1,8 @@
 """The tab "Compare": one face, one noise, many denoisers, live."""
 
 import base64
-import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
@@ -25,7 +25,8 @@ from denoiser.ui.payload import (
 )
 from denoiser.ui.settings import SettingsError
 
-_MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
+# For all visitors together: unqueued events ignore Gradio's own limit. Each model runs on one thread.
+_MODELS_AT_ONCE = 2
 
 _HIDDEN: dict[str, Any] = {
     "trigger_mode": "always_last",
@@ -82,7 +83,7 @@ def _connect_grid(
     slow: gr.HTML,
     load: Callable[..., Any],
 ) -> None:
-    models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
+    models = ThreadPoolExecutor(_MODELS_AT_ONCE)
 
     def update(*values: Any) -> Payload:
         version = new_version()
@@ -90,8 +91,7 @@ def _connect_grid(
             face, settings = controls.read(values)
         except SettingsError as error:
             return error_payload(str(error), version)
-        with models:
-            return live_payload(face, settings, methods, version)
+        return live_payload(face, settings, methods, version, models.map)
 
     def update_slow(*values: Any) -> Any:
         version = new_version()
@@ -99,8 +99,7 @@ def _connect_grid(
             face, settings = controls.read(values)
         except SettingsError:  # the grid already says so
             return gr.skip()
-        with models:
-            return slow_payload(face, settings, methods, version)
+        return slow_payload(face, settings, methods, version, models.map)
 
     gr.on([*controls.changes, load], update, controls.inputs, grid, queue=False, **_HIDDEN)
     grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, concurrency_id="slow", **_HIDDEN)

@@ -111,8 +111,12 @@ class Lab:
         """Give a picture of one's own."""
         chooser = self.page.locator("#picture input[type=file]")
         if chooser.count() == 0:
-            self.page.locator("#own-picture > button").click()
+            self.open_own_picture()
         chooser.first.set_input_files(file)
+
+    def open_own_picture(self) -> None:
+        """Open what takes a picture of one's own; it is closed at first."""
+        self.page.locator("#own-picture > button").click()
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""

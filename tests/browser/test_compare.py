@@ -23,6 +23,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 SIGMA = "noise-gaussian-sigma"
 WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 
+# A white square on gray, put where Ctrl+C would put it.
+COPY_A_SQUARE = """async () => {
+  const canvas = Object.assign(document.createElement("canvas"), {width: 96, height: 96});
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#777";
+  context.fillRect(0, 0, 96, 96);
+  context.fillStyle = "#fff";
+  context.fillRect(24, 24, 48, 48);
+  const blob = await new Promise(resolve => canvas.toBlob(resolve, "image/png"));
+  await navigator.clipboard.write([new ClipboardItem({"image/png": blob})]);
+}"""
+
 
 def open_lab(browser, server, name, query=""):
     """Open the page; at the end, whatever the test did, nothing may have gone wrong in it."""
@@ -116,6 +128,36 @@ class TestFace:
         lab.wait_for(before)
         expected = load_face(file.read_bytes())
         assert_shows(lab, compare(expected.image, GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
+
+    def test_paste_a_picture(self, browser, server):
+        allowed = ["clipboard-read", "clipboard-write"]
+        with watched_page(browser, 1440, 900, permissions=allowed) as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            lab.open_own_picture()
+            before = lab.version()
+            lab.page.evaluate(COPY_A_SQUARE)
+            lab.page.get_by_label("Paste from clipboard").click()
+            lab.wait_for(before)
+            clean = lab.gray("clean")
+            assert clean[24, 24] == 255
+            assert clean[2, 2] == 0x77
+            assert "whole picture" in lab.page.locator("#face-note").inner_text()
+            assert watched.hosts == {"127.0.0.1"}
+
+    def test_take_a_picture(self, browser, server):
+        with watched_page(browser, 1440, 900, permissions=["camera"]) as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            lab.open_own_picture()
+            before, old = lab.version(), lab.gray("clean")
+            lab.page.get_by_label("Capture from camera").click()
+            lab.page.get_by_text("Click to Access Webcam").click()
+            lab.page.get_by_label("capture photo").click()
+            lab.wait_for(before)
+            assert (lab.gray("clean") != old).any()
+            assert np.ptp(lab.gray("clean")) > 50  # the test picture has a dark clock on colours
+            assert watched.hosts == {"127.0.0.1"}
 
     def test_a_file_that_is_no_picture_changes_nothing(self, lab, tmp_path):
         file = tmp_path / "notes.png"

@@ -1,0 +1,108 @@
+"""Our strongest network: a U-Net of bias-free residual blocks.
+
+References:
+    K. Zhang et al., "Plug-and-play image restoration with deep denoiser prior" (DRUNet), TPAMI 2021,
+    doi:10.1109/TPAMI.2021.3088914: residual blocks, strided down- and up-sampling, no biases;
+    S. Mohan et al., "Robust and interpretable blind image denoising via bias-free convolutional
+    neural networks", ICLR 2020, arXiv:1906.05478: why no biases: what it learns at one strength of
+    noise carries over to others; L. Chen et al., "Simple baselines for image restoration" (NAFNet),
+    ECCV 2022, arXiv:2204.04676: skips by addition, most blocks at the coarse scales.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .network import Network
+
+
+@dataclass(frozen=True)
+class ResidualUNetConfig:
+    """Shape of a :class:`ResidualUNet`.
+
+    Attributes:
+        widths: Channels of each scale, the coarsest last.
+        encoder_blocks: Residual blocks of each scale on the way down, the coarsest included.
+        decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    encoder_blocks: tuple[int, ...] = (1, 1, 1, 2)
+    decoder_blocks: tuple[int, ...] = (2, 1, 1)
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))``, without biases."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            _convolution(channels, channels), nn.ReLU(), _convolution(channels, channels)
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return features of the same shape, (B, C, H, W)."""
+        return features + self.body(features)
+
+
+class ResidualUNet(Network):
+    """Residual blocks at every scale, skips by addition, and the noise as output.
+
+    Without biases the whole network is positively homogeneous: what it makes of a picture, it makes
+    of the picture at half the contrast, too. Sides of the input must be multiples of
+    :attr:`multiple_of`.
+
+    Raises:
+        ValueError: The numbers of blocks don't fit the number of scales.
+    """
+
+    def __init__(self, config: ResidualUNetConfig):
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
+            raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
+        self.input = _convolution(1, widths[0])
+        self.encoder = nn.ModuleList(
+            _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
+        )
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2, bias=False)
+            for fine, coarse in itertools.pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
+            for fine, coarse in itertools.pairwise(widths)
+        )
+        self.decoder = nn.ModuleList(
+            _blocks(w, n) for w, n in zip(widths[:-1], config.decoder_blocks, strict=True)
+        )
+        self.output = _convolution(widths[0], 1)
+
+    @property
+    def multiple_of(self) -> int:
+        """Every scale but the finest halves the picture."""
+        return 2 ** len(self.down)
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """See :meth:`Network.forward`."""
+        features = self.input(noisy)
+        skips = []
+        for stage, down in zip(self.encoder, self.down, strict=False):
+            features = stage(features)
+            skips.append(features)
+            features = down(features)
+        features = self.encoder[-1](features)
+        for skip, up, stage in zip(skips[::-1], self.up[::-1], self.decoder[::-1], strict=True):
+            features = stage(skip + up(features))
+        return noisy - self.output(features)
+
+
+def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))

@@ -1,0 +1,113 @@
+"""The hybrid (median first, network after), the median it begins with, and our residual U-Net."""
+
+import numpy as np
+import pytest
+import torch
+
+from denoiser.architectures import build_network
+from denoiser.classical import CLASSICAL_DENOISERS
+from denoiser.impulses import trimmed_median
+from denoiser.noise import create_noise
+
+SMALL = {"widths": [4, 8]}
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def faces(count=3, shape=(16, 16)):
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    waves = [0.5 + 0.3 * np.sin(rows / (2 + k)) * np.cos(columns / 3) for k in range(count)]
+    return torch.from_numpy(np.stack(waves)[:, None].astype(np.float32))
+
+
+def impulses(clean, amount=0.3):
+    return create_noise("salt-and-pepper", amount=amount).apply(clean, torch.Generator().manual_seed(1))
+
+
+def test_median_of_a_batch_is_the_filter_of_each_picture():
+    noisy = impulses(faces())
+    filtered = trimmed_median(noisy)
+    median = next(d for d in CLASSICAL_DENOISERS if d.info.id == "trimmed-median")
+    for picture, expected in zip(noisy[:, 0].numpy(), filtered[:, 0].numpy(), strict=True):
+        np.testing.assert_allclose(median(picture), expected, atol=1e-7)
+
+
+def test_median_leaves_its_input_alone():
+    noisy = impulses(faces())
+    before = noisy.clone()
+    trimmed_median(noisy)
+    assert torch.equal(noisy, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (2, 3), (48, 31)])
+def test_median_takes_any_size(shape):
+    filtered = trimmed_median(impulses(faces(shape=shape), amount=0.6))
+    assert filtered.shape == (3, 1, *shape)
+    assert filtered.isfinite().all()
+
+
+def test_median_sees_the_picture_mirrored_beyond_its_border():
+    corner = torch.tensor([[0.0, 0.2], [0.4, 0.9]])[None, None]
+    # The 3x3 window around the corner, mirrored: 0 0 .2 / 0 0 .2 / .4 .4 .9, and 0 doesn't count.
+    assert trimmed_median(corner)[0, 0, 0, 0] == pytest.approx(0.4)
+
+
+def test_hybrid_starts_as_the_network_after_the_median():
+    unet = build_network("attention-unet", SMALL).eval()
+    hybrid = build_network("median-unet", SMALL).eval()
+    hybrid.start_from(unet.state_dict())
+    noisy = impulses(faces())
+    with torch.no_grad():
+        torch.testing.assert_close(hybrid(noisy), unet(trimmed_median(noisy)))
+        assert not torch.allclose(hybrid(noisy), unet(noisy), atol=0.01)
+
+
+def test_hybrid_sees_the_noisy_picture_too():
+    """Black that is no impulse looks the same after the median, and must not after the network."""
+    hybrid = build_network("median-unet", SMALL).eval()
+    gray = torch.full((1, 1, 16, 16), 0.5)
+    spotted = gray.clone()
+    spotted[..., 8, 8] = 0
+    assert torch.equal(trimmed_median(spotted), gray)
+    with torch.no_grad():
+        assert not torch.allclose(hybrid(spotted), hybrid(gray), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "other", [("autoencoder", SMALL), ("attention-unet", {"widths": [4, 6]})], ids=str
+)
+def test_hybrid_refuses_other_weights(other):
+    weights = build_network(*other).state_dict()
+    with pytest.raises(RuntimeError):
+        build_network("median-unet", SMALL).start_from(weights)
+
+
+def test_residual_unet_has_no_biases_and_scales_with_contrast():
+    network = build_network("residual-unet", {}).eval()
+    assert not [name for name, _ in network.named_parameters() if name.endswith("bias")]
+    noisy = faces(1, (32, 32))
+    with torch.no_grad():
+        torch.testing.assert_close(network(noisy / 2), network(noisy) / 2, atol=1e-5, rtol=1e-4)
+
+
+def test_residual_unet_predicts_the_noise():
+    network = build_network("residual-unet", {})
+    torch.nn.init.zeros_(network.output.weight)
+    noisy = faces()
+    assert torch.equal(network(noisy), noisy)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {"encoder_blocks": [1, 1, 1], "decoder_blocks": [1, 1, 1]},
+        {"encoder_blocks": [1, 1, 1, 1], "decoder_blocks": [1, 1, 1, 1]},
+    ],
+    ids=str,
+)
+def test_residual_unet_needs_blocks_for_every_scale(blocks):
+    with pytest.raises(ValueError, match="can't be built"):
+        build_network("residual-unet", blocks)
