@@ -155,6 +155,36 @@ class Denoiser(ABC):
             return SigmaUsed(sigma, "known")
         return SigmaUsed(estimate_noise(noisy), "estimated")
 
+    @property
+    def has_intermediate(self) -> bool:
+        """Whether it denoises by way of an intermediate image."""
+        return False
+
+    def intermediate(self, noisy: np.ndarray) -> Image:
+        """Return the image that a two-part method makes on its way, after its first part.
+
+        Args:
+            noisy: As for a call.
+
+        Returns:
+            The intermediate image: same shape, float32, in [0, 1].
+
+        Raises:
+            TypeError: ``noisy`` is not a floating-point array.
+            ValueError: ``noisy`` has a wrong shape or is not finite, or the method has one part only.
+        """
+        if not self.has_intermediate:
+            raise ValueError(
+                f"{self.info.id} makes no intermediate image; only methods of two parts, such as the "
+                "dual autoencoders, do"
+            )
+        intermediate = self._intermediate(check_image(noisy, "noisy"))
+        return np.clip(intermediate, 0.0, 1.0).astype(np.float32, copy=False)
+
+    def _intermediate(self, noisy: Image) -> np.ndarray:
+        """Make the intermediate image of a checked picture, where there is one. Need not clip."""
+        raise NotImplementedError
+
     @abstractmethod
     def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
         """Denoise a checked picture; ``sigma`` is 0 for methods that take none. Need not clip."""

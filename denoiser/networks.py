@@ -1,5 +1,7 @@
 """A trained network as a denoiser."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -26,9 +28,23 @@ class NetworkDenoiser(Denoiser):
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the bare network on a float32 batch (B, 1, H, W) whose sides fit."""
-        with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(batch))
-            return self.network(tensor.to(memory_format=torch.channels_last)).numpy()
+        return _run(self.network, batch)
+
+    @property
+    def has_intermediate(self) -> bool:
+        """See :attr:`Denoiser.has_intermediate`."""
+        return self.network.has_intermediate
+
+    def _intermediate(self, noisy: Image) -> np.ndarray:
+        return denoise_padded(
+            noisy, self.network.multiple_of, lambda batch: _run(self.network.intermediate, batch)
+        )
+
+
+def _run(network: Callable[[torch.Tensor], torch.Tensor], batch: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        tensor = torch.from_numpy(np.ascontiguousarray(batch))
+        return network(tensor.to(memory_format=torch.channels_last)).numpy()
 
 
 def read_info(model_id: str) -> DenoiserInfo:

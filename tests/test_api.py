@@ -7,6 +7,7 @@ import math
 import urllib.error
 import urllib.request
 
+import gradio as gr
 import numpy as np
 import PIL.Image
 import pytest
@@ -15,10 +16,14 @@ from gradio_client.exceptions import AppError
 from skimage.data import astronaut
 
 import denoiser
+from denoiser.architectures import build_network
+from denoiser.base import DenoiserInfo
 from denoiser.images import load_face, to_uint8
+from denoiser.networks import NetworkDenoiser
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
 from denoiser.samples import bundled_faces, get_sample
+from denoiser.ui import api
 from denoiser.ui.api import describe
 from tests.doubles import Fixed
 
@@ -113,6 +118,91 @@ class TestCompare:
 
     def test_infinity_is_text(self, client):
         assert ask(client, sigma=0)["noisy"]["psnr"] == "inf"
+
+
+@pytest.fixture(scope="module")
+def dual():
+    """A small dual autoencoder that was never trained."""
+    info = DenoiserInfo("dual-autoencoder", "Dual", "autoencoder", False, "nothing", 0, "-")
+    settings = {
+        "first_encoder": [6, 8],
+        "first_decoder": [8, 6],
+        "second_encoder": [8],
+        "second_decoder": [8],
+    }
+    return NetworkDenoiser(info, build_network("dual-autoencoder", settings).eval())
+
+
+@pytest.fixture(scope="module")
+def client_of_dual(dual):
+    """A server in this process, whose ``dual-autoencoder`` is the small one."""
+    methods = {"dual-autoencoder": dual, "median": denoiser.create_denoiser("median")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "list_denoisers", lambda: list(methods))
+        patch.setattr(api, "create_denoiser", methods.__getitem__)
+        with gr.Blocks(analytics_enabled=False) as page:
+            api.register_api(bundled_faces())
+        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+        yield Client(url, verbose=False)
+        page.close()
+
+
+def ask_between(client, **arguments):
+    return client.predict(**{"sample": SAMPLE} | arguments, api_name="/intermediate")
+
+
+class TestIntermediate:
+    def test_it_gives_what_the_library_gives(self, client_of_dual, dual, sample):
+        answer = ask_between(client_of_dual, noise="salt-and-pepper", amount=0.2, seed=3)
+        comparison = compare(sample, SaltAndPepperNoise(0.2), 3, [api.FirstHalf(dual), dual])
+        assert_same_scores(answer, comparison)
+        assert list(answer["methods"]) == ["intermediate", "dual-autoencoder"]
+        between = dual.intermediate(comparison.corruption.noisy)
+        shown = pixels(answer["methods"]["intermediate"]["image"])
+        np.testing.assert_array_equal(shown, to_uint8(between))
+        score = answer["methods"]["intermediate"]["psnr"]
+        assert score == pytest.approx(denoiser.psnr(between, sample), abs=1e-4)
+        assert not np.array_equal(shown, pixels(answer["methods"]["dual-autoencoder"]["image"]))
+        np.testing.assert_array_equal(pixels(answer["clean"]), to_uint8(sample))
+
+    def test_options_reach_the_noise(self, client_of_dual, dual, sample):
+        answer = ask_between(client_of_dual, sigma=0.3, clip=False, round_8bit=True)
+        methods = [api.FirstHalf(dual), dual]
+        expected = compare(sample, GaussianNoise(0.3), 0, methods, clip=False, round_8bit=True)
+        assert_same_scores(answer, expected)
+
+    def test_an_uploaded_picture(self, client_of_dual, dual, astronaut_file):
+        loaded = load_face(astronaut_file)
+        answer = ask_between(client_of_dual, sample=None, face=handle_file(astronaut_file))
+        expected = compare(loaded.image, GaussianNoise(), 0, [api.FirstHalf(dual), dual])
+        assert_same_scores(answer, expected)
+        assert answer["note"] == loaded.note
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"denoiser": "median"}, "median makes no intermediate image"),
+            ({"denoiser": "magic"}, "Unknown denoiser 'magic'; choose one of"),
+            ({"denoiser": None}, "denoiser must be the id of a denoiser"),
+            ({"denoiser": ["median"]}, "denoiser must be the id of a denoiser"),
+            ({"sigma": 1.5}, "sigma must be a number from 0 to 1"),
+            ({"noise": "fog"}, "Unknown noise 'fog'; choose one of gaussian"),
+            ({"noise": "gaussian-low", "sigma": 0.1}, "a preset takes no strengths"),
+            ({"seed": -1}, "seed must be a whole number from 0"),
+            ({"sample": None}, "Give either face"),
+            ({"clip": "yes"}, "clip must be true or false"),
+            ({"sample": None, "face": {"path": "/etc/hostname"}}, "must be an uploaded picture"),
+        ],
+    )
+    def test_a_sentence_says_what_is_allowed(self, client_of_dual, arguments, sentence):
+        with pytest.raises(AppError) as refusal:
+            ask_between(client_of_dual, **arguments)
+        assert sentence in refusal.value.args[0]
+        assert "Traceback" not in refusal.value.args[0]
+
+    def test_the_app_has_it_and_refuses_a_filter(self, client):
+        with pytest.raises(AppError, match="median makes no intermediate image"):
+            ask_between(client, denoiser="median")
 
 
 class TestRefusals:
@@ -250,7 +340,8 @@ class TestLists:
 
     def test_endpoints_are_named_and_typed(self, client):
         endpoints = client.view_api(return_format="dict")["named_endpoints"]
-        assert {"/compare", "/noises", "/denoisers", "/samples"} <= set(endpoints)
+        named = {"/compare", "/intermediate", "/noises", "/denoisers", "/samples"}
+        assert named <= set(endpoints)
         types = {
             parameter["parameter_name"]: parameter["python_type"]["type"]
             for parameter in endpoints["/compare"]["parameters"]

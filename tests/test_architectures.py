@@ -13,6 +13,27 @@ from denoiser.architectures.attention import AttentionGate
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.base import DenoiserInfo
 from denoiser.networks import NetworkDenoiser
+from denoiser.registry import create_denoiser
+
+# A dual autoencoder, small.
+HALVES = {
+    "first_encoder": [6, 6, 8],
+    "first_decoder": [8, 6, 6],
+    "second_encoder": [6, 8],
+    "second_decoder": [8, 6],
+}
+# Parameters of reference D's models, by their settings.
+PUBLISHED = {
+    "single": ({"halves": 1}, 36_386),
+    "single, separable": ({"halves": 1, "separable": True}, 15_760),
+    "dual": ({}, 87_812),
+    "dual, separable": ({"separable": True}, 52_445),
+    "dual, skips": ({"skips": True}, 91_488),
+    "dual, skips, separable": ({"skips": True, "separable": True}, 56_231),
+}
+each_published = pytest.mark.parametrize(
+    ("settings", "published"), PUBLISHED.values(), ids=list(PUBLISHED)
+)
 
 # Every architecture, small, in the variants its settings offer.
 VARIANTS = {
@@ -21,10 +42,43 @@ VARIANTS = {
     "attention-unet, one scale": ("attention-unet", {"widths": [4]}),
     "attention-unet, direct": ("attention-unet", {"widths": [4, 8], "residual": False}),
     "attention-unet, batch norm": ("attention-unet", {"widths": [4, 8], "batch_norm": True}),
+    "median-unet": ("median-unet", {"widths": [4, 8]}),
+    "residual-unet": (
+        "residual-unet",
+        {"widths": [4, 8], "encoder_blocks": [1, 2], "decoder_blocks": [1]},
+    ),
     "autoencoder": ("autoencoder", {"widths": [4, 8]}),
     "autoencoder, one scale": ("autoencoder", {"widths": [4]}),
     "autoencoder, no skips": ("autoencoder", {"widths": [4, 8], "skips": False}),
     "autoencoder, dropout": ("autoencoder", {"widths": [4, 8], "dropout": 0.5}),
+    "autoencoder, 5x5": ("autoencoder", {"widths": [4, 8], "kernel": 5}),
+    "autoencoder, deep 5x5, no skips": (
+        "autoencoder",
+        {"widths": [4, 4, 8, 8], "kernel": 5, "skips": False, "dropout": 0.1},
+    ),
+    "single autoencoder": ("dual-autoencoder", {**HALVES, "halves": 1}),
+    "single autoencoder, separable": (
+        "dual-autoencoder",
+        {**HALVES, "halves": 1, "separable": True},
+    ),
+    "dual autoencoder": ("dual-autoencoder", HALVES),
+    "dual autoencoder, separable": ("dual-autoencoder", {**HALVES, "separable": True}),
+    "dual autoencoder, skips": ("dual-autoencoder", {**HALVES, "skips": True}),
+    "dual autoencoder, skips, separable": (
+        "dual-autoencoder",
+        {**HALVES, "skips": True, "separable": True},
+    ),
+    "dual autoencoder, none early": ("dual-autoencoder", {**HALVES, "early_share": 0}),
+    "dual autoencoder, deep second half": (
+        "dual-autoencoder",
+        {
+            "skips": True,
+            "first_encoder": [4],
+            "first_decoder": [4],
+            "second_encoder": [4, 6, 8],
+            "second_decoder": [8, 6, 4],
+        },
+    ),
 }
 each_variant = pytest.mark.parametrize(
     ("architecture", "settings"), VARIANTS.values(), ids=list(VARIANTS)
@@ -191,6 +245,217 @@ def test_skips_carry_the_noisy_picture():
     assert without.decoder[-1][0].in_channels == 4
 
 
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("skips", [True, False])
+def test_autoencoders_of_the_search(kernel, depth, skips):
+    """Reference C's search is settings: kernel, depth, skips; dropout is a variant above."""
+    settings = {"widths": [4] * depth, "kernel": kernel, "skips": skips}
+    network = build_network("autoencoder", settings)
+    blocks = [*network.encoder, *network.decoder]
+    kernels = [m.kernel_size for block in blocks for m in block if isinstance(m, nn.Conv2d)]
+    assert kernels == [(kernel, kernel)] * (4 * depth)
+    assert network.multiple_of == 2**depth
+    faces = torch.rand(1, 1, 48, 48)
+    assert network.eval()(faces).shape == faces.shape
+
+
+@pytest.mark.parametrize("kernel", [0, 1, 2, 4, 7, 3.5, "3", None])
+def test_autoencoder_kernels_are_3_or_5(kernel):
+    with pytest.raises(ValueError, match="autoencoder can't be built: kernel must be 3 or 5, not"):
+        build_network("autoencoder", {"kernel": kernel})
+
+
+@each_published
+def test_dual_autoencoders_have_the_published_size(settings, published):
+    network = build_network("dual-autoencoder", settings)
+    parameters = sum(p.numel() for p in network.parameters())
+    assert parameters == pytest.approx(published, rel=0.05)
+
+
+@each_published
+def test_codes_have_the_published_shape(settings, published):
+    """23x23x25 and 47x47x50 for 100x100: two poolings, then one (theirs lose borders besides)."""
+    network = build_network("dual-autoencoder", settings)
+    faces = torch.rand(1, 1, 48, 48)
+    assert network.first_encoder(faces)[-1].shape == (1, 25, 12, 12)
+    if network.config.halves == 2:
+        assert network.second_encoder(faces)[-1].shape == (1, 50, 24, 24)
+    assert network.multiple_of == 4
+
+
+@each_published
+def test_dual_autoencoders_learn_from_scratch(settings, published):
+    """A sigmoid at the end must not hold them at an even gray."""
+    rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    clean = torch.stack([((rows + step * columns) % 8 < 4) * 0.6 + 0.2 for step in range(4)])[:, None]
+    noisy = clean + 0.05 * torch.randn_like(clean)
+    network = build_network("dual-autoencoder", settings)
+    assert (network(noisy) - 0.5).abs().max() < 0.25  # it starts where a sigmoid learns
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(120):
+        order = torch.randperm(len(clean))
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy(network(noisy[order]), clean[order]).backward()
+        optimizer.step()
+    gray = (clean - 0.5).square().mean()
+    network.eval()
+    assert (network(noisy) - clean).square().mean() < 0.1 * gray
+    if network.has_intermediate:
+        assert (network.intermediate(noisy) - clean).square().mean() < 0.25 * gray
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_separable_convolutions_are_depthwise(skips):
+    def layers(separable):
+        network = build_network("dual-autoencoder", {**HALVES, "skips": skips, "separable": separable})
+        encoders = nn.ModuleList([network.first_encoder, network.second_encoder])
+        return [m for m in encoders.modules() if isinstance(m, nn.Conv2d)]
+
+    assert all(layer.groups == 1 for layer in layers(separable=False))
+    filters = [layer for layer in layers(separable=True) if layer.kernel_size == (3, 3)]
+    mixtures = [layer for layer in layers(separable=True) if layer.kernel_size == (1, 1)]
+    assert len(filters) == 5
+    assert len(mixtures) == 3  # one for each filter that sees more than the picture
+    for layer in filters:
+        assert layer.groups == layer.in_channels
+        assert layer.in_channels == 1 or layer.out_channels == layer.in_channels
+
+
+def test_without_skips_everything_passes_the_intermediate_image():
+    """Without skips the intermediate image decides the outcome; with them the features do too."""
+
+    def change(skips):
+        torch.manual_seed(0)
+        network = build_network("dual-autoencoder", {**HALVES, "skips": skips}).eval()
+        with torch.no_grad():  # a first half whose image is the same whatever it sees
+            network.first_decoder.output.weight.zero_()
+            first, second = network(torch.rand(2, 1, 16, 16))
+            return (first - second).abs().max()
+
+    assert change(skips=False) == 0
+    assert change(skips=True) > 1e-4
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2])
+def test_skips_carry_every_scale(scale):
+    network = build_network("dual-autoencoder", {**HALVES, "skips": True}).eval()
+    faces = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        intermediate, denoised = network.intermediate(faces), network(faces)
+        network.skips[scale].weight.zero_()
+        assert not torch.allclose(network(faces), denoised, atol=1e-5)
+        assert torch.equal(network.intermediate(faces), intermediate)  # they lead past it
+
+
+@pytest.mark.parametrize("skips", [False, True])
+def test_some_pictures_leave_early_while_training(skips):
+    """So that the first half learns to denoise, too; a trained network always uses both."""
+    network = build_network("dual-autoencoder", {**HALVES, "skips": skips, "early_share": 0.25})
+    faces = torch.rand(8, 1, 16, 16)
+    with torch.no_grad():
+        intermediate, in_training = network.intermediate(faces), network(faces)
+        denoised = network.eval()(faces)
+    torch.testing.assert_close(in_training[:2], intermediate[:2])
+    torch.testing.assert_close(in_training[2:], denoised[2:])
+    for picture, between in zip(denoised, intermediate, strict=True):
+        assert not torch.allclose(picture, between, atol=1e-3)
+
+
+def test_as_published_none_leaves_early():
+    network = build_network("dual-autoencoder", {**HALVES, "early_share": 0})
+    faces = torch.rand(8, 1, 16, 16)
+    assert torch.equal(network(faces), network.eval()(faces))
+
+
+@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_intermediate_image_is_a_picture(shape, skips, separable):
+    settings = {**HALVES, "skips": skips, "separable": separable}
+    model = denoiser_of("dual-autoencoder", settings)
+    noisy = picture(shape)
+    before = noisy.copy()
+    intermediate = model.intermediate(noisy)
+    assert model.has_intermediate
+    assert intermediate.shape == noisy.shape
+    assert intermediate.dtype == np.float32
+    assert intermediate.min() > 0
+    assert intermediate.max() < 1
+    assert not np.array_equal(intermediate, model(noisy))
+    np.testing.assert_array_equal(noisy, before)
+    np.testing.assert_array_equal(model.intermediate(noisy), intermediate)
+
+
+def test_intermediate_image_of_colour_is_made_channel_by_channel():
+    model = denoiser_of("dual-autoencoder", HALVES)
+    noisy = picture((31, 37, 3))
+    one_by_one = np.stack([model.intermediate(noisy[..., c].copy()) for c in range(3)], axis=-1)
+    np.testing.assert_allclose(model.intermediate(noisy), one_by_one, atol=1e-6)
+
+
+def test_intermediate_image_is_what_a_single_autoencoder_of_these_weights_makes():
+    dual = denoiser_of("dual-autoencoder", HALVES)
+    single = denoiser_of("dual-autoencoder", {**HALVES, "halves": 1})
+    own = single.network.state_dict()
+    single.network.load_state_dict({k: v for k, v in dual.network.state_dict().items() if k in own})
+    noisy = picture((31, 37))
+    np.testing.assert_array_equal(dual.intermediate(noisy), single(noisy))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [("autoencoder", {"widths": [4]}), ("dual-autoencoder", {**HALVES, "halves": 1})],
+)
+def test_other_networks_have_no_intermediate_image(architecture, settings):
+    model = denoiser_of(architecture, settings)
+    assert not model.has_intermediate
+    with pytest.raises(ValueError, match="tiny makes no intermediate image; only methods of two parts"):
+        model.intermediate(picture((8, 8)))
+    with pytest.raises(ValueError, match="makes no intermediate image"):
+        model.network.intermediate(torch.rand(1, 1, 8, 8))
+
+
+def test_filters_have_no_intermediate_image():
+    with pytest.raises(ValueError, match="median makes no intermediate image"):
+        create_denoiser("median").intermediate(picture((8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("noisy", "error"),
+    [
+        (np.zeros((8, 8), np.uint8), TypeError),
+        (np.zeros((8, 8, 4), np.float32), ValueError),
+        (np.full((8, 8), np.nan, np.float32), ValueError),
+    ],
+)
+def test_intermediate_image_of_what_is_no_picture(noisy, error):
+    with pytest.raises(error, match="noisy"):
+        denoiser_of("dual-autoencoder", HALVES).intermediate(noisy)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"halves": 3}, "halves must be 1 or 2, not 3"),
+        ({"halves": 0}, "halves must be 1 or 2, not 0"),
+        ({"halves": 1, "skips": True}, "skips lead from the first half to the second"),
+        ({"early_share": 1}, "early_share must be from 0 to less than 1, not 1"),
+        ({"early_share": -0.1}, "early_share must be from 0 to less than 1, not -0.1"),
+        ({"first_encoder": []}, "first_encoder must be whole numbers from 1"),
+        ({"first_encoder": 32}, "first_encoder must be whole numbers from 1"),
+        ({"first_decoder": [4, -4, 4]}, "first_decoder must be whole numbers from 1"),
+        ({"second_encoder": [32, 5.5]}, "second_encoder must be whole numbers from 1"),
+        ({"second_decoder": [True, 4]}, "second_decoder must be whole numbers from 1"),
+        ({"first_encoder": [8, 8]}, "first_encoder and first_decoder must have equally many scales"),
+        ({"second_decoder": [8]}, "second_encoder and second_decoder must have equally many scales"),
+    ],
+)
+def test_dual_autoencoders_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=f"dual-autoencoder can't be built: {message}"):
+        build_network("dual-autoencoder", settings)
+
+
 def test_attention_gate_weighs_features():
     gate = AttentionGate(4)
     features, signal = torch.randn(2, 4, 6, 6), torch.randn(2, 4, 6, 6)
@@ -228,7 +493,7 @@ def test_unknown_setting_is_named():
         build_network("attention-unet", {"width": 4, "depth": 2, "widths": [4, 8]})
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", ["attention-unet", "autoencoder"])
 @pytest.mark.parametrize("widths", [[], 4, ["4"], [-4, 8], "48", [4.5], None, [[4]]], ids=str)
 def test_widths_that_build_nothing_are_a_value_error(architecture, widths):
     with pytest.raises(ValueError, match="can't be built"):

@@ -1,5 +1,6 @@
 """Training configs: the shipped ones say what they should, wrong ones are refused."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,17 @@ import pytest
 
 import train
 from denoiser.architectures import build_network
-from denoiser.noise import PRESETS
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
+from denoiser.noise import PRESETS, create_noise
 from denoiser.registry import MODELS
-from train.config import AdversarialConfig, ConfigError, TrainConfig, read_config, validation_noise
+from train.config import (
+    MIXTURES,
+    AdversarialConfig,
+    ConfigError,
+    TrainConfig,
+    read_config,
+    validation_noise,
+)
 
 from .tiny import ADVERSARIAL, CONFIG, write_config
 
@@ -45,7 +54,6 @@ def written(tmp_path, **changes):
 def test_every_config_can_be_read_and_built(file):
     config = read_config(file)
     assert config.id == file.stem
-    assert config.id in MODELS
     assert config.label
     assert config.trained_on
     assert config.reference
@@ -53,8 +61,7 @@ def test_every_config_can_be_read_and_built(file):
 
 
 def test_every_model_has_a_config():
-    assert {file.stem for file in FILES} == set(MODELS)
-    assert set(MODELS) == {*BLIND, *SPECIALISTS}
+    assert {*MODELS, *BLIND, *SPECIALISTS} <= {file.stem for file in FILES}
 
 
 def test_labels_and_families():
@@ -76,14 +83,16 @@ def test_validation_noises_can_be_created_and_have_names_of_their_own(file):
 
 
 @each_file
-def test_what_it_starts_from_is_another_model_of_the_same_shape(file):
+def test_what_it_starts_from_fits_and_comes_before_it(file):
     config = read_config(file)
-    if config.start_from:
+    before = [config.id]
+    while config.start_from:
         start = shipped(config.start_from)
-        assert config.start_from != config.id
-        assert start.architecture == config.architecture
-        assert start.settings == config.settings
-        assert not start.start_from
+        network = build_network(config.architecture, config.settings)
+        network.start_from(build_network(start.architecture, start.settings).state_dict())
+        assert start.id not in before
+        before.append(start.id)
+        config = start
 
 
 def test_blind_models_train_on_the_same_mixture():
@@ -140,12 +149,71 @@ def test_specialists_see_their_preset_and_nothing_else(name):
     assert preset_id in config.trained_on
 
 
-def test_only_the_gan_is_adversarial():
-    assert [f.stem for f in FILES if read_config(f).adversarial is not None] == ["patchgan"]
-    gan = shipped("patchgan")
-    assert gan.select == "last"
-    assert gan.adversarial.weight > 0
-    assert gan.adversarial.discriminator_learning_rate <= gan.learning_rate
+@each_file
+def test_gans_are_adversarial_and_nothing_else_is(file):
+    gan = read_config(file)
+    assert (gan.adversarial is not None) == (gan.family == "GAN") == gan.id.startswith("patchgan")
+    if gan.adversarial:
+        assert gan.select == "last"
+        assert gan.start_from.startswith("attention-unet")
+        assert gan.adversarial.weight > 0
+        assert gan.adversarial.discriminator_learning_rate <= gan.learning_rate
+
+
+def test_the_gan_for_shuffled_pixels_sees_both_rates():
+    gan = shipped("patchgan.pixel-shuffle")
+    low, high = (create_noise("pixel-shuffle", amount=amount, radius=2) for amount in (0.15, 0.5))
+    assert [validation_noise(noise) for noise in gan.validation] == [low, high]
+    assert ranges(gan, "pixel-shuffle") == {"amount": (0.0, 0.5), "radius": (2.0, 2.0)}
+    assert gan.loss == "l1+ms-ssim"
+    assert gan.adversarial.mixed_pairs
+
+
+def test_the_gan_for_impulses_is_a_simpler_one():
+    gan, blind = shipped("patchgan.salt-and-pepper-10"), shipped("patchgan")
+    assert [validation_noise(noise) for noise in gan.validation] == [PRESETS["salt-and-pepper-10"]]
+    assert gan.noise == shipped("attention-unet.salt-and-pepper-10").noise
+
+    def weights(config):
+        discriminator = PatchDiscriminator(PatchDiscriminatorConfig(**config.adversarial.discriminator))
+        return sum(p.numel() for p in discriminator.parameters())
+
+    assert weights(gan) < weights(blind) / 5
+
+
+# Mixtures
+
+
+MIXTURE = {"noise": None, "validation": None, "trained_on": None, "mixture": "blind"}
+
+
+def test_a_mixture_stands_for_what_its_file_says(tmp_path):
+    config = written(tmp_path, **MIXTURE)
+    told = tomllib.loads((MIXTURES / "blind.toml").read_text(encoding="utf-8"))
+    spelled_out = written(tmp_path, **told)
+    assert config == spelled_out
+    assert config.noise == shipped("patchgan").noise
+    assert config.validation == shipped("patchgan").validation
+    assert config.trained_on == told["trained_on"]
+
+
+@pytest.mark.parametrize("key", ["noise", "validation", "trained_on"])
+def test_a_mixture_or_its_own_noise_but_not_both(tmp_path, key):
+    with pytest.raises(ConfigError, match=f"mixture stands for {key}; leave one of the two out"):
+        written(tmp_path, **MIXTURE | {key: CONFIG[key]})
+
+
+@pytest.mark.parametrize("name", ["blnd", "../configs/patchgan", "", 3])
+def test_a_mixture_that_is_not_there(tmp_path, name):
+    with pytest.raises(ConfigError, match="mixture must be one of blind, pixel-shuffle, not"):
+        written(tmp_path, **MIXTURE | {"mixture": name})
+
+
+def test_a_mixture_says_nothing_but_noise(tmp_path, monkeypatch):
+    (tmp_path / "own.toml").write_text("epochs = 3", encoding="utf-8")
+    monkeypatch.setattr("train.config.MIXTURES", tmp_path)
+    with pytest.raises(ConfigError, match="Unknown setting epochs"):
+        written(tmp_path, **MIXTURE | {"mixture": "own"})
 
 
 def test_a_file_holds_only_what_differs_from_the_defaults(tmp_path):
@@ -220,7 +288,7 @@ WRONG = {
     "unknown architecture": ({"architecture": "vit"}, "Unknown architecture 'vit'"),
     "unknown architecture setting": ({"settings": {"heads": 2}}, "attention-unet has no setting heads"),
     "impossible architecture": ({"settings": {"widths": []}}, "attention-unet can't be built"),
-    "unknown loss": ({"loss": "mae"}, "loss must be one of mse, psnr, not 'mae'"),
+    "unknown loss": ({"loss": "mae"}, "loss must be one of mse, psnr, bce, l1, l1+ms-ssim, not"),
     "unknown selection": ({"select": "bets"}, "select must be one of best, last"),
     "unknown family": ({"family": "u-net"}, "family must be one of network, GAN"),
     "word for a number": ({"epochs": "ten"}, "epochs must be of type int"),

@@ -1,1 +1,1 @@
-"""Training, evaluation and publishing: ``python -m train fit | evaluate``."""
+"""Training, evaluation and publishing: ``python -m train fit | evaluate | sweep``."""

@@ -1,4 +1,4 @@
-"""Command line: ``python -m train fit CONFIG --data PATH`` and ``evaluate --data PATH``."""
+"""Command line: ``python -m train fit CONFIG --data PATH``, ``evaluate``, and ``sweep FILE``."""
 
 import argparse
 import re
@@ -57,6 +57,21 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep(options: argparse.Namespace) -> int:
+    from .sweep import run_sweep
+
+    run_sweep(
+        options.file,
+        _data(options.data),
+        cache=options.cache,
+        weights=options.weights,
+        workers=options.workers,
+        limit=options.limit,
+        accelerator=options.accelerator,
+    )
+    return 0
+
+
 def _data(path: str | None) -> Path:
     if path is not None:
         return Path(path)
@@ -72,6 +87,12 @@ def _duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError("write it as HH:MM:SS, such as 01:30:00")
     hours, minutes, seconds = map(int, match.groups())
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError("write a whole number from 1 up")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,7 +120,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--cache", type=Path, default=Path("runs/evaluate"), help="for resuming")
     evaluate.set_defaults(run=_evaluate)
 
-    for command in (fit, evaluate):
+    sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
+    sweep.add_argument("file", type=Path, help="a file in train/sweeps; the results go beside it")
+    sweep.add_argument("--workers", type=_count, default=1, help="variants to train at once")
+    sweep.add_argument("--limit", type=int, default=0, help="only so many pictures, one epoch (a trial)")
+    sweep.add_argument("--cache", type=Path, default=Path("runs/sweeps"), help="for resuming")
+    sweep.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
+    sweep.add_argument("--weights", type=Path, default=WEIGHTS, help="where models to start from are")
+    sweep.set_defaults(run=_sweep)
+
+    for command in (fit, evaluate, sweep):
         command.add_argument("--data", help="FER2013: folder of parquets, csv, or folder of images")
     return parser
 

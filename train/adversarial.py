@@ -14,7 +14,8 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 
 from .config import AdversarialConfig, TrainConfig
-from .supervised import SupervisedModule, WarmUpAndCosine, reconstruction_loss
+from .losses import reconstruction_loss
+from .supervised import SupervisedModule, WarmUpAndCosine
 
 
 class AdversarialModule(SupervisedModule):

@@ -1,6 +1,7 @@
 """What a training run is: one TOML file per model, read into frozen dataclasses.
 
-A file holds only what differs from the defaults below. Unknown keys are errors.
+A file holds only what differs from the defaults below. Unknown keys are errors. ``mixture = "blind"``
+stands for the ``[[noise]]``, ``[[validation]]`` and ``trained_on`` of ``mixtures/blind.toml``.
 """
 
 import math
@@ -17,13 +18,20 @@ from denoiser.noise import PRESETS, NoiseModel, create_noise, noise_kind
 
 T = TypeVar("T")
 Range = tuple[float, float]
-Loss = Literal["mse", "psnr"]
+Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim"]
+
+MIXTURES = Path(__file__).parent / "mixtures"
+"""Noises that several models train on: what to train on, what to validate on, and that in words."""
+
+_MIXTURE_KEYS = ("noise", "validation", "trained_on")
 
 _AT_LEAST_ONE = (
     "epochs",
     "batch_size",
     "validations_per_epoch",
     "validation_pictures",
+    "pictures",
+    "limit",
     "rescaled_maximum",
 )
 
@@ -90,7 +98,7 @@ class TrainConfig:
         validation: Noises it is selected on: preset ids, or kind plus parameters.
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
         adversarial: Settings of adversarial training; None for supervised training.
-        loss: Reconstruction loss; see :func:`train.supervised.reconstruction_loss`.
+        loss: Reconstruction loss; see :func:`train.losses.reconstruction_loss`.
         epochs: At most this many.
         batch_size: Pictures per step and process.
         learning_rate: At its highest; warmed up, then lowered to nothing by a cosine.
@@ -138,27 +146,50 @@ def read_config(path: str | Path) -> TrainConfig:
     Raises:
         ConfigError: It can't be read, or a key or a value in it is wrong.
     """
+    return parse_config(read_toml(path), path)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file as it is.
+
+    Raises:
+        ConfigError: It isn't there, or is not TOML.
+    """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError:
         raise ConfigError(f"There is no config file {path}") from None
     except ValueError as error:  # not TOML, or not even text
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
+
+
+def parse_config(values: Mapping[str, Any], name: str | Path) -> TrainConfig:
+    """Turn what a TOML file says into a training run.
+
+    Args:
+        values: The file's keys and values.
+        name: Whose they are; errors begin with it.
+
+    Raises:
+        ConfigError: A key or a value is wrong.
+    """
     try:
-        return _read(values)
+        return _read(dict(values))
     except KeyError as error:
-        raise ConfigError(f"{path}: a noise has no {error.args[0]!r}") from None
+        raise ConfigError(f"{name}: a noise has no {error.args[0]!r}") from None
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def _read(values: dict[str, Any]) -> TrainConfig:
+    if "mixture" in values:
+        values = _with_mixture(values)
     if "adversarial" in values:
-        values["adversarial"] = _build(AdversarialConfig, values["adversarial"])
-        PatchDiscriminator(_build(PatchDiscriminatorConfig, values["adversarial"].discriminator))
+        values["adversarial"] = build_checked(AdversarialConfig, values["adversarial"])
+        PatchDiscriminator(build_checked(PatchDiscriminatorConfig, values["adversarial"].discriminator))
     values["noise"] = tuple(_component(part) for part in values.get("noise", ()))
     values["validation"] = tuple(values.get("validation", ()))
-    config = _build(TrainConfig, values)
+    config = build_checked(TrainConfig, values)
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     for noise in config.validation:
@@ -172,8 +203,26 @@ def validation_noise(noise: Mapping[str, Any]) -> NoiseModel:
     return create_noise(noise["kind"], **{k: v for k, v in noise.items() if k != "kind"})
 
 
+def noise_name(noise: Mapping[str, Any]) -> str:
+    """Name a ``[[validation]]`` noise: its kind and parameters, such as ``gaussian_0.1``."""
+    return "_".join(str(value) for value in noise.values())
+
+
+def _with_mixture(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a mixture's own keys in the place of its name."""
+    own = [key for key in _MIXTURE_KEYS if key in values]
+    if own:
+        raise ConfigError(f"mixture stands for {', '.join(own)}; leave one of the two out")
+    known = sorted(path.stem for path in MIXTURES.glob("*.toml"))
+    if values["mixture"] not in known:
+        raise ConfigError(f"mixture must be one of {', '.join(known)}, not {values['mixture']!r}")
+    mixture = read_toml(MIXTURES / f"{values['mixture']}.toml")
+    check_keys(set(_MIXTURE_KEYS), mixture)
+    return {k: v for k, v in values.items() if k != "mixture"} | mixture
+
+
 def _component(values: Mapping[str, Any]) -> Component:
-    _check_keys({"weight", "stages"}, values)
+    check_keys({"weight", "stages"}, values)
     stages = tuple(_stage(stage) for stage in values["stages"])
     weight = float(values.get("weight", 1.0))
     if not stages or not 0 < weight < math.inf:
@@ -184,7 +233,7 @@ def _component(values: Mapping[str, Any]) -> Component:
 def _stage(values: Mapping[str, Any]) -> Stage:
     kind = values["kind"]
     if kind in PRESETS:
-        _check_keys({"kind"}, values)
+        check_keys({"kind"}, values)
         preset = PRESETS[kind]
         ranges = {p.name: (getattr(preset, p.name),) * 2 for p in preset.parameters}
         return Stage(preset.id, ranges)
@@ -204,8 +253,13 @@ def _stage(values: Mapping[str, Any]) -> Stage:
     return Stage(kind, ranges)
 
 
-def _build(kind: type[T], values: Mapping[str, Any]) -> T:
-    _check_keys({f.name for f in fields(kind)}, values)  # type: ignore[arg-type]
+def build_checked(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Make a dataclass of what a TOML table says.
+
+    Raises:
+        ConfigError: A key is missing or unknown, or a value of the wrong type or out of range.
+    """
+    check_keys({f.name for f in fields(kind)}, values)  # type: ignore[arg-type]
     for name, wanted in get_type_hints(kind).items():
         if name in values:
             _check_value(name, values[name], wanted)
@@ -215,7 +269,8 @@ def _build(kind: type[T], values: Mapping[str, Any]) -> T:
         raise ConfigError(str(error).replace(".__init__()", "")) from None
 
 
-def _check_keys(known: set[str], values: Mapping[str, Any]) -> None:
+def check_keys(known: set[str], values: Mapping[str, Any]) -> None:
+    """Raise ConfigError, naming them, where there are other keys than the known ones."""
     unknown = set(values) - known
     if unknown:
         raise ConfigError(f"Unknown setting {', '.join(sorted(unknown))}")

@@ -38,7 +38,7 @@ def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModu
     if config.start_from:
         start = load_network(config.start_from, weights)
         try:
-            module.network.load_state_dict(start.state_dict())
+            module.network.start_from(start.state_dict())
         except RuntimeError:
             raise ConfigError(
                 f"start_from: the weights of {config.start_from!r} don't fit this architecture"
@@ -66,6 +66,7 @@ def fit(
     *,
     runs: Path,
     weights: Path = WEIGHTS,
+    start_weights: Path | None = None,
     resume: bool = False,
     max_time: timedelta | None = None,
     limit: int = 0,
@@ -80,6 +81,7 @@ def fit(
         data: Where FER2013 is.
         runs: Folder of all runs.
         weights: Folder of all models; the trained one is written there.
+        start_weights: Folder of the model that it starts from, if that is another one.
         resume: Go on from this run's last checkpoint, if there is one.
         max_time: Stop after this much time, and export what is best by then.
         limit: Use only this many training pictures; 0 for all.
@@ -122,7 +124,7 @@ def fit(
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
     latest = folder / "last.ckpt"
     trainer.fit(
-        build_module(config, weights),
+        build_module(config, start_weights or weights),
         FaceData(data, config, limit),
         ckpt_path=latest if resume and latest.exists() else None,
         weights_only=True,

@@ -10,25 +10,10 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from denoiser.architectures import build_network, channels_last
 
-from .config import Loss, TrainConfig
+from .config import TrainConfig, noise_name
 from .data import augment
+from .losses import reconstruction_loss
 from .mixture import NoiseMixture
-
-
-def reconstruction_loss(denoised: torch.Tensor, clean: torch.Tensor, kind: Loss) -> torch.Tensor:
-    """Return how far a denoised batch (B, 1, H, W) is from the clean one.
-
-    ``"mse"`` is the mean squared error. ``"psnr"`` is the mean of the pictures' log mean squared
-    errors, which is PSNR up to sign and scale: it weighs a decibel the same on a faintly and on a
-    heavily corrupted picture, where the mean squared error of a mixture all but ignores the faint ones.
-
-    References:
-        L. Chen et al., "Simple baselines for image restoration", ECCV 2022, arXiv:2204.04676.
-    """
-    errors = (denoised - clean).square().mean(dim=(1, 2, 3))
-    if kind == "mse":
-        return errors.mean()
-    return (errors + 1e-6).log().mean()  # 1e-6 is 60 dB: nothing is gained beyond it
 
 
 class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
@@ -112,7 +97,7 @@ class SupervisedModule(pl.LightningModule):
         noisy, clean = batch
         denoised = self.network(noisy).clamp(0, 1)
         psnr = peak_signal_noise_ratio(denoised, clean, data_range=1.0, dim=(1, 2, 3))
-        name = "_".join(str(v) for v in self.config.validation[dataloader_idx].values())
+        name = noise_name(self.config.validation[dataloader_idx])
         self.log(
             f"val_psnr_{name}",
             psnr,

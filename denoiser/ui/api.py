@@ -8,14 +8,14 @@ import base64
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from denoiser.base import Image
+from denoiser.base import Denoiser, Image
 from denoiser.images import ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
 from denoiser.pipeline import Comparison, DenoiseResult, compare
@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 
 def register_api(faces: FaceSet) -> None:
-    """Add the endpoints ``/compare``, ``/noises``, ``/denoisers`` and ``/samples``.
+    """Add the endpoints ``/compare``, ``/intermediate``, ``/noises``, ``/denoisers`` and ``/samples``.
 
     To be called inside a ``gr.Blocks``.
 
@@ -83,11 +83,51 @@ def register_api(faces: FaceSet) -> None:
         }
         model = _create_noise(noise, strengths)
         methods = _check_denoisers(denoisers)
-        switches = {"clip": clip, "round_8bit": round_8bit, "crop_face": crop_face}
-        for name, switch in switches.items():
-            if not isinstance(switch, bool):
-                raise ValueError(f"{name} must be true or false")
+        _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(faces, face, sample, crop_face)
+        comparison = compare(image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit)
+        return {**describe(comparison), "note": note}
+
+    def intermediate_endpoint(
+        face: dict[str, Any] | None = None,
+        sample: str | None = None,
+        noise: str = "gaussian",
+        sigma: float | None = None,
+        amount: float | None = None,
+        salt_ratio: float | None = None,
+        peak: float | None = None,
+        radius: int | None = None,
+        size: int | None = None,
+        count: int | None = None,
+        quality: int | None = None,
+        seed: int = 0,
+        denoiser: str = "dual-autoencoder",
+        clip: bool = True,
+        round_8bit: bool = False,
+        crop_face: bool = True,
+    ) -> dict[str, Any]:
+        """Show the image between the two halves of a dual autoencoder, and score both halves.
+
+        `denoiser` is a method of two halves; the rest is as in `/compare`.
+
+        Answer: as of `/compare`; `methods` holds `intermediate`, what the first half alone makes of
+        the noisy face, and the denoiser by its id, what the two make together.
+        """
+        strengths = {
+            "sigma": sigma,
+            "amount": amount,
+            "salt_ratio": salt_ratio,
+            "peak": peak,
+            "radius": radius,
+            "size": size,
+            "count": count,
+            "quality": quality,
+        }
+        model = _create_noise(noise, strengths)
+        whole = _check_denoiser(denoiser)
+        _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
+        image, note = _load(faces, face, sample, crop_face)
+        methods = [FirstHalf(whole), whole]
         comparison = compare(image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "note": note}
 
@@ -109,9 +149,25 @@ def register_api(faces: FaceSet) -> None:
 
     add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
     add(_with_plain_errors(compare_endpoint), api_name="compare")
+    add(_with_plain_errors(intermediate_endpoint), api_name="intermediate")
     add(_with_plain_errors(noises_endpoint), api_name="noises")
     add(_with_plain_errors(denoisers_endpoint), api_name="denoisers")
     add(_with_plain_errors(samples_endpoint), api_name="samples")
+
+
+class FirstHalf(Denoiser):
+    """The first half of a method of two, as a denoiser ``intermediate`` of its own.
+
+    Args:
+        whole: A denoiser that makes an intermediate image.
+    """
+
+    def __init__(self, whole: Denoiser):
+        self.info = replace(whole.info, id="intermediate")
+        self.whole = whole
+
+    def _denoise(self, noisy: Image, sigma: float) -> Image:
+        return self.whole.intermediate(noisy)
 
 
 def noises_endpoint() -> dict[str, Any]:
@@ -187,11 +243,28 @@ def _check_denoisers(denoisers: object) -> list[str]:
     if not denoisers:
         raise ValueError("denoisers must name at least one denoiser; /denoisers lists them")
     for name in denoisers:
-        if name not in list_denoisers():
-            raise ValueError(
-                f"Unknown denoiser {name[:40]!r}; choose one of {', '.join(list_denoisers())}"
-            )
+        _check_known(name)
     return list(dict.fromkeys(denoisers))
+
+
+def _check_known(denoiser_id: str) -> None:
+    if denoiser_id not in list_denoisers():
+        raise ValueError(
+            f"Unknown denoiser {denoiser_id[:40]!r}; choose one of {', '.join(list_denoisers())}"
+        )
+
+
+def _check_denoiser(denoiser: object) -> Denoiser:
+    if not isinstance(denoiser, str):
+        raise ValueError("denoiser must be the id of a denoiser; /denoisers lists them")
+    _check_known(denoiser)
+    return create_denoiser(denoiser)
+
+
+def _check_switches(**switches: object) -> None:
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise ValueError(f"{name} must be true or false")
 
 
 def _check_seed(seed: int) -> int:

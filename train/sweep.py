@@ -1,0 +1,460 @@
+"""Compare variants of one config on a small, fixed budget: ``python -m train sweep FILE --data PATH``.
+
+A sweep file names a base config, a budget, what to score on, and variants, each with the keys of the
+base config that it changes. Each variant is trained by :func:`train.fit.fit` and scored as in
+:mod:`train.evaluate`: fixed noise, seeded by each picture's row in FER2013.
+"""
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from denoiser.base import DenoiserInfo
+from denoiser.networks import NetworkDenoiser
+from denoiser.samples import FaceSet, read_fer2013
+from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
+
+from .config import (
+    ConfigError,
+    TrainConfig,
+    build_checked,
+    check_keys,
+    noise_name,
+    parse_config,
+    read_toml,
+    validation_noise,
+)
+from .evaluate import Score, corrupt_all, score
+from .fit import HISTORY_NAME, fit
+
+_SPLITS = {"validation": "FER2013 validation (PublicTest)", "test": "FER2013 test (PrivateTest)"}
+_KEYS = {
+    *("base", "epochs", "limit", "score", "pictures"),
+    *("note", "variant", "published", "published_note"),
+}
+_NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation", "trained_on")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the models compared.
+
+    Attributes:
+        name: Name for people.
+        changes: What it changes in the base config; tables (settings, adversarial) key by key.
+        config: The whole training run.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Published:
+    """Somebody's published figures, shown beside the variant of the same name, or in a row of their own.
+
+    Attributes:
+        name: Name of a variant, or of what none here does.
+        psnr: Noise -> PSNR in dB.
+    """
+
+    name: str
+    psnr: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep file says.
+
+    Attributes:
+        name: The file's name without its ending.
+        variants: At least one; no two the same.
+        epochs: Budget of each.
+        limit: Training pictures of each.
+        pictures: How many pictures to score on, the first ones of the split.
+        score: The split to score on. Choose settings on ``"validation"``; ``"test"`` is for reporting.
+        note: What the sweep is about.
+        published: Figures of others.
+        published_note: Why those differ.
+    """
+
+    name: str
+    variants: tuple[Variant, ...]
+    epochs: int
+    limit: int
+    pictures: int
+    score: Literal["validation", "test"] = "validation"
+    note: str = ""
+    published: tuple[Published, ...] = ()
+    published_note: str = ""
+
+    @property
+    def base(self) -> TrainConfig:
+        """Any variant's config, for what is the same in all: its id and the noises scored on."""
+        return self.variants[0].config
+
+
+@dataclass(frozen=True)
+class Task:
+    """One variant to train and score, by a process that reads what it needs."""
+
+    sweep: Sweep
+    index: int
+    data: Path
+    folder: Path
+    weights: Path
+    trainer_options: Mapping[str, Any]
+
+
+def read_sweep(path: str | Path) -> Sweep:
+    """Read a sweep file and the config it starts from.
+
+    Raises:
+        ConfigError: One of them can't be read, or says what it should not.
+    """
+    path = Path(path)
+    values = read_toml(path)
+    try:
+        check_keys(_KEYS, values)
+        base = read_toml(path.parent / values["base"])
+        tables = values.get("variant", ())
+        variants = tuple(_variant(table, base, values["epochs"]) for table in tables)
+        named = {k: v for k, v in values.items() if k not in ("base", "variant", "published")}
+        published = tuple(build_checked(Published, table) for table in values.get("published", ()))
+        sweep = build_checked(
+            Sweep, {**named, "name": path.stem, "variants": variants, "published": published}
+        )
+        _check(sweep)
+    except KeyError as error:
+        raise ConfigError(f"{path}: there is no {error.args[0]}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return sweep
+
+
+def run_sweep(
+    file: str | Path,
+    data: Path,
+    *,
+    cache: Path = Path("runs/sweeps"),
+    weights: Path = WEIGHTS,
+    workers: int = 1,
+    limit: int = 0,
+    accelerator: str = "auto",
+) -> dict[str, Any]:
+    """Train and score every variant, then write the results beside the sweep file, as JSON and Markdown.
+
+    A finished variant is kept in the cache under its whole config and budget and not trained again; a
+    stopped one goes on from its last epoch. To train all anew, delete the sweep's folder in the cache.
+
+    Args:
+        file: The sweep file.
+        data: Where FER2013 is.
+        cache: Folder of finished and unfinished variants.
+        weights: Folder of the models that variants start from.
+        workers: Variants to train at once, each on its share of the cores.
+        limit: Train for one epoch on only so many pictures and score on only so many, for a trial:
+            prints the results and writes nothing beside the sweep file.
+        accelerator: As Lightning's ``Trainer`` takes it.
+
+    Returns:
+        What the JSON file holds.
+    """
+    file = Path(file)
+    sweep = read_sweep(file)
+    if limit:
+        sweep = _trial(sweep, limit)
+    options = {
+        "accelerator": accelerator,
+        "devices": 1,
+        "enable_model_summary": False,
+        "enable_progress_bar": workers == 1,
+    }
+    folders = [cache / sweep.name / _key(sweep, variant, weights) for variant in sweep.variants]
+    tasks = [
+        Task(sweep, index, data, folder, weights, options)
+        for index, folder in enumerate(folders)
+        if not _finished(folder).exists()
+    ]
+    _run_all(tasks, workers)
+    results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
+    report = _report(sweep, results, _noisy_scores(sweep, data))
+    text = markdown(report)
+    print(text)
+    if not limit:
+        _write(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+        _write(file.with_suffix(".md"), text)
+    return report
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return a sweep's results as a page with one table; the best mean PSNR is bold."""
+    noises = list(report["noises"])
+    published = {row["name"]: row["psnr"] for row in report["published"]}
+    means = {v["name"]: _mean_psnr(v["scores"]) for v in report["variants"]}
+    headers = ["variant", "changed", "parameters", "seconds", *noises, "mean PSNR"]
+    headers += [f"published: {noise}" for noise in noises] if published else []
+    rows = [["noisy", "", "", "", *_cells(report["noisy"]), f"{_mean_psnr(report['noisy']):.2f}"]]
+    for variant in report["variants"]:
+        mean = f"{means[variant['name']]:.2f}"
+        seconds = "-" if variant["seconds"] is None else f"{variant['seconds']:.0f}"
+        changed = ", ".join(f"`{text}`" for text in _changes(variant["changes"]))
+        best = means[variant["name"]] == max(means.values())
+        rows.append(
+            [
+                *(variant["name"], changed, f"{variant['parameters']:,}", seconds),
+                *_cells(variant["scores"]),
+                f"**{mean}**" if best else mean,
+            ]
+        )
+    rows += [[name, *["-"] * (len(noises) + 4)] for name in published if name not in means]
+    if published:
+        for row in rows:
+            figures = published.get(row[0], {})
+            row += [f"{figures[noise]:.2f}" if noise in figures else "-" for noise in noises]
+    paragraphs = [
+        f"# Sweep: {report['sweep']}",
+        report["note"],
+        f"Each variant of `{report['base']}` had at most {report['epochs']} epochs of "
+        f"{report['limit']:,} training pictures. PSNR in dB / SSIM, means over the first "
+        f"{report['pictures']:,} pictures of {report['split']}; {report['seed']}. "
+        f"Made by `{report['command']}`.",
+        "\n".join(f"| {' | '.join(row)} |" for row in [headers, ["---"] * len(headers), *rows]),
+        report["published_note"],
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
+
+
+def _variant(table: Mapping[str, Any], base: Mapping[str, Any], epochs: int) -> Variant:
+    name = table["name"]
+    changes = {k: v for k, v in table.items() if k != "name"}
+    fixed = [key for key in _NOT_A_VARIANTS if key in changes]
+    if fixed:
+        raise ConfigError(f"variant {name!r} changes {', '.join(fixed)}, which must be the same in all")
+    config = parse_config({**_changed(base, changes), "epochs": epochs}, f"variant {name!r}")
+    return Variant(name, changes, config)
+
+
+def _changed(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config's values with changes; a table is changed key by key, false takes it out."""
+    values = dict(base)
+    for key, value in changes.items():
+        before = base.get(key)
+        if isinstance(before, Mapping) and value is False:
+            del values[key]
+        elif isinstance(before, Mapping) and isinstance(value, Mapping):
+            values[key] = _changed(before, value)
+        else:
+            values[key] = value
+    return values
+
+
+def _check(sweep: Sweep) -> None:
+    if not sweep.variants:
+        raise ConfigError("it names no [[variant]]")
+    for index, variant in enumerate(sweep.variants):
+        for other in sweep.variants[:index]:
+            if variant.name == other.name or variant.config == other.config:
+                raise ConfigError(f"the variants {other.name!r} and {variant.name!r} are the same")
+    noises = {noise_name(noise) for noise in sweep.base.validation}
+    for row in sweep.published:
+        unknown = set(row.psnr) - noises
+        if unknown:
+            raise ConfigError(
+                f"published {row.name!r}: {', '.join(sorted(unknown))} is none of the noises scored on, "
+                f"{', '.join(sorted(noises))}"
+            )
+
+
+def _trial(sweep: Sweep, limit: int) -> Sweep:
+    variants = tuple(
+        replace(
+            variant,
+            config=replace(variant.config, epochs=1, validation_pictures=limit, validations_per_epoch=1),
+        )
+        for variant in sweep.variants
+    )
+    return replace(sweep, variants=variants, epochs=1, limit=limit, pictures=limit)
+
+
+def _key(sweep: Sweep, variant: Variant, weights: Path) -> str:
+    """Name what a result depends on: the whole config, the budget, what is scored, and the start."""
+    start = weights / variant.config.start_from / MODEL_NAME
+    parts = {
+        "config": asdict(variant.config),
+        "limit": sweep.limit,
+        "scored": [sweep.score, sweep.pictures],
+        "start": hashlib.sha256(start.read_bytes()).hexdigest() if start.is_file() else "",
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _finished(folder: Path) -> Path:
+    return folder / "result.json"
+
+
+def _run_all(tasks: Sequence[Task], workers: int) -> None:
+    if workers == 1 or not tasks:
+        for task in tasks:
+            print(_train_and_score(task))
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    # Spawned, not forked: a forked copy of PyTorch's threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(workers, len(tasks)), torch.set_num_threads, (threads,)) as pool:
+        for line in pool.imap_unordered(_train_and_score, tasks):
+            print(line, flush=True)
+
+
+def _train_and_score(task: Task) -> str:
+    """Train one variant, score it, put the result into the cache, and say so in one line."""
+    sweep, variant = task.sweep, task.sweep.variants[task.index]
+    config = variant.config
+    resumed = (task.folder / config.id / "last.ckpt").exists()
+    start = time.perf_counter()
+    trained = fit(
+        config,
+        task.data,
+        runs=task.folder,
+        weights=task.folder / "weights",
+        start_weights=task.weights,
+        resume=True,
+        limit=sweep.limit,
+        **task.trainer_options,
+    )
+    seconds = time.perf_counter() - start
+    assert trained is not None  # only processes other than the first get none, and there is one
+    method = _load(config.id, trained.parent)
+    faces = _scored_faces(sweep, task.data)
+    scores = {
+        noise_name(noise): _figures(score(method, corrupt_all(faces, validation_noise(noise)), ""))
+        for noise in config.validation
+    }
+    result = {
+        "parameters": method.info.parameters,
+        "epochs": _epochs(trained / HISTORY_NAME),
+        "seconds": None if resumed else round(seconds, 1),  # the first part's time is not known
+        "scores": scores,
+    }
+    _write(_finished(task.folder), json.dumps(result, indent=1) + "\n")
+    return f"{sweep.name}, {variant.name}: {_mean_psnr(scores):.2f} dB"
+
+
+def _load(model_id: str, weights: Path) -> NetworkDenoiser:
+    config = read_config(model_id, weights)
+    info = DenoiserInfo(
+        id=config.id,
+        label=config.label,
+        family=config.family,
+        uses_sigma=False,
+        trained_on=config.trained_on,
+        parameters=config.parameters,
+        reference=config.reference,
+    )
+    return NetworkDenoiser(info, load_network(model_id, weights))
+
+
+def _epochs(history: Path) -> int:
+    with history.open(newline="", encoding="utf-8") as file:
+        return 1 + max(int(row["epoch"]) for row in csv.DictReader(file) if row["epoch"])
+
+
+def _scored_faces(sweep: Sweep, data: Path) -> FaceSet:
+    faces = read_fer2013(data, sweep.score)
+    end = sweep.pictures
+    return replace(
+        faces, images=faces.images[:end], rows=faces.rows[:end], emotions=faces.emotions[:end]
+    )
+
+
+def _noisy_scores(sweep: Sweep, data: Path) -> dict[str, dict[str, float]]:
+    faces = _scored_faces(sweep, data)
+    return {
+        noise_name(noise): _figures(score(None, corrupt_all(faces, validation_noise(noise)), ""))
+        for noise in sweep.base.validation
+    }
+
+
+def _figures(result: Score) -> dict[str, float]:
+    keys = ("psnr", "psnr_std", "ssim", "ssim_std", "pictures")
+    return {key: getattr(result, key) for key in keys}
+
+
+def _report(
+    sweep: Sweep, results: Sequence[Mapping[str, Any]], noisy: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    pictures = max(int(figures["pictures"]) for figures in noisy.values())
+    split = _SPLITS[sweep.score]
+    return {
+        "sweep": sweep.name,
+        "note": sweep.note,
+        "command": f"python -m train sweep train/sweeps/{sweep.name}.toml --data PATH",
+        "base": sweep.base.id,
+        "epochs": sweep.epochs,
+        "limit": sweep.limit,
+        "split": split,
+        "pictures": pictures,
+        "seed": "the noise of a picture is seeded by its row in FER2013",
+        "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "noises": {noise_name(n): validation_noise(n).describe() for n in sweep.base.validation},
+        "noisy": noisy,
+        "variants": [
+            {
+                "name": variant.name,
+                "changes": variant.changes,
+                "parameters": result["parameters"],
+                "epochs": result["epochs"],
+                "training_pictures": sweep.limit,
+                "seed": variant.config.seed,
+                "split": split,
+                "pictures": pictures,
+                "seconds": result["seconds"],
+                "scores": result["scores"],
+            }
+            for variant, result in zip(sweep.variants, results, strict=True)
+        ],
+        "published": [asdict(row) for row in sweep.published],
+        "published_note": sweep.published_note,
+    }
+
+
+def _mean_psnr(scores: Mapping[str, Mapping[str, float]]) -> float:
+    return statistics.fmean(figures["psnr"] for figures in scores.values())
+
+
+def _cells(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
+    return [f"{figures['psnr']:.2f} / {figures['ssim']:.3f}" for figures in scores.values()]
+
+
+def _changes(changes: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return changes as ``settings.kernel = 5``, one text each."""
+    texts = []
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            texts += _changes(value, f"{prefix}{key}.")
+        else:
+            texts.append(f"{prefix}{key} = {json.dumps(value)}")
+    return texts
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a stopped sweep leaves no half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
