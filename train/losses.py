@@ -48,7 +48,7 @@ def binary_cross_entropy(denoised: torch.Tensor, clean: torch.Tensor) -> torch.T
     but such a pixel has no gradient. The smallest loss is not 0: it is the clean picture's own entropy.
 
     References:
-        A. Solovyeva and A. Abdullah, "Dual autoencoder network with separable convolutional layers for
+        E. Solovyeva and A. Abdullah, "Dual autoencoder network with separable convolutional layers for
         denoising and deblurring images", J. Imaging 8(9):250, 2022, doi:10.3390/jimaging8090250.
     """
     tiny = 1e-6  # 1 - 1e-6 is not 1 in single precision
