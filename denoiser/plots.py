@@ -15,11 +15,11 @@ from .weights import WeightsError
 NOISY_LABEL = "Noisy picture"
 
 # Grays and hues of middling lightness: about 4.4:1 against white and against a dark page alike.
-_TEXT = "#787878"
-_GRID = "rgba(128, 128, 128, 0.25)"
+TEXT = "#787878"
+GRID = "rgba(128, 128, 128, 0.25)"
 _BAR = "#5b8def"
 _BEST = "#1f9d61"
-_NOISY = "#9a9a9a"
+NOISY = "#9a9a9a"
 _CURVE = "#d9622b"
 
 _BAR_HEIGHT = 24  # pixels for each bar, gap included
@@ -66,8 +66,8 @@ def metric_bars(comparison: Comparison, labels: Mapping[str, str] | None = None)
     _add_panel(figure, 2, scored, [result.ssim for result in scored], names, "ssim")
     figure.update_layout(height=_bars_height(len(scored)), showlegend=False, bargap=0.25)
     figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ")
-    figure.update_xaxes(gridcolor=_GRID, zerolinecolor=_GRID)
-    return _styled(figure)
+    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID)
+    return styled(figure)
 
 
 def noise_histogram(comparison: Comparison) -> go.Figure:
@@ -118,9 +118,24 @@ def noise_histogram(comparison: Comparison) -> go.Figure:
         showlegend=sigma > 0,
         bargap=0,
     )
-    figure.update_xaxes(title="noisy - clean, of 255", automargin=True, gridcolor=_GRID)
-    figure.update_yaxes(title="density", automargin=True, gridcolor=_GRID, rangemode="tozero")
-    return _styled(figure)
+    figure.update_xaxes(title="noisy - clean, of 255", automargin=True, gridcolor=GRID)
+    figure.update_yaxes(title="density", automargin=True, gridcolor=GRID, rangemode="tozero")
+    return styled(figure)
+
+
+def styled(figure: go.Figure) -> go.Figure:
+    """Give a figure the page's text and background, and return it."""
+    figure.update_layout(
+        template="none",  # the default one would travel with every figure
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        font={"color": TEXT, "size": 12, "family": "system-ui, sans-serif"},
+        dragmode=False,  # on a phone, dragging over a chart has to scroll the page
+    )
+    if figure.layout.margin.t is None:
+        figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 25})
+    figure.update_annotations(font={"size": 13, "color": TEXT})
+    return figure
 
 
 def _registered_label(method_id: str) -> str:
@@ -150,7 +165,7 @@ def _add_panel(
         y=[names[method_id] for method_id in ids],
         orientation="h",
         marker_color=[
-            _BEST if v is not None and v == best else _NOISY if method_id == "noisy" else _BAR
+            _BEST if v is not None and v == best else NOISY if method_id == "noisy" else _BAR
             for method_id, v in zip(ids, values, strict=True)
         ],
         text=[_bar_text(v, metric, is_best=v is not None and v == best) for v in values],
@@ -161,7 +176,7 @@ def _add_panel(
         col=1,
     )
     if lengths[0] is not None:
-        line = {"color": _TEXT, "dash": "dash", "width": 1}
+        line = {"color": TEXT, "dash": "dash", "width": 1}
         figure.add_vline(x=lengths[0], line=line, layer="below", row=row, col=1)
     # A third of the width stays free for "34.56 ★", at 390 pixels too.
     start = min([0.0, *finite])
@@ -187,17 +202,3 @@ def _bars_height(bars: int) -> int:
 
 def _gaussian_density(x: np.ndarray, sigma: float) -> np.ndarray:
     return np.exp(-((x / sigma) ** 2) / 2) / (sigma * math.sqrt(2 * math.pi))
-
-
-def _styled(figure: go.Figure) -> go.Figure:
-    figure.update_layout(
-        template="none",  # the default one would travel with every figure
-        paper_bgcolor="rgba(0, 0, 0, 0)",
-        plot_bgcolor="rgba(0, 0, 0, 0)",
-        font={"color": _TEXT, "size": 12, "family": "system-ui, sans-serif"},
-        dragmode=False,  # on a phone, dragging over a chart has to scroll the page
-    )
-    if figure.layout.margin.t is None:
-        figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 25})
-    figure.update_annotations(font={"size": 13, "color": _TEXT})
-    return figure

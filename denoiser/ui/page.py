@@ -8,6 +8,7 @@ import numpy as np
 from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, list_denoisers
 from denoiser.samples import FACE_SIZE, FaceSet
 from denoiser.ui.api import register_api
+from denoiser.ui.benchmark import create_benchmark_tab
 from denoiser.ui.compare import create_compare_tab
 from denoiser.ui.faces import find_faces
 from denoiser.ui.theme import create_theme, read_css
@@ -38,8 +39,11 @@ def build_app(faces: FaceSet | None = None, about_faces: str = "") -> gr.Blocks:
         delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS),
     ) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
-        with gr.Tabs(), gr.Tab("Compare"):
-            create_compare_tab(faces, about_faces, app.load)
+        with gr.Tabs():
+            with gr.Tab("Compare"):
+                create_compare_tab(faces, about_faces, app.load)
+            with gr.Tab("Benchmark") as benchmark:
+                create_benchmark_tab(benchmark.select)
         register_api(faces)
     return app
 

@@ -1,0 +1,380 @@
+"""The committed results, read: what every denoiser scores, and how every model was trained.
+
+``weights/benchmark.json`` is written by ``python -m train evaluate``, ``weights/ID/history.csv`` by
+``python -m train fit``. Nothing is computed anew here, so every number on the page can be traced to
+the command that made it.
+"""
+
+import csv
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .noise import NOISES, PRESETS, NoiseModel
+from .weights import WEIGHTS
+
+BENCHMARK_NAME = "benchmark.json"
+HISTORY_NAME = "history.csv"
+NOISY = "noisy"
+"""Stands for the noisy picture itself where a denoiser's id is expected."""
+
+_KINDS: Mapping[str, type[NoiseModel]] = {kind.id: kind for kind in NOISES}
+_VALIDATION = "val_psnr"
+_LOSS = "_loss"
+
+
+class ResultsError(Exception):
+    """A file of results is missing or damaged; the message is one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a denoiser gets.
+
+    Attributes:
+        id: Its key in the files.
+        label: Name for people, with the unit.
+        digits: How many decimals mean something.
+    """
+
+    id: str
+    label: str
+    digits: int
+
+    def format(self, value: float, sign: bool = False) -> str:
+        """Write a value, with its sign if it is a difference."""
+        return f"{value:{'+' if sign else ''}.{self.digits}f}"
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.id: metric
+    for metric in (
+        Metric("psnr", "PSNR in dB", 2),
+        Metric("ssim", "SSIM", 3),
+        Metric("sharpness", "Sharpness (clean: 1)", 3),
+        Metric("spectral_distance", "Spectral distance in dB", 2),
+    )
+}
+"""What is on file for every denoiser under every noise."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A denoiser, as the benchmark describes it.
+
+    Attributes:
+        id: Registry id; one that ends in ``.NOISE`` was trained for that noise alone.
+        label: Name for people.
+        family: What kind of method it is.
+        parameters: Learned parameters; 0 for filters.
+        milliseconds: Median time for one 48x48 face; None where it was not measured.
+        trained_on: In words; None for filters, which learn nothing.
+        reference: The paper.
+    """
+
+    id: str
+    label: str
+    family: str
+    parameters: int
+    milliseconds: float | None
+    trained_on: str | None
+    reference: str
+
+    @property
+    def specialty(self) -> str | None:
+        """The noise that a specialist was trained for, by its id; None for everything else."""
+        return self.id.partition(".")[2] or None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A noise of the benchmark.
+
+    Attributes:
+        id: Its key in the results.
+        label: Short name for people, such as ``Gaussian 25``.
+        description: Kind and strength in words.
+        kind: Id of its kind of noise; None where it has none, as a chain.
+        settings: All parameters in the units that the page shows, the strength first.
+    """
+
+    id: str
+    label: str
+    description: str
+    kind: str | None
+    settings: tuple[float, ...]
+
+    def is_specialty(self, specialty: str | None) -> bool:
+        """Whether this is what a specialist was trained for: this very noise, or its kind."""
+        return specialty is not None and specialty in (self.id, self.kind)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Noises that differ in strength only.
+
+    Attributes:
+        id: Name of its own.
+        label: Name for people.
+        axis: What the strength is, with its unit.
+        conditions: By growing strength.
+    """
+
+    id: str
+    label: str
+    axis: str
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What ``benchmark.json`` holds.
+
+    Attributes:
+        facts: Where the numbers come from: command, split, seed and the like, by name.
+        methods: The denoisers, in the file's order.
+        conditions: The noises, sorted by kind, then strength.
+        scores: Metrics by denoiser and noise; what could not be measured is left out.
+    """
+
+    facts: Mapping[str, str]
+    methods: tuple[Method, ...]
+    conditions: tuple[Condition, ...]
+    scores: Mapping[tuple[str, str], Mapping[str, float]]
+
+    def value(self, method: str, condition: str, metric: str) -> float | None:
+        """Return a score, or None where there is none."""
+        return self.scores.get((method, condition), {}).get(metric)
+
+    def gain(self, method: str, condition: str, metric: str) -> float | None:
+        """Return how much more than the noisy picture a denoiser gets, or None."""
+        value, noisy = (self.value(name, condition, metric) for name in (method, NOISY))
+        return None if value is None or noisy is None else value - noisy
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """Every family once, in the order of the file."""
+        return tuple(dict.fromkeys(method.family for method in self.methods))
+
+    @cached_property
+    def networks(self) -> tuple[Method, ...]:
+        """Whatever was trained: the specialists first, then the others."""
+        trained = [method for method in self.methods if method.trained_on is not None]
+        return tuple(sorted(trained, key=lambda method: method.specialty is None))
+
+    @cached_property
+    def curves(self) -> tuple[Curve, ...]:
+        """Every kind of noise that was measured at two strengths or more."""
+        groups: dict[tuple[str, tuple[float, ...]], list[Condition]] = {}
+        for condition in self.conditions:
+            if condition.kind is not None and condition.settings:
+                groups.setdefault((condition.kind, condition.settings[1:]), []).append(condition)
+        return tuple(
+            _curve(kind, rest, members, [k for k, _ in groups].count(kind) > 1)
+            for (kind, rest), members in groups.items()
+            if len({member.settings[0] for member in members}) > 1
+        )
+
+
+@dataclass(frozen=True)
+class Series:
+    """One column of a training history.
+
+    Attributes:
+        name: The column.
+        steps: When it was written down, in batches seen.
+        values: What was.
+    """
+
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """How a model was trained.
+
+    Attributes:
+        model: Its id.
+        validation: PSNR on validation noises; the mean over them, ``val_psnr``, first.
+        losses: Losses on the training pictures; a GAN has three.
+    """
+
+    model: str
+    validation: tuple[Series, ...]
+    losses: tuple[Series, ...]
+
+
+_Labelled = TypeVar("_Labelled", Method, Condition)
+
+
+def read_benchmark(path: Path = WEIGHTS / BENCHMARK_NAME) -> Benchmark:
+    """Read the scores of all denoisers.
+
+    Raises:
+        ResultsError: The file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        noises, denoisers, scores = (content[key] for key in ("noises", "denoisers", "scores"))
+        return Benchmark(
+            facts=_facts(content),
+            methods=_told_apart(map(_method, denoisers)),
+            conditions=_told_apart(_sorted(parse_condition(*noise) for noise in noises.items())),
+            scores={(str(s["denoiser"]), str(s["noise"])): _metrics(s) for s in scores},
+        )
+    except OSError as error:
+        raise ResultsError(
+            f"There are no results to show: {path.name} can't be read; "
+            "`python -m train evaluate --data PATH` writes it."
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"The results can't be shown: {path.name} is damaged; "
+            "`python -m train evaluate --data PATH` writes it anew."
+        ) from error
+
+
+def list_histories(weights: Path = WEIGHTS) -> tuple[str, ...]:
+    """Return the ids of all models that have a training history."""
+    return tuple(sorted(path.parent.name for path in weights.glob(f"*/{HISTORY_NAME}")))
+
+
+def read_history(model: str, weights: Path = WEIGHTS) -> History:
+    """Read how a model was trained.
+
+    Args:
+        model: Its id.
+        weights: Folder with one folder for each model.
+
+    Raises:
+        ResultsError: There is no such history, or it is damaged.
+    """
+    if model not in list_histories(weights):
+        raise ResultsError(f"There is no training history of {model!r}.")
+    try:
+        with (weights / model / HISTORY_NAME).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        columns = [name for name in rows[0] if name.startswith(_VALIDATION) or name.endswith(_LOSS)]
+        series = [made for made in (_series(rows, name) for name in columns) if made.steps]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
+        raise ResultsError(f"The training history of {model!r} is damaged.") from error
+    validation = [made for made in series if made.name.startswith(_VALIDATION)]
+    validation.sort(key=lambda made: made.name != _VALIDATION)
+    return History(model, tuple(validation), tuple(s for s in series if s.name.endswith(_LOSS)))
+
+
+def parse_condition(condition_id: str, description: str) -> Condition:
+    """Find kind and strength in what :meth:`~denoiser.noise.NoiseModel.describe` says."""
+    for kind in NOISES:
+        parts = description.removeprefix(f"{kind.label}, ").split(", ")
+        if len(parts) != len(kind.parameters) or not description.startswith(f"{kind.label}, "):
+            continue
+        names = [parameter.name.replace("_", " ") for parameter in kind.parameters]
+        found = [
+            re.match(rf"{re.escape(name)} (-?[\d.]+(?:e[+-]?\d+)?)", part)
+            for name, part in zip(names, parts, strict=True)
+        ]
+        if all(found):
+            settings = tuple(float(match[1]) for match in found if match)
+            label = _strength_label(kind, settings[0]) if settings else condition_id
+            return Condition(condition_id, label, description, kind.id, settings)
+    return Condition(condition_id, condition_id, description, None, ())
+
+
+def validation_label(column: str) -> str:
+    """Name a column of validation PSNR for people.
+
+    Its noise is the id of a preset, or a kind with its strength, such as ``gaussian_0.0980392``.
+    """
+    noise = column.removeprefix(_VALIDATION).removeprefix("_")
+    kind, _, strength = noise.rpartition("_")
+    if not noise:
+        return "Mean"
+    if noise in PRESETS:
+        return parse_condition(noise, PRESETS[noise].describe()).label
+    if kind in _KINDS and _KINDS[kind].parameters:
+        try:
+            shown = float(strength) * _KINDS[kind].parameters[0].scale
+        except ValueError:
+            return noise
+        return _strength_label(_KINDS[kind], shown)
+    return noise
+
+
+def _strength_label(kind: type[NoiseModel], strength: float) -> str:
+    unit = " %" if kind.parameters[0].unit.startswith("%") else ""
+    return f"{kind.label.partition(' (')[0]} {strength:.3g}{unit}"
+
+
+def _facts(content: Mapping[str, Any]) -> dict[str, str]:
+    facts = {key: str(value) for key, value in content.items() if isinstance(value, str | int)}
+    versions = content.get("versions", {})
+    return facts | {"versions": ", ".join(f"{name} {number}" for name, number in versions.items())}
+
+
+def _method(entry: Mapping[str, Any]) -> Method:
+    milliseconds = entry.get("milliseconds")
+    trained_on = entry.get("trained_on")
+    return Method(
+        id=str(entry["id"]),
+        label=str(entry["label"]),
+        family=str(entry["family"]),
+        parameters=int(entry["parameters"]),
+        milliseconds=None if milliseconds is None else float(milliseconds),
+        trained_on=None if trained_on is None else str(trained_on),
+        reference=str(entry["reference"]),
+    )
+
+
+def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:
+    values = {name: entry.get(name) for name in METRICS}
+    numbers = {name: float(value) for name, value in values.items() if value is not None}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _sorted(conditions: Iterable[Condition]) -> list[Condition]:
+    order = list(_KINDS)
+
+    def place(condition: Condition) -> tuple[Any, ...]:
+        rank = len(order) if condition.kind is None else order.index(condition.kind)
+        return rank, condition.settings[1:], condition.settings[:1]
+
+    return sorted(conditions, key=place)
+
+
+def _told_apart(entries: Iterable[_Labelled]) -> tuple[_Labelled, ...]:
+    """Add the id where two have the same label: a chart would take them for one."""
+    made = tuple(entries)
+    count = Counter(entry.label for entry in made)
+    return tuple(
+        entry if count[entry.label] == 1 else replace(entry, label=f"{entry.label} ({entry.id})")
+        for entry in made
+    )
+
+
+def _curve(kind: str, rest: tuple[float, ...], members: Sequence[Condition], several: bool) -> Curve:
+    strength, *others = _KINDS[kind].parameters
+    told = [f"{other.label.lower()} {value:.3g}" for other, value in zip(others, rest, strict=True)]
+    label = _KINDS[kind].label
+    return Curve(
+        id="_".join([kind, *(f"{value:g}" for value in rest)]),
+        # The other parameters are only worth a word where they tell two curves apart.
+        label=f"{label}, {', '.join(told)}" if several else label,
+        axis=f"{strength.label} ({strength.unit})",
+        conditions=tuple(members),
+    )
+
+
+def _series(rows: Sequence[Mapping[str, str]], name: str) -> Series:
+    """Take what is written in a column; a row holds the columns of one moment, others are empty."""
+    points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
+    finite = [point for point in points if math.isfinite(point[1])]
+    return Series(name, tuple(step for step, _ in finite), tuple(value for _, value in finite))

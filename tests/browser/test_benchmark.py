@@ -1,0 +1,199 @@
+"""The benchmark tab in Chromium, against the real app and the committed results."""
+
+import pytest
+
+from denoiser.results import NOISY, read_benchmark, read_history
+from tests.conftest import watched_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+CHARTS = ("strength", "time", "perception", "matrix", "training")
+
+
+class BenchmarkTab:
+    """What the tests press and read."""
+
+    def __init__(self, page):
+        self.page = page
+        self.table = page.locator("#benchmark-table table")
+
+    def open(self, url):
+        self.page.goto(url)
+        self.page.get_by_role("tab", name="Benchmark").click()
+        for chart in CHARTS:
+            self.page.locator(f"#benchmark-{chart} .js-plotly-plot .main-svg").first.wait_for(
+                timeout=90_000  # the first chart of all loads plotly, in Python and in the browser
+            )
+        self.table.locator("tbody tr").first.wait_for()
+
+    def wait_for_change(self, name, before):
+        script = """([name, before]) => {
+          const plot = document.querySelector(`#benchmark-${name} .js-plotly-plot`);
+          return plot && plot.data && plot.layout && plot.querySelector(".main-svg")
+            && JSON.stringify(plot.data.map(t => [t.name, t.y, t.z])) !== before;
+        }"""
+        self.page.wait_for_function(script, arg=[name, before])
+
+    def state(self, name):
+        script = "plot => JSON.stringify(plot.data.map(t => [t.name, t.y, t.z]))"
+        return self.page.locator(f"#benchmark-{name} .js-plotly-plot").evaluate(script)
+
+    def names(self, name):
+        script = "plot => plot.data.map(t => t.name)"
+        return self.page.locator(f"#benchmark-{name} .js-plotly-plot").evaluate(script)
+
+    def heading(self, label):
+        return self.table.locator("thead").get_by_role("button", name=label, exact=True)
+
+    def column(self, label):
+        """The texts of a column, from top to bottom."""
+        heads = [h.strip(" ▲▼") for h in self.table.locator("thead button").all_inner_texts()]
+        index = [" ".join(head.split()) for head in heads].index(label)
+        return self.table.evaluate(
+            "(table, i) => [...table.tBodies[0].rows].map(row => row.cells[i].textContent)", index
+        )
+
+    def section(self, name):
+        return self.page.locator(f"#benchmark-{name}-section")
+
+    def choose(self, menu, option):
+        self.page.locator(f"#{menu} input").click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def overflow(self):
+        script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return self.page.evaluate(script)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return read_benchmark()
+
+
+@pytest.fixture(params=list(WIDTHS))
+def tab(browser, server, request):
+    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+    width, height, options = WIDTHS[request.param]
+    with watched_page(browser, width, height, **options) as watched:
+        opened = BenchmarkTab(watched.page)
+        opened.open(server)
+        yield opened
+        assert opened.overflow() <= 0
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+def number(text):
+    return float(text.removeprefix("★ ")) if text else None
+
+
+def test_the_table_sorts_by_psnr(tab, benchmark):
+    expected = {
+        m.label: f"{benchmark.value(m.id, 'gaussian-50', 'psnr'):.2f}" for m in benchmark.methods
+    }
+    expected["Noisy picture"] = f"{benchmark.value(NOISY, 'gaussian-50', 'psnr'):.2f}"
+    for first in (True, False):
+        tab.heading("Gaussian 50").click()
+        values = [number(text) for text in tab.column("Gaussian 50")]
+        assert values == sorted(values, reverse=first)
+        names = tab.column("Denoiser")
+        assert dict(zip(names, [f"{v:.2f}" for v in values], strict=True)) == expected
+        pressed = tab.table.locator("thead th[aria-sort]")
+        assert pressed.get_attribute("aria-sort") == ("descending" if first else "ascending")
+
+
+def test_the_table_sorts_numbers_as_numbers_and_gaps_last(tab):
+    tab.heading("ms").click()
+    times = [number(text) for text in tab.column("ms")]
+    assert times[-1] is None  # the noisy picture takes no time
+    assert times[:-1] == sorted(times[:-1])
+
+
+def test_the_first_column_stays_and_the_table_scrolls_inside_itself(tab):
+    scroller = tab.page.locator("#benchmark-table .results-scroll")
+    name = tab.table.locator("tbody tr").nth(1).locator("th")
+    before = name.bounding_box()["x"]
+    assert scroller.evaluate("box => box.scrollWidth > box.clientWidth")
+    scroller.evaluate("box => box.scrollTo(300, 0)")
+    assert scroller.evaluate("box => box.scrollLeft") == 300
+    assert name.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
+def test_metric_and_families_of_the_table(tab, benchmark):
+    tab.heading("Gaussian 50").click()
+    section = tab.section("table")
+    section.get_by_role("checkbox", name="classical").click()
+    tab.table.locator("tbody th", has_text="Wavelet").wait_for(state="detached")
+    section.get_by_role("radio", name="SSIM").click()
+    best = max(
+        benchmark.value(m.id, "gaussian-50", "ssim")
+        for m in benchmark.methods
+        if m.family != "classical"
+    )
+    tab.table.locator("td.is-best", has_text=f"{best:.3f}").first.wait_for()
+    values = [number(text) for text in tab.column("Gaussian 50")]
+    assert values == sorted(values, reverse=True)  # the order chosen before still holds
+    assert values[0] == pytest.approx(best, abs=0.0006)
+    shown = {m.label for m in benchmark.methods if m.family != "classical"}
+    assert set(tab.column("Denoiser")) == shown | {"Noisy picture"}
+
+
+def test_strength(tab, benchmark):
+    before = tab.state("strength")
+    tab.section("strength").get_by_role("radio", name="SSIM").click()
+    tab.wait_for_change("strength", before)
+    before = tab.state("strength")
+    tab.choose("benchmark-curve", "Salt and pepper")
+    tab.wait_for_change("strength", before)
+    before = tab.state("strength")
+    tab.section("strength").get_by_label("Denoisers").click()
+    tab.page.get_by_role("option", name="Trimmed median", exact=True).click()
+    tab.wait_for_change("strength", before)
+    assert "Trimmed median" in tab.names("strength")
+    assert tab.names("strength")[-1] == "Noisy picture"
+
+
+def test_trade_offs(tab):
+    time, perception = tab.state("time"), tab.state("perception")
+    tab.section("trade-offs").get_by_role("radio", name="SSIM").click()
+    tab.wait_for_change("time", time)
+    tab.section("trade-offs").get_by_role("radio", name="Sharpness").click()
+    tab.wait_for_change("perception", perception)
+    time, perception = tab.state("time"), tab.state("perception")
+    tab.choose("benchmark-condition", "Gaussian, sigma 50 of 255 (gaussian-50)")
+    tab.wait_for_change("time", time)
+    tab.wait_for_change("perception", perception)
+
+
+def test_matrix(tab):
+    before = tab.state("matrix")
+    tab.section("matrix").get_by_role("radio", name="SSIM").click()
+    tab.wait_for_change("matrix", before)
+
+
+def test_training(tab, benchmark):
+    gan = next(m for m in benchmark.methods if m.id == "patchgan")
+    before = tab.state("training")
+    tab.choose("benchmark-model", gan.label)
+    tab.wait_for_change("training", before)
+    assert {"Mean", "Training loss", "Generator loss", "Discriminator loss"} <= set(
+        tab.names("training")
+    )
+    assert len(tab.names("training")) == sum(
+        len(part) for part in (read_history(gan.id).validation, read_history(gan.id).losses)
+    )
+
+
+def test_where_the_numbers_are_from(tab, benchmark):
+    text = tab.section("provenance").inner_text()
+    for name in ("command", "split", "pictures", "seed", "machine", "versions"):
+        assert benchmark.facts[name] in text
+    assert "weights/benchmark.json" in text
+
+
+def test_nothing_is_drawn_before_the_tab_is_opened(browser, server):
+    with watched_page(browser, 1440, 900) as watched:
+        watched.page.goto(server)
+        watched.page.locator("#comparison .card").first.wait_for()
+        assert watched.page.locator("#benchmark").count() == 0

@@ -1,0 +1,358 @@
+"""Charts of the results hold the numbers of the files, for any set of methods and noises."""
+
+import dataclasses
+import itertools
+import json
+import math
+
+import pytest
+
+from denoiser.benchmark_plots import (
+    COLOURS,
+    SYMBOLS,
+    Point,
+    distortion_against_perception,
+    looks,
+    pareto_front,
+    quality_against_time,
+    strength_curves,
+    train_test_matrix,
+    training_curves,
+    wrapped,
+)
+from denoiser.results import METRICS, NOISY, Benchmark, read_benchmark, read_history
+from denoiser.ui.benchmark import table_value
+
+PSNR, SSIM = METRICS["psnr"], METRICS["ssim"]
+SPECTRAL, SHARPNESS = METRICS["spectral_distance"], METRICS["sharpness"]
+WIDTHS = (320, 1300)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return read_benchmark()
+
+
+@pytest.fixture(scope="module")
+def gappy(benchmark) -> Benchmark:
+    """The results without one network's scores on one noise, and with a method nobody scored."""
+    scores = {
+        key: value for key, value in benchmark.scores.items() if key != ("patchgan", "gaussian-25")
+    }
+    new = dataclasses.replace(
+        benchmark.methods[0], id="new.poisson", label="New <b>one", family="hybrid"
+    )
+    return dataclasses.replace(benchmark, scores=scores, methods=(*benchmark.methods, new))
+
+
+def condition(benchmark, name):
+    return next(c for c in benchmark.conditions if c.id == name)
+
+
+def curve(benchmark, name):
+    return next(c for c in benchmark.curves if c.conditions[0].kind == name)
+
+
+def traces(figure):
+    return {trace.name: trace for trace in figure.data if trace.name}
+
+
+def markers(figure):
+    return {name: (t.x[0], t.y[0]) for name, t in traces(figure).items() if t.mode == "markers"}
+
+
+class TestLooks:
+    def test_no_two_of_many_methods_look_alike(self, benchmark):
+        many = dataclasses.replace(
+            benchmark,
+            methods=tuple(dataclasses.replace(benchmark.methods[0], id=str(i)) for i in range(50)),
+        )
+        styles = [tuple(style.values()) for style in looks(many).values()]
+        assert len(set(styles)) == 50
+        assert all(a[0] != b[0] and a[1] != b[1] for a, b in itertools.pairwise(styles))
+
+    def test_the_same_in_every_chart(self, benchmark):
+        noise, style = condition(benchmark, "gaussian-25"), looks(benchmark)["median"]
+        ids = [method.id for method in benchmark.methods]
+        for figure in (
+            strength_curves(benchmark, curve(benchmark, "gaussian"), PSNR, ids, 1000),
+            quality_against_time(benchmark, noise, PSNR, 1000),
+            distortion_against_perception(benchmark, noise, SPECTRAL, 1000),
+        ):
+            marker = traces(figure)["Median 3x3"].marker
+            assert (marker.color, marker.symbol) == (style["color"], style["symbol"])
+
+    def test_colours_stand_out_on_light_and_dark(self):
+        def luminance(colour):
+            channels = [c / 255 for c in bytes.fromhex(colour.lstrip("#"))]
+            linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+        for colour in COLOURS:
+            for page in ("#ffffff", "#0b0f19"):
+                low, high = sorted([luminance(colour), luminance(page)])
+                assert (high + 0.05) / (low + 0.05) > 3
+        assert math.gcd(len(COLOURS), len(SYMBOLS)) == 1
+
+
+class TestStrengthCurves:
+    def test_values_by_strength_and_the_noisy_line(self, benchmark):
+        drawn = curve(benchmark, "gaussian")
+        lines = traces(strength_curves(benchmark, drawn, PSNR, ["median"], 1000))
+        assert list(lines) == ["Median 3x3", "Noisy picture"]
+        for name, method in (("Median 3x3", "median"), ("Noisy picture", NOISY)):
+            assert list(lines[name].x) == [c.settings[0] for c in drawn.conditions]
+            assert list(lines[name].y) == [
+                benchmark.value(method, c.id, "psnr") for c in drawn.conditions
+            ]
+        assert lines["Noisy picture"].line.dash == "dash"
+
+    def test_gain_puts_the_noisy_picture_at_zero(self, benchmark):
+        drawn = curve(benchmark, "gaussian")
+        lines = traces(strength_curves(benchmark, drawn, PSNR, ["median"], 1000, gain=True))
+        assert set(lines["Noisy picture"].y) == {0}
+        assert lines["Median 3x3"].y[-1] == benchmark.gain("median", drawn.conditions[-1].id, "psnr")
+
+    def test_noise_grows_to_the_right(self, benchmark):
+        more_is_less = strength_curves(benchmark, curve(benchmark, "poisson"), PSNR, [], 1000)
+        more_is_more = strength_curves(benchmark, curve(benchmark, "gaussian"), PSNR, [], 1000)
+        assert more_is_less.layout.xaxis.autorange == "reversed"
+        assert more_is_more.layout.xaxis.autorange is None
+
+    def test_a_missing_score_is_skipped(self, gappy):
+        drawn = curve(gappy, "gaussian")
+        lines = traces(strength_curves(gappy, drawn, SSIM, ["patchgan", "new.poisson"], 1000))
+        assert 25.0 not in lines["PatchGAN"].x
+        assert len(lines["PatchGAN"].x) == len(drawn.conditions) - 1
+        assert len(lines["New <b>one"].x) == 0
+
+
+class TestQualityAgainstTime:
+    @pytest.mark.parametrize("metric", [PSNR, SSIM])
+    def test_points_are_the_results(self, benchmark, metric):
+        figure = quality_against_time(benchmark, condition(benchmark, "impulse-30"), metric, 600)
+        assert markers(figure) == {
+            m.label: (m.milliseconds, benchmark.value(m.id, "impulse-30", metric.id))
+            for m in benchmark.methods
+        }
+        assert figure.layout.xaxis.type == "log"
+        noisy = benchmark.value(NOISY, "impulse-30", metric.id)
+        assert [shape.y0 for shape in figure.layout.shapes] == [noisy]
+        low, high = figure.layout.yaxis.range
+        assert low < noisy < high
+
+    def test_the_line_joins_what_nothing_beats(self, benchmark):
+        figure = quality_against_time(benchmark, condition(benchmark, "gaussian-25"), PSNR, 600)
+        front = traces(figure)["Nothing is better in both"]
+        points = markers(figure).values()
+        for x, y in zip(front.x, front.y, strict=True):
+            assert not any(a <= x and b >= y and (a, b) != (x, y) for a, b in points)
+        best = max(points, key=lambda point: point[1])
+        assert best in list(zip(front.x, front.y, strict=True))
+
+    def test_a_missing_score_has_no_point(self, gappy):
+        names = markers(quality_against_time(gappy, condition(gappy, "gaussian-25"), PSNR, 600))
+        assert "PatchGAN" not in names
+        assert len(names) == len(gappy.methods) - 2
+
+
+class TestDistortionAgainstPerception:
+    @pytest.mark.parametrize("perception", [SPECTRAL, SHARPNESS])
+    def test_points_are_the_results(self, benchmark, perception):
+        noise = condition(benchmark, "gaussian-50")
+        points = markers(distortion_against_perception(benchmark, noise, perception, 600))
+        names = {m.label: m.id for m in benchmark.methods} | {"Noisy picture": NOISY}
+        assert points == {
+            label: tuple(benchmark.value(i, noise.id, m) for m in ("psnr", perception.id))
+            for label, i in names.items()
+        }
+
+    def test_sharpness_is_best_at_one(self, benchmark):
+        figure = distortion_against_perception(
+            benchmark, condition(benchmark, "gaussian-50"), SHARPNESS, 600
+        )
+        assert [shape.y0 for shape in figure.layout.shapes] == [1.0]
+        assert "Nothing is better in both" not in traces(figure)
+
+    def test_front_falls_in_distance_as_psnr_is_given_up(self, benchmark):
+        figure = distortion_against_perception(
+            benchmark, condition(benchmark, "gaussian-50"), SPECTRAL, 600
+        )
+        front = traces(figure)["Nothing is better in both"]
+        assert list(front.x) == sorted(front.x)
+        assert list(front.y) == sorted(front.y)
+
+
+class TestParetoFront:
+    def test_by_hand(self, benchmark):
+        method = benchmark.methods[0]
+        points = [Point(method, x, y) for x, y in [(1, 1), (2, 3), (3, 2), (2, 2), (4, 3), (1, 0)]]
+        front = pareto_front(points, lower_x=True, lower_y=False)
+        assert [(point.x, point.y) for point in front] == [(1, 1), (2, 3)]
+        assert pareto_front([], lower_x=True, lower_y=True) == []
+
+
+class TestTrainTestMatrix:
+    def cells(self, figure):
+        return {
+            (row, column): float(text)
+            for trace in figure.data
+            for row, texts in zip(trace.y, trace.customdata, strict=True)
+            for column, text in zip(trace.x, texts, strict=True)
+            if text
+        }
+
+    def test_every_cell_is_the_gain(self, benchmark):
+        cells = self.cells(train_test_matrix(benchmark, PSNR, 1300))
+        assert len(cells) == len(benchmark.networks) * len(benchmark.conditions)
+        for method in benchmark.networks:
+            for c in benchmark.conditions:
+                gain = benchmark.gain(method.id, c.id, "psnr")
+                assert cells[method.label, c.label] == pytest.approx(gain, abs=0.0051)
+
+    def test_zero_is_in_the_middle_and_signs_are_kept(self, benchmark):
+        figure = train_test_matrix(benchmark, SSIM, 1300)
+        axis = figure.layout.coloraxis
+        assert axis.cmin == -axis.cmax
+        z = [value for trace in figure.data for row in trace.z for value in row]
+        texts = [float(t) for trace in figure.data for row in trace.customdata for t in row]
+        assert all(a * b >= 0 for a, b in zip(z, texts, strict=True))
+        assert max(map(abs, z)) == pytest.approx(axis.cmax)
+
+    def test_specialists_are_apart_and_framed_where_they_were_trained(self, benchmark):
+        figure = train_test_matrix(benchmark, PSNR, 1300)
+        assert [a.text for a in figure.layout.annotations] == ["Specialists", "Trained on a mixture"]
+        specialists, others = figure.data
+        framed = {
+            (specialists.y[int(s.y0 + 0.5)], specialists.x[int(s.x0 + 0.5)])
+            for s in figure.layout.shapes
+            if s.yref == "y"
+        }
+        assert framed == {
+            (m.label, c.label)
+            for m in benchmark.networks
+            for c in benchmark.conditions
+            if m.specialty == c.id
+        }
+        assert len(framed) >= 3
+        assert len(others.y) + len(specialists.y) == len(benchmark.networks)
+
+    def test_numbers_in_the_cells_where_there_is_room(self, benchmark):
+        wide, narrow = (train_test_matrix(benchmark, PSNR, width).data[0] for width in (1300, 320))
+        assert wide.texttemplate
+        assert not narrow.texttemplate
+
+    def test_a_missing_score_is_an_empty_cell(self, gappy):
+        figure = train_test_matrix(gappy, PSNR, 1300)
+        cells = self.cells(figure)
+        assert ("PatchGAN", "Gaussian 25") not in cells
+        assert ("PatchGAN", "Gaussian 50") in cells
+        assert "null" in figure.to_json()
+
+    def test_only_blind_networks(self, benchmark):
+        blind = [m for m in benchmark.methods if m.specialty is None]
+        figure = train_test_matrix(dataclasses.replace(benchmark, methods=tuple(blind)), PSNR, 1300)
+        assert len(figure.data) == 1
+
+    def test_no_network_at_all(self, benchmark):
+        filters = [m for m in benchmark.methods if m.trained_on is None]
+        figure = train_test_matrix(dataclasses.replace(benchmark, methods=tuple(filters)), PSNR, 320)
+        assert len(figure.data) == 0
+
+
+class TestTrainingCurves:
+    def test_what_the_history_says(self):
+        history = read_history("attention-unet")
+        lines = traces(training_curves(history, 1300))
+        assert list(lines["Mean"].y) == list(history.validation[0].values)
+        assert list(lines["Mean"].x) == list(history.validation[0].steps)
+        assert list(lines["Training loss"].y) == list(history.losses[0].values)
+        assert lines["Training loss"].yaxis != lines["Mean"].yaxis
+
+    def test_a_gan_has_a_panel_for_both_its_losses(self):
+        history = read_history("patchgan")
+        lines = traces(training_curves(history, 1300))
+        losses = {series.name: series.values for series in history.losses}
+        for label, name in (
+            ("Generator loss", "generator_loss"),
+            ("Discriminator loss", "discriminator_loss"),
+        ):
+            assert list(lines[label].y) == list(losses[name])
+        panel = {lines[name].yaxis for name in ("Generator loss", "Discriminator loss")}
+        assert len(panel) == 1
+        assert panel.isdisjoint({lines["Training loss"].yaxis, lines["Mean"].yaxis})
+
+    def test_an_empty_history(self):
+        empty = dataclasses.replace(read_history("patchgan"), validation=(), losses=())
+        assert len(training_curves(empty, 320).data) == 0
+
+
+def every_figure(benchmark, width):
+    noise = benchmark.conditions[0]
+    ids = [method.id for method in benchmark.methods]
+    return [
+        *(strength_curves(benchmark, c, SSIM, ids, width) for c in benchmark.curves),
+        quality_against_time(benchmark, noise, PSNR, width),
+        distortion_against_perception(benchmark, noise, SPECTRAL, width),
+        train_test_matrix(benchmark, PSNR, width),
+        training_curves(read_history("patchgan"), width),
+    ]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+class TestEveryFigure:
+    def test_can_be_sent(self, gappy, width):
+        for figure in every_figure(gappy, width):
+            text = figure.to_json()
+            json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+            assert len(text) < 30_000
+            assert figure.layout.paper_bgcolor.endswith(" 0)")
+            assert 200 <= figure.layout.height <= 1200
+
+    def test_legend_has_room(self, benchmark, width):
+        ids = [method.id for method in benchmark.methods]
+        few, many = (
+            strength_curves(benchmark, benchmark.curves[0], PSNR, shown, width).layout
+            for shown in (ids[:2], ids)
+        )
+        grown = many.height - few.height
+        assert grown == many.margin.b - few.margin.b  # the lines keep their height
+        assert grown > 0
+
+
+class TestTable:
+    def test_sorts_by_numbers_and_shows_rounded_ones(self, benchmark):
+        table = table_value(benchmark, PSNR, benchmark.families)
+        labels = [column["label"] for column in table["columns"]]
+        assert len(set(labels)) == len(labels)
+        index = labels.index("Gaussian 25")
+        rows = {row[0]["text"]: row[index] for row in table["rows"]}
+        value = benchmark.value("median", "gaussian-25", "psnr")
+        assert rows["Median 3x3"]["sort"] == value
+        assert rows["Median 3x3"]["text"].endswith(f"{value:.2f}")
+        best = max(benchmark.methods, key=lambda m: benchmark.value(m.id, "gaussian-25", "psnr"))
+        assert [name for name, cell in rows.items() if cell.get("best")] == [best.label]
+        json.dumps(table, allow_nan=False)
+
+    def test_families_and_gaps(self, gappy):
+        table = table_value(gappy, SSIM, ["GAN", "hybrid"])
+        names = [row[0]["text"] for row in table["rows"]]
+        assert names == ["Noisy picture", "PatchGAN", "New <b>one"]
+        index = [column["label"] for column in table["columns"]].index("Gaussian 25")
+        assert table["rows"][1][index] == {"sort": None, "text": ""}
+
+    def test_no_family(self, benchmark):
+        assert len(table_value(benchmark, PSNR, [])["rows"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("Median 3x3", "Median 3x3"),
+        ("Attention U-Net, salt and pepper 10 %", "Attention U-Net,<br>salt and pepper 10 %"),
+        ("Dual autoencoder with skips", "Dual autoencoder<br>with skips"),
+        ("Averyveryverylongname", "Averyveryverylongname"),
+    ],
+)
+def test_wrapped(label, expected):
+    assert wrapped(label) == expected

@@ -1,0 +1,211 @@
+"""The committed results are read whole, and damage is said in one sentence."""
+
+import json
+import math
+
+import pytest
+
+from denoiser.noise import NOISES, PRESETS, NoiseChain, create_noise
+from denoiser.results import (
+    METRICS,
+    NOISY,
+    ResultsError,
+    list_histories,
+    parse_condition,
+    read_benchmark,
+    read_history,
+    validation_label,
+)
+from denoiser.weights import WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def raw():
+    return json.loads((WEIGHTS / "benchmark.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return read_benchmark()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content):
+        path = tmp_path / "benchmark.json"
+        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return path
+
+    return write
+
+
+class TestCommittedBenchmark:
+    def test_holds_every_score_of_the_file(self, benchmark, raw):
+        for score in raw["scores"]:
+            for metric in METRICS:
+                assert benchmark.value(score["denoiser"], score["noise"], metric) == score[metric]
+        assert len(benchmark.scores) == len(raw["scores"])
+
+    def test_methods_in_the_order_of_the_file(self, benchmark, raw):
+        assert [method.id for method in benchmark.methods] == [d["id"] for d in raw["denoisers"]]
+        assert [method.label for method in benchmark.methods] == [d["label"] for d in raw["denoisers"]]
+
+    def test_every_noise_is_understood(self, benchmark, raw):
+        assert {condition.id for condition in benchmark.conditions} == set(raw["noises"])
+        assert all(condition.kind for condition in benchmark.conditions)
+        labels = [condition.label for condition in benchmark.conditions]
+        assert len(set(labels)) == len(labels)
+
+    def test_curves_grow(self, benchmark):
+        assert benchmark.curves
+        for curve in benchmark.curves:
+            strengths = [condition.settings[0] for condition in curve.conditions]
+            assert strengths == sorted(set(strengths))
+            assert len({condition.kind for condition in curve.conditions}) == 1
+            assert len(strengths) > 1
+
+    def test_gain_is_over_the_noisy_picture(self, benchmark):
+        score = benchmark.value("median", "gaussian-50", "psnr")
+        noisy = benchmark.value(NOISY, "gaussian-50", "psnr")
+        assert benchmark.gain("median", "gaussian-50", "psnr") == pytest.approx(score - noisy)
+        assert benchmark.gain(NOISY, "gaussian-50", "psnr") == 0
+        assert benchmark.gain("median", "no such noise", "psnr") is None
+
+    def test_networks_are_what_was_trained_specialists_first(self, benchmark):
+        specialties = [method.specialty is not None for method in benchmark.networks]
+        assert specialties == sorted(specialties, reverse=True)
+        assert {m.id for m in benchmark.networks} == {m.id for m in benchmark.methods if m.parameters}
+
+    def test_facts_name_the_command(self, benchmark):
+        assert "train evaluate" in benchmark.facts["command"]
+        assert "torch" in benchmark.facts["versions"]
+
+
+class TestOtherFiles:
+    def test_missing(self, tmp_path):
+        with pytest.raises(ResultsError, match=r"benchmark\.json can't be read") as caught:
+            read_benchmark(tmp_path / "benchmark.json")
+        assert str(tmp_path) not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "content",
+        ["", "{", "[]", "3", "{}", '{"noises": [], "denoisers": [], "scores": []}', '{"noises": {}}'],
+    )
+    def test_damaged(self, write, content):
+        with pytest.raises(ResultsError, match="is damaged"):
+            read_benchmark(write(content))
+
+    @pytest.mark.parametrize("part", ["denoisers", "scores"])
+    def test_an_entry_that_is_none(self, write, raw, part):
+        with pytest.raises(ResultsError, match="is damaged"):
+            read_benchmark(write(raw | {part: [*raw[part], {}]}))
+
+    def test_a_score_that_is_no_number(self, write, raw):
+        wrong = raw["scores"][0] | {"psnr": "much"}
+        with pytest.raises(ResultsError, match="is damaged"):
+            read_benchmark(write(raw | {"scores": [wrong]}))
+
+    def test_what_could_not_be_measured_is_left_out(self, write, raw):
+        first = raw["scores"][0] | {"psnr": math.nan, "ssim": None}
+        del first["sharpness"]
+        benchmark = read_benchmark(write(raw | {"scores": [first]}))
+        known = benchmark.scores[first["denoiser"], first["noise"]]
+        assert known == {"spectral_distance": first["spectral_distance"]}
+
+    def test_new_fields_methods_and_noises_do_no_harm(self, write, raw):
+        new = raw["denoisers"][0] | {
+            "id": "patchgan.pixel-shuffle",
+            "family": "hybrid",
+            "colour": "red",
+            "milliseconds": None,
+        }
+        chain = NoiseChain((create_noise("gaussian"), create_noise("jpeg"))).describe()
+        grown = raw | {
+            "denoisers": [*raw["denoisers"], new],
+            "noises": raw["noises"] | {"both": chain, "stripes-3": "Stripes, sigma 3 of 255"},
+        }
+        benchmark = read_benchmark(write(grown))
+        assert benchmark.methods[-1].specialty == "pixel-shuffle"
+        assert benchmark.methods[-1].milliseconds is None
+        assert "hybrid" in benchmark.families
+        assert [c.label for c in benchmark.conditions if c.kind is None] == ["both", "stripes-3"]
+        shuffled = [c.id for c in benchmark.conditions if c.is_specialty("pixel-shuffle")]
+        assert shuffled == ["pixel-shuffle-15", "pixel-shuffle-50"]
+
+    def test_other_parameters_make_another_curve(self, write, raw):
+        noises = {
+            f"{amount} {radius}": create_noise("pixel-shuffle", amount=amount, radius=radius).describe()
+            for amount in (0.5, 0.1)
+            for radius in (1, 3)
+        }
+        benchmark = read_benchmark(write(raw | {"noises": noises}))
+        assert len({c.label for c in benchmark.conditions}) == 4  # a chart's axis tells them apart
+        curves = benchmark.curves
+        assert [[c.settings[0] for c in curve.conditions] for curve in curves] == [[10, 50], [10, 50]]
+        assert len({curve.id for curve in curves}) == len({curve.label for curve in curves}) == 2
+
+
+class TestConditions:
+    @pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
+    def test_every_kind_is_read_back(self, kind):
+        noise = create_noise(kind.id)
+        condition = parse_condition("any", noise.describe())
+        assert condition.kind == kind.id
+        expected = [float(getattr(noise, p.name)) * p.scale for p in kind.parameters]
+        assert condition.settings == pytest.approx(expected, rel=1e-3)
+
+    @pytest.mark.parametrize("text", ["", "Gaussian", "Gaussian, sigma much", "Gaussian, peak 3"])
+    def test_what_it_does_not_know_has_no_kind(self, text):
+        assert parse_condition("id", text).kind is None
+        assert parse_condition("id", text).label == "id"
+
+    def test_labels(self):
+        texts = [PRESETS[name].describe() for name in ("gaussian-low", "salt-and-pepper-10")]
+        assert [parse_condition("", t).label for t in texts] == ["Gaussian 5.1", "Salt and pepper 10 %"]
+
+
+class TestHistories:
+    def test_every_committed_history_is_read(self):
+        assert list_histories()
+        for model in list_histories():
+            history = read_history(model)
+            assert history.validation[0].name == "val_psnr"
+            assert "train_loss" in [series.name for series in history.losses]
+            for series in (*history.validation, *history.losses):
+                assert list(series.steps) == sorted(series.steps)
+                assert len(series.steps) == len(series.values) > 0
+                assert validation_label(series.name)
+
+    def test_a_gan_has_both_losses(self):
+        names = {series.name for series in read_history("patchgan").losses}
+        assert names == {"train_loss", "generator_loss", "discriminator_loss"}
+
+    def test_empty_cells_and_nan_are_left_out(self, tmp_path):
+        (tmp_path / "model").mkdir()
+        text = "epoch,step,lr,val_psnr,train_loss\n,0,0.1,,\n0,10,,20.5,\n0,10,,,nan\n1,20,,21.5,-3\n"
+        (tmp_path / "model" / "history.csv").write_text(text)
+        history = read_history("model", tmp_path)
+        assert (history.validation[0].steps, history.validation[0].values) == ((10, 20), (20.5, 21.5))
+        assert (history.losses[0].steps, history.losses[0].values) == ((20,), (-3.0,))
+
+    @pytest.mark.parametrize(
+        "text", ["", "step,val_psnr\n", "step,val_psnr\n1,much\n", "val_psnr\n3\n", "step,val_psnr\n1\n"]
+    )
+    def test_damaged(self, tmp_path, text):
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "history.csv").write_text(text)
+        if text.endswith("\n1\n"):  # a row that was cut off holds nothing
+            assert read_history("model", tmp_path).validation == ()
+        else:
+            with pytest.raises(ResultsError, match="'model' is damaged"):
+                read_history("model", tmp_path)
+
+    @pytest.mark.parametrize("model", ["no-such-model", "../weights/patchgan", ""])
+    def test_no_such_history(self, model):
+        with pytest.raises(ResultsError, match="no training history"):
+            read_history(model)
+
+    def test_labels_of_validation_noises(self):
+        columns = ["val_psnr", "val_psnr_gaussian-high", "val_psnr_impulse_0.3", "val_psnr_rain_3"]
+        expected = ["Mean", "Gaussian 15.3", "Random-valued impulses 30 %", "rain_3"]
+        assert [validation_label(column) for column in columns] == expected
