@@ -13,7 +13,7 @@ import pytest
 
 from denoiser.images import ImageError, from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
-from denoiser.registry import DEFAULT_DENOISERS, list_denoisers
+from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.samples import FaceSet, bundled_faces
 from denoiser.ui import faces as faces_module
 from denoiser.ui import payload as payload_module
@@ -336,6 +336,19 @@ def test_warm_up_survives_missing_weights(monkeypatch):
 
     monkeypatch.setattr("denoiser.ui.page.create_denoiser", fail)
     warm_up()
+
+
+def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
+    used = []
+
+    def create(denoiser_id):
+        used.append(denoiser_id)
+        return lambda picture: picture
+
+    monkeypatch.setattr("denoiser.ui.page.create_denoiser", create)
+    warm_up()
+    assert used[:4] == list(DEFAULT_DENOISERS)
+    assert set(used) & set(MODELS) == set(DEFAULT_DENOISERS) & set(MODELS)
 
 
 def test_methods_run_side_by_side_as_they_do_one_after_the_other(face):

@@ -5,7 +5,7 @@ import threading
 import gradio as gr
 import numpy as np
 
-from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, list_denoisers
+from denoiser.registry import DEFAULT_DENOISERS, MODELS, create_denoiser, list_denoisers
 from denoiser.samples import FACE_SIZE, FaceSet
 from denoiser.ui.api import register_api
 from denoiser.ui.benchmark import create_benchmark_tab
@@ -63,9 +63,13 @@ def launch(app: gr.Blocks) -> None:
 
 
 def warm_up() -> None:
-    """Use every method once, the default ones first: the first time takes longer than later ones."""
+    """Use the default methods and the filters once: the first time takes longer than later ones.
+
+    Other models are loaded when they are first shown.
+    """
     blank = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
-    for method_id in dict.fromkeys([*DEFAULT_DENOISERS, *list_denoisers()]):
+    filters = [method_id for method_id in list_denoisers() if method_id not in MODELS]
+    for method_id in dict.fromkeys([*DEFAULT_DENOISERS, *filters]):
         try:
             create_denoiser(method_id)(blank)
         except WeightsError:  # the method's card will say so
