@@ -25,6 +25,7 @@ from denoiser.pipeline import compare
 from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui import api
 from denoiser.ui.api import describe
+from denoiser.weights import WeightsError
 from tests.doubles import Fixed
 
 SAMPLE = "lfw-7"
@@ -366,3 +367,15 @@ class TestDescribe:
         assert tiny["methods"]["median"]["ssim"] is None
         for answer in (perfect, spoilt, tiny):
             json.dumps(answer, allow_nan=False)
+
+
+def test_missing_weights_stop_no_other_method(monkeypatch):
+    def create(denoiser_id):
+        if denoiser_id == "attention-unet":
+            raise WeightsError("The weight file of the model 'attention-unet' is missing")
+        return denoiser.create_denoiser(denoiser_id)
+
+    monkeypatch.setattr(api, "create_denoiser", create)
+    usable, failures = api._load_denoisers(["attention-unet", *QUICK])
+    assert [method.info.id for method in usable] == QUICK
+    assert failures == {"attention-unet": "The weight file of the model 'attention-unet' is missing"}

@@ -69,7 +69,8 @@ def register_api(faces: FaceSet) -> None:
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
         `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture),
         milliseconds, sigma (used by the method, or null), sigma_source (known, estimated, unused)
-        and image (a PNG as base64, 48x48). Infinity is the text "inf".
+        and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
+        a method has no result: its weights are missing or damaged.
         """
         strengths = {
             "sigma": sigma,
@@ -85,8 +86,9 @@ def register_api(faces: FaceSet) -> None:
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(faces, face, sample, crop_face)
-        comparison = compare(image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit)
-        return {**describe(comparison), "note": note}
+        usable, failures = _load_denoisers(methods)
+        comparison = compare(image, model, _check_seed(seed), usable, clip=clip, round_8bit=round_8bit)
+        return {**describe(comparison), "failures": failures, "note": note}
 
     def intermediate_endpoint(
         face: dict[str, Any] | None = None,
@@ -245,6 +247,18 @@ def _check_denoisers(denoisers: object) -> list[str]:
     for name in denoisers:
         _check_known(name)
     return list(dict.fromkeys(denoisers))
+
+
+def _load_denoisers(denoiser_ids: list[str]) -> tuple[list[Denoiser], dict[str, str]]:
+    """Return the denoisers that can run, and a sentence for each that can't."""
+    usable: list[Denoiser] = []
+    failures: dict[str, str] = {}
+    for denoiser_id in denoiser_ids:
+        try:
+            usable.append(create_denoiser(denoiser_id))
+        except WeightsError as error:
+            failures[denoiser_id] = str(error)
+    return usable, failures
 
 
 def _check_known(denoiser_id: str) -> None:
