@@ -70,15 +70,19 @@ def update_readme(benchmark: Mapping[str, Any], readme: Path | None = None) -> N
 
 
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
-    """Return the Markdown tables by the name of their markers."""
-    return {
+    """Return the Markdown tables by the name of their markers; none for systems that aren't scored."""
+    scored = {d["id"] for d in benchmark["denoisers"]}
+    made = {
         "results": results_table(benchmark),
         "reference": reference_table(benchmark),
         "sharpness": sharpness_table(benchmark),
-        "small-autoencoders": small_autoencoders_table(benchmark),
-        "hybrid": hybrid_table(benchmark),
         "generalisation": generalisation_table(benchmark),
     }
+    if "median-unet" in scored:
+        made["hybrid"] = hybrid_table(benchmark)
+    if any(model in scored for model, *_ in SMALL_AUTOENCODERS):
+        made["small-autoencoders"] = small_autoencoders_table(benchmark)
+    return made
 
 
 def replace_between(text: str, name: str, content: str) -> str:
