@@ -205,7 +205,7 @@ def test_a_mixture_or_its_own_noise_but_not_both(tmp_path, key):
 
 @pytest.mark.parametrize("name", ["blnd", "../configs/patchgan", "", 3])
 def test_a_mixture_that_is_not_there(tmp_path, name):
-    with pytest.raises(ConfigError, match="mixture must be one of blind, pixel-shuffle, not"):
+    with pytest.raises(ConfigError, match="mixture must be one of blind, moderate, pixel-shuffle, not"):
         written(tmp_path, **MIXTURE | {"mixture": name})
 
 
