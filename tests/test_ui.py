@@ -4,7 +4,6 @@ import base64
 import json
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
@@ -349,13 +348,3 @@ def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
     warm_up()
     assert used[:4] == list(DEFAULT_DENOISERS)
     assert set(used) & set(MODELS) == set(DEFAULT_DENOISERS) & set(MODELS)
-
-
-def test_methods_run_side_by_side_as_they_do_one_after_the_other(face):
-    ids = ["attention-unet", "median", "autoencoder", "wavelet"]
-    alone = run_methods(face, parse(), ids).comparison
-    with ThreadPoolExecutor(2) as pool:
-        together = run_methods(face, parse(), ids, pool.map).comparison
-    assert list(together) == list(alone) == ids
-    for method_id in ids:
-        np.testing.assert_array_equal(together[method_id].image, alone[method_id].image)

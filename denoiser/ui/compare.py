@@ -1,8 +1,8 @@
 """The tab "Compare": one face, one noise, many denoisers, live."""
 
 import base64
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
@@ -25,8 +25,7 @@ from denoiser.ui.payload import (
 )
 from denoiser.ui.settings import SettingsError
 
-# For all visitors together: unqueued events ignore Gradio's own limit. Each model runs on one thread.
-_MODELS_AT_ONCE = 2
+_MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
 
 _HIDDEN: dict[str, Any] = {
     "trigger_mode": "always_last",
@@ -83,7 +82,7 @@ def _connect_grid(
     slow: gr.HTML,
     load: Callable[..., Any],
 ) -> None:
-    models = ThreadPoolExecutor(_MODELS_AT_ONCE)
+    models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
 
     def update(*values: Any) -> Payload:
         version = new_version()
@@ -91,7 +90,8 @@ def _connect_grid(
             face, settings = controls.read(values)
         except SettingsError as error:
             return error_payload(str(error), version)
-        return live_payload(face, settings, methods, version, models.map)
+        with models:
+            return live_payload(face, settings, methods, version)
 
     def update_slow(*values: Any) -> Any:
         version = new_version()
@@ -99,7 +99,8 @@ def _connect_grid(
             face, settings = controls.read(values)
         except SettingsError:  # the grid already says so
             return gr.skip()
-        return slow_payload(face, settings, methods, version, models.map)
+        with models:
+            return slow_payload(face, settings, methods, version)
 
     gr.on([*controls.changes, load], update, controls.inputs, grid, queue=False, **_HIDDEN)
     grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, concurrency_id="slow", **_HIDDEN)

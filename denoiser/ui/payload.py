@@ -9,7 +9,7 @@ import base64
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,6 @@ from denoiser.ui.settings import Settings
 from denoiser.weights import WeightsError
 
 Payload = dict[str, Any]
-Apply = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-"""What ``map`` is, and an executor's ``map``."""
 
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
@@ -69,17 +67,8 @@ def describe_methods() -> dict[str, DenoiserInfo]:
     return {method_id: _describe(method_id) for method_id in list_denoisers()}
 
 
-def run_methods(
-    face: Face, settings: Settings, method_ids: Iterable[str], apply: Apply = map
-) -> Outcome:
-    """Corrupt the face and run some methods; one that has no weights does not stop the others.
-
-    Args:
-        face: The clean face.
-        settings: How to corrupt it.
-        method_ids: What to run.
-        apply: ``map``, or the like of an executor that runs several methods at once.
-    """
+def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Outcome:
+    """Corrupt the face and run some methods; one that has no weights does not stop the others."""
     corruption = corrupt(
         face.image,
         settings.noise,
@@ -87,17 +76,15 @@ def run_methods(
         clip=settings.clip,
         round_8bit=settings.round_8bit,
     )
-
-    def run(method_id: str) -> DenoiseResult | str:
+    results: dict[str, DenoiseResult] = {}
+    failures: dict[str, str] = {}
+    for method_id in method_ids:
         try:
-            return denoise(corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean)
+            results[method_id] = denoise(
+                corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
+            )
         except WeightsError as error:
-            return f"{str(error).rstrip('.')}."
-
-    ids = list(method_ids)
-    outcomes = dict(zip(ids, apply(run, ids), strict=True))
-    results = {k: v for k, v in outcomes.items() if isinstance(v, DenoiseResult)}
-    failures = {k: v for k, v in outcomes.items() if isinstance(v, str)}
+            failures[method_id] = f"{str(error).rstrip('.')}."
     return Outcome(Comparison(corruption, score_noisy(corruption), results), failures)
 
 
@@ -106,11 +93,10 @@ def live_payload(
     settings: Settings,
     methods: Mapping[str, DenoiserInfo],
     version: int,
-    apply: Apply = map,
 ) -> Payload:
     """Run the fast methods and write down the whole grid; slow methods are announced only."""
     shown = [methods[method_id] for method_id in settings.methods]
-    outcome = run_methods(face, settings, [info.id for info in shown if not info.slow], apply)
+    outcome = run_methods(face, settings, [info.id for info in shown if not info.slow])
     corruption = outcome.comparison.corruption
     height, width = corruption.clean.shape
     return {
@@ -142,11 +128,10 @@ def slow_payload(
     settings: Settings,
     methods: Mapping[str, DenoiserInfo],
     version: int,
-    apply: Apply = map,
 ) -> Payload:
     """Run the slow methods and write down their cards."""
     shown = [methods[method_id] for method_id in settings.methods if methods[method_id].slow]
-    outcome = run_methods(face, settings, [info.id for info in shown], apply)
+    outcome = run_methods(face, settings, [info.id for info in shown])
     return {
         "version": version,
         "key": _key(face, settings),
