@@ -27,7 +27,8 @@ class DenoiserInfo:
         trained_on: The noise it was trained on, in words; None for filters, which learn nothing.
         parameters: Learned parameters; 0 for filters.
         reference: The paper, with a DOI or arXiv number.
-        slow: True when one 48x48 face takes long enough to hold up a dragged slider.
+        slow: True when one 48x48 face takes longer than a second round trip to the page, about 40 ms;
+            the page then shows its result after the others'.
     """
 
     id: str

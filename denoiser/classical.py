@@ -279,7 +279,6 @@ def _filter(
     reference: str,
     *,
     uses_sigma: bool = False,
-    slow: bool = False,
 ) -> Filter:
     info = DenoiserInfo(
         id=id,
@@ -289,7 +288,6 @@ def _filter(
         trained_on=None,
         parameters=0,
         reference=reference,
-        slow=slow,
     )
     return Filter(info, function)
 
@@ -347,7 +345,6 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         wavelet,
         "Chang et al. 2000, doi:10.1109/83.862633",
         uses_sigma=True,
-        slow=True,
     ),
 )
 """All classical filters, in the order in which they are listed."""

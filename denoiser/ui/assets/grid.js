@@ -40,6 +40,9 @@ const colours = Array.from({ length: 256 }, (_, value) => {
   const index = Math.min(Math.floor(place), INFERNO.length - 2);
   return INFERNO[index].map((low, c) => low + (INFERNO[index + 1][c] - low) * (place - index));
 });
+// The four bytes of an opaque gray as one number, in this machine's byte order.
+const GRAYS = Uint32Array.from({ length: 256 }, (_, value) =>
+  new Uint32Array(Uint8Array.of(value, value, value, 255).buffer)[0]);
 const errorColour = (value) => colours[Math.round((255 * Math.min(value, ERROR_MAX)) / ERROR_MAX)];
 const residualGray = (value) => Math.round(127.5 + (127.5 * value) / RESIDUAL_MAX);
 
@@ -62,15 +65,23 @@ function colourAt(card, index) {
 function paint(card) {
   if (!card.pixels || !live || card.pixels.length !== live.width * live.height) return;
   const { canvas } = card;
+  const drawn = card.drawn;
+  if (drawn && drawn.pixels === card.pixels && drawn.live === live && drawn.view === view) return;
+  card.drawn = { pixels: card.pixels, live, view };
   if (canvas.width !== live.width || canvas.height !== live.height) {
     canvas.width = live.width;
     canvas.height = live.height;
   }
   const context = canvas.getContext("2d");
   const image = context.createImageData(live.width, live.height);
-  for (let index = 0; index < card.pixels.length; index++) {
-    image.data.set(colourAt(card, index), 4 * index);
-    image.data[4 * index + 3] = 255;
+  if (view === "picture") {
+    // By far the most common, and as fast as the slider moves.
+    new Uint32Array(image.data.buffer).set(Uint32Array.from(card.pixels, (value) => GRAYS[value]));
+  } else {
+    for (let index = 0; index < card.pixels.length; index++) {
+      image.data.set(colourAt(card, index), 4 * index);
+      image.data[4 * index + 3] = 255;
+    }
   }
   context.putImageData(image, 0, 0);
   paintLens(card);
