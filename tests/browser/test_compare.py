@@ -168,6 +168,11 @@ class TestFace:
             before, old = lab.version(), lab.gray("clean")
             lab.page.get_by_label("Capture from camera").click()
             lab.page.get_by_text("Click to Access Webcam").click()
+            # A picture taken before the camera shows one is empty, and nothing comes of it.
+            lab.page.wait_for_function(
+                "() => document.querySelector('#picture video')?.videoWidth > 0"
+                " && document.querySelector('#picture video').currentTime > 0.5"
+            )
             lab.page.get_by_label("capture photo").click()
             lab.wait_for(before)
             assert (lab.gray("clean") != old).any()
