@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .plots import GRID, NOISY_LABEL, TEXT, styled
+from .plots import GRID, TEXT, styled
 from .plots import NOISY as NOISY_COLOUR
 from .results import (
     METRICS,
     NOISY,
+    NOISY_LABEL,
     Benchmark,
     Condition,
     Curve,

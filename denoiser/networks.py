@@ -8,7 +8,7 @@ import torch
 from .architectures import Network
 from .base import Denoiser, DenoiserInfo, Image
 from .pipeline import denoise_padded
-from .weights import load_network, read_config
+from .weights import ModelConfig, load_network, read_config
 
 
 class NetworkDenoiser(Denoiser):
@@ -53,7 +53,11 @@ def read_info(model_id: str) -> DenoiserInfo:
     Raises:
         WeightsError: Its ``config.json`` is missing or damaged.
     """
-    config = read_config(model_id)
+    return describe(read_config(model_id))
+
+
+def describe(config: ModelConfig) -> DenoiserInfo:
+    """Return what a denoiser with this ``config.json`` is."""
     return DenoiserInfo(
         id=config.id,
         label=config.label,

@@ -10,9 +10,8 @@ from plotly.subplots import make_subplots
 
 from .pipeline import Comparison, DenoiseResult
 from .registry import create_denoiser
+from .results import NOISY_LABEL
 from .weights import WeightsError
-
-NOISY_LABEL = "Noisy picture"
 
 # Grays and hues of middling lightness: about 4.4:1 against white and against a dark page alike.
 TEXT = "#787878"

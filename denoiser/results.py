@@ -24,6 +24,9 @@ HISTORY_NAME = "history.csv"
 NOISY = "noisy"
 """Stands for the noisy picture itself where a denoiser's id is expected."""
 
+NOISY_LABEL = "Noisy picture"
+"""Its name for people."""
+
 _KINDS: Mapping[str, type[NoiseModel]] = {kind.id: kind for kind in NOISES}
 _VALIDATION = "val_psnr"
 _LOSS = "_loss"

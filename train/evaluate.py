@@ -30,15 +30,14 @@ from denoiser.networks import NetworkDenoiser
 from denoiser.noise import PRESETS, NoiseModel, create_noise
 from denoiser.pipeline import denoise
 from denoiser.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.results import BENCHMARK_NAME, NOISY
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS
 
 from .cards import write_card
 from .report import update_readme
 
-BENCHMARK_NAME = "benchmark.json"
 METRICS_NAME = "metrics.json"
-NOISY = "noisy"
 _BATCH = 64
 _TIMED_FACES = 50
 
@@ -225,13 +224,17 @@ def corrupt_all(faces: FaceSet, noise: NoiseModel) -> Pictures:
     return Pictures(clean, np.stack(noisy), [noise.known_sigma(face) for face in clean])
 
 
+def first_faces(faces: FaceSet, count: int) -> FaceSet:
+    """Return the first faces of a set, all of them where there are no more."""
+    return replace(
+        faces, images=faces.images[:count], rows=faces.rows[:count], emotions=faces.emotions[:count]
+    )
+
+
 @lru_cache(maxsize=1)
 def _faces(data: Path, limit: int) -> FaceSet:
     faces = read_fer2013(data, "test")
-    end = limit or len(faces)
-    return replace(
-        faces, images=faces.images[:end], rows=faces.rows[:end], emotions=faces.emotions[:end]
-    )
+    return first_faces(faces, limit or len(faces))
 
 
 @lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
@@ -283,7 +286,12 @@ def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    """Write a file whole or not at all: a stopped evaluation leaves no half of one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a command that is stopped leaves no half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)

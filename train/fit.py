@@ -17,14 +17,13 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger
 
+from denoiser.results import HISTORY_NAME
 from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_model
 
 from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
 from .data import FaceData
 from .supervised import SupervisedModule
-
-HISTORY_NAME = "history.csv"
 
 
 def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModule:

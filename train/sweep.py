@@ -21,8 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from denoiser.base import DenoiserInfo
-from denoiser.networks import NetworkDenoiser
+from denoiser.networks import NetworkDenoiser, describe
+from denoiser.results import HISTORY_NAME
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
 
@@ -36,8 +36,8 @@ from .config import (
     read_toml,
     validation_noise,
 )
-from .evaluate import Score, corrupt_all, score
-from .fit import HISTORY_NAME, fit
+from .evaluate import Score, corrupt_all, first_faces, score, write_whole
+from .fit import fit
 
 _SPLITS = {"validation": "FER2013 validation (PublicTest)", "test": "FER2013 test (PrivateTest)"}
 _KEYS = {
@@ -195,8 +195,8 @@ def run_sweep(
     text = markdown(report)
     print(text)
     if not limit:
-        _write(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
-        _write(file.with_suffix(".md"), text)
+        write_whole(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+        write_whole(file.with_suffix(".md"), text)
     return report
 
 
@@ -337,7 +337,8 @@ def _train_and_score(task: Task) -> str:
     )
     seconds = time.perf_counter() - start
     assert trained is not None  # only processes other than the first get none, and there is one
-    method = _load(config.id, trained.parent)
+    info = describe(read_config(config.id, trained.parent))
+    method = NetworkDenoiser(info, load_network(config.id, trained.parent))
     faces = _scored_faces(sweep, task.data)
     scores = {
         noise_name(noise): _figures(score(method, corrupt_all(faces, validation_noise(noise)), ""))
@@ -349,22 +350,8 @@ def _train_and_score(task: Task) -> str:
         "seconds": None if resumed else round(seconds, 1),  # the first part's time is not known
         "scores": scores,
     }
-    _write(_finished(task.folder), json.dumps(result, indent=1) + "\n")
+    write_whole(_finished(task.folder), json.dumps(result, indent=1) + "\n")
     return f"{sweep.name}, {variant.name}: {_mean_psnr(scores):.2f} dB"
-
-
-def _load(model_id: str, weights: Path) -> NetworkDenoiser:
-    config = read_config(model_id, weights)
-    info = DenoiserInfo(
-        id=config.id,
-        label=config.label,
-        family=config.family,
-        uses_sigma=False,
-        trained_on=config.trained_on,
-        parameters=config.parameters,
-        reference=config.reference,
-    )
-    return NetworkDenoiser(info, load_network(model_id, weights))
 
 
 def _epochs(history: Path) -> int:
@@ -373,11 +360,7 @@ def _epochs(history: Path) -> int:
 
 
 def _scored_faces(sweep: Sweep, data: Path) -> FaceSet:
-    faces = read_fer2013(data, sweep.score)
-    end = sweep.pictures
-    return replace(
-        faces, images=faces.images[:end], rows=faces.rows[:end], emotions=faces.emotions[:end]
-    )
+    return first_faces(read_fer2013(data, sweep.score), sweep.pictures)
 
 
 def _noisy_scores(sweep: Sweep, data: Path) -> dict[str, dict[str, float]]:
@@ -450,11 +433,3 @@ def _changes(changes: Mapping[str, Any], prefix: str = "") -> list[str]:
         else:
             texts.append(f"{prefix}{key} = {json.dumps(value)}")
     return texts
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a stopped sweep leaves no half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

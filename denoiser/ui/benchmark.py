@@ -16,6 +16,7 @@ from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.results import (
     METRICS,
     NOISY,
+    NOISY_LABEL,
     Benchmark,
     Method,
     Metric,
@@ -33,7 +34,6 @@ _HIDDEN: dict[str, Any] = {
 }
 # The last input is the width of the window, which only the browser knows.
 _WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
-NOISY_LABEL = "Noisy picture"
 _WIDEST = 1500  # pixels that the page leaves for a chart
 _NARROW = 800  # pixels below which two charts stand one above the other
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
