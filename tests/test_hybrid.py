@@ -85,19 +85,30 @@ def test_hybrid_refuses_other_weights(other):
         build_network("median-unet", SMALL).start_from(weights)
 
 
-def test_residual_unet_has_no_biases_and_scales_with_contrast():
-    network = build_network("residual-unet", {}).eval()
-    assert not [name for name, _ in network.named_parameters() if name.endswith("bias")]
-    noisy = faces(1, (32, 32))
-    with torch.no_grad():
-        torch.testing.assert_close(network(noisy / 2), network(noisy) / 2, atol=1e-5, rtol=1e-4)
+def test_residual_unet_has_biases_in_its_first_convolution_alone():
+    network = build_network("residual-unet", {})
+    assert [n for n, _ in network.named_parameters() if n.endswith("bias")] == ["input.bias"]
 
 
-def test_residual_unet_predicts_the_noise():
+def test_residual_unet_starts_by_keeping_what_it_sees():
     network = build_network("residual-unet", {})
     torch.nn.init.zeros_(network.output.weight)
     noisy = faces()
-    assert torch.equal(network(noisy), noisy)
+    torch.testing.assert_close(network(noisy), noisy * torch.sigmoid(torch.tensor(3.0)))
+
+
+def test_residual_unet_can_drop_a_pixel_and_paint_it_anew():
+    network = build_network(
+        "residual-unet", {"widths": [1, 1], "encoder_blocks": [0, 0], "decoder_blocks": [0]}
+    )
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    with torch.no_grad():
+        network.input.bias.fill_(1.0)  # features of 1 everywhere
+        network.output.weight[0, 0, 1, 1] = -0.25  # minus the noise: what to paint
+        network.output.weight[1, 0, 1, 1] = 20.0  # drop
+    noisy = faces(1, (4, 4))
+    torch.testing.assert_close(network(noisy), torch.full_like(noisy, 0.25))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Our strongest network: a U-Net of bias-free residual blocks.
+"""Our strongest network: a U-Net of bias-free residual blocks, and a gate for what is beyond saving.
 
 References:
     K. Zhang et al., "Plug-and-play image restoration with deep denoiser prior" (DRUNet), TPAMI 2021,
@@ -7,6 +7,9 @@ References:
     neural networks", ICLR 2020, arXiv:1906.05478: why no biases: what it learns at one strength of
     noise carries over to others; L. Chen et al., "Simple baselines for image restoration" (NAFNet),
     ECCV 2022, arXiv:2204.04676: skips by addition, most blocks at the coarse scales.
+
+Ours: the first convolution has biases, because the level itself, 0 or 1, tells an impulse; and beside
+the noise the network returns a gate, which drops a pixel rather than have its whole value subtracted.
 """
 
 import itertools
@@ -16,6 +19,8 @@ import torch
 from torch import nn
 
 from .network import Network
+
+_OPEN = 3.0  # the gate's start: sigmoid(3) is 0.95
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,11 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualUNet(Network):
-    """Residual blocks at every scale, skips by addition, and the noise as output.
+    """Residual blocks at every scale, skips by addition; returns ``keep * noisy - noise``.
 
-    Without biases the whole network is positively homogeneous: what it makes of a picture, it makes
-    of the picture at half the contrast, too. Sides of the input must be multiples of
-    :attr:`multiple_of`.
+    ``keep``, in (0, 1) for every pixel, starts near 1: a network that predicts the noise, which is what
+    faint noise wants. Where it falls to 0 the network paints the pixel anew, which is what an impulse
+    wants. Sides of the input must be multiples of :attr:`multiple_of`.
 
     Raises:
         ValueError: The numbers of blocks don't fit the number of scales.
@@ -64,7 +69,7 @@ class ResidualUNet(Network):
         widths = config.widths
         if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
             raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
-        self.input = _convolution(1, widths[0])
+        self.input = nn.Conv2d(1, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
         )
@@ -79,7 +84,10 @@ class ResidualUNet(Network):
         self.decoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths[:-1], config.decoder_blocks, strict=True)
         )
-        self.output = _convolution(widths[0], 1)
+        self.output = _convolution(widths[0], 2)
+        with torch.no_grad():
+            self.input.bias.zero_()  # type: ignore[union-attr]
+            self.output.weight[1] *= 0.1
 
     @property
     def multiple_of(self) -> int:
@@ -97,7 +105,9 @@ class ResidualUNet(Network):
         features = self.encoder[-1](features)
         for skip, up, stage in zip(skips[::-1], self.up[::-1], self.decoder[::-1], strict=True):
             features = stage(skip + up(features))
-        return noisy - self.output(features)
+        noise, drop = self.output(features).chunk(2, dim=1)
+        keep = torch.sigmoid(_OPEN - drop)
+        return keep * noisy - noise
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
