@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from train.__main__ import main
 from train.config import ConfigError, read_config
 from train.fit import fit
 from train.sweep import markdown, read_sweep, run_sweep
+from train.sweep_plot import svg
 
 from .tiny import write_config, write_fer2013
 
@@ -125,7 +127,9 @@ def test_the_unet_sweep_is_over_all_four_forms():
 
 
 def test_the_dual_autoencoder_sweep_is_over_losses():
-    assert [v.config.loss for v in shipped("dual-autoencoder-loss").variants] == ["bce", "mse", "psnr"]
+    variants = shipped("dual-autoencoder-loss").variants
+    assert [v.config.loss for v in variants] == ["bce", "mse", "psnr", "psnr"]
+    assert variants[3].config.learning_rate > variants[2].config.learning_rate
 
 
 def test_tables_are_changed_key_by_key_and_false_takes_them_out(tmp_path):
@@ -231,6 +235,7 @@ def test_results_are_written_beside_the_file(tmp_path, run, capsys):
     page = (tmp_path / "widths.md").read_text()
     assert page in capsys.readouterr().out
     assert page == markdown(report)
+    assert "(widths.svg)" in page
 
     assert [v["name"] for v in report["variants"]] == ["as it is", "wider"]
     plain, wider = report["variants"]
@@ -336,6 +341,14 @@ def test_published_figures_stand_beside_ours(tmp_path, run):
     }
     assert len({len(row) for row in [header, *rows[1:3]]}) == 1
     assert page.rstrip().endswith("On other faces.")
+
+    plot = (tmp_path / "widths.svg").read_text()
+    assert plot == svg(report)  # the same figures give the same file
+    names = [element.text for element in ElementTree.fromstring(plot).iter() if element.text]
+    for name in ("as it is", "wider", "with colour", "gaussian_0.2", "mean"):
+        assert name in names
+    without = svg(report | {"published": []})
+    assert plot.count("PathCollection") == 2 + without.count("PathCollection")  # one in each panel
 
 
 def test_a_trial_writes_nothing_beside_the_file(tmp_path, data, capsys):

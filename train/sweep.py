@@ -155,7 +155,7 @@ def run_sweep(
     limit: int = 0,
     accelerator: str = "auto",
 ) -> dict[str, Any]:
-    """Train and score every variant, then write the results beside the sweep file, as JSON and Markdown.
+    """Train and score every variant, then write the results beside the sweep file: JSON, a page, a plot.
 
     A finished variant is kept in the cache under its whole config and budget and not trained again; a
     stopped one goes on from its last epoch. To train all anew, delete the sweep's folder in the cache.
@@ -195,8 +195,11 @@ def run_sweep(
     text = markdown(report)
     print(text)
     if not limit:
+        from .sweep_plot import svg  # here: a trial runs without Matplotlib
+
         write_whole(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
         write_whole(file.with_suffix(".md"), text)
+        write_whole(file.with_suffix(".svg"), svg(report))
     return report
 
 
@@ -233,6 +236,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"{report['pictures']:,} pictures of {report['split']}; {report['seed']}. "
         f"Made by `{report['command']}`.",
         "\n".join(f"| {' | '.join(row)} |" for row in [headers, ["---"] * len(headers), *rows]),
+        f"![PSNR of every variant]({report['sweep']}.svg)",
         report["published_note"],
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"

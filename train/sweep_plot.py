@@ -1,0 +1,62 @@
+"""A sweep's results as a picture: one panel for each noise, one row for each variant."""
+
+import io
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+_INK = "#555555"  # readable on GitHub's light and dark pages
+_VARIANT = "#1f77b4"
+_PUBLISHED = "#d95f02"
+_MEAN = "mean"
+
+
+def svg(report: Mapping[str, Any]) -> str:
+    """Draw PSNR in dB of every variant under every noise, and the mean over the noises.
+
+    The noisy pictures are far to the left of all variants and therefore left out. Hollow diamonds are
+    published figures, where the sweep names any. The same report gives the same text.
+
+    Args:
+        report: What :func:`train.sweep.run_sweep` returns.
+    """
+    # "none" keeps words as words; the salt makes the ids in the file the same every time.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sweep", "font.size": 9}):
+        file = io.StringIO()
+        _figure(report).savefig(
+            file, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
+        )
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def _figure(report: Mapping[str, Any]) -> Figure:
+    variants = {v["name"]: _psnrs(v["scores"]) for v in report["variants"]}
+    published = {row["name"]: row["psnr"] for row in report["published"]}
+    rows = [*variants, *(name for name in published if name not in variants)]
+    panels = [*report["noises"], _MEAN]
+    figure = Figure(figsize=(1.4 + 1.75 * len(panels), 0.9 + 0.3 * len(rows)))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for panel, axis in zip(panels, axes, strict=True):
+        for figures, marker, fill in ((variants, "o", _VARIANT), (published, "D", "none")):
+            points = [(row[panel], rows.index(name)) for name, row in figures.items() if panel in row]
+            if points:
+                colour = _VARIANT if marker == "o" else _PUBLISHED
+                axis.scatter(*zip(*points, strict=True), 36, fill, marker, edgecolors=colour)
+        axis.set_title(panel, color=_INK, fontsize=9)
+        axis.set_xlabel("PSNR in dB", color=_INK)
+        axis.grid(color=_INK, alpha=0.25)
+        axis.tick_params(colors=_INK, length=0)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+        axis.margins(x=0.15)
+    axes[0].set_yticks(range(len(rows)), rows)
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    return figure
+
+
+def _psnrs(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    psnrs = {noise: figures["psnr"] for noise, figures in scores.items()}
+    return psnrs | {_MEAN: statistics.fmean(psnrs.values())}
