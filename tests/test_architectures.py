@@ -42,7 +42,10 @@ VARIANTS = {
     "attention-unet, one scale": ("attention-unet", {"widths": [4]}),
     "attention-unet, direct": ("attention-unet", {"widths": [4, 8], "residual": False}),
     "attention-unet, batch norm": ("attention-unet", {"widths": [4, 8], "batch_norm": True}),
-    "median-unet": ("median-unet", {"widths": [4, 8]}),
+    "median-unet": (
+        "median-unet",
+        {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]},
+    ),
     "residual-unet": (
         "residual-unet",
         {"widths": [4, 8], "encoder_blocks": [1, 2], "decoder_blocks": [1]},

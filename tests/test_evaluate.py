@@ -170,6 +170,9 @@ def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     # Another number of pictures is another score.
     with pytest.raises(AssertionError, match="everything is in the cache"):
         evaluate(data, **options | {"limit": 3})
+    other = write_fer2013(tmp_path / "other", train=2, validation=2, test=1)
+    with pytest.raises(AssertionError, match="everything is in the cache"):
+        evaluate(other, **options)
 
 
 def test_evaluation_without_data_ends_in_one_sentence(tmp_path, capsys, monkeypatch):
@@ -221,15 +224,15 @@ BENCHMARK = {
 
 SYSTEMS = {
     "denoisers": [
-        {"id": "attention-unet", "parameters": 1_984_276},
+        {"id": "residual-unet", "parameters": 3_496_832},
         {"id": "dual-autoencoder", "parameters": 88_000},
         {"id": "median-unet", "parameters": 1_984_420},
         {"id": "trimmed-median", "parameters": 0},
     ],
     "scores": [
-        made_score("attention-unet", "gaussian-25", 26.5),
+        made_score("residual-unet", "gaussian-25", 26.5),
         made_score("dual-autoencoder", "gaussian-25", 25.5),
-        made_score("attention-unet", "salt-and-pepper-30", 30.0),
+        made_score("residual-unet", "salt-and-pepper-30", 30.0),
         made_score("median-unet", "salt-and-pepper-30", 32.0),
         made_score("trimmed-median", "salt-and-pepper-30", 29.0),
     ],
@@ -307,7 +310,7 @@ def test_hybrid_table_has_both_its_parts():
     assert header == ["denoiser", "gaussian-25", "salt-and-pepper-30"]
     assert rows == [
         ["`trimmed-median`", "-", "29.00"],
-        ["`attention-unet`", "26.50", "30.00"],
+        ["`residual-unet`", "26.50", "30.00"],
         ["`median-unet`", "-", "32.00"],
     ]
 

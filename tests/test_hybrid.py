@@ -9,7 +9,7 @@ from denoiser.classical import CLASSICAL_DENOISERS
 from denoiser.impulses import trimmed_median
 from denoiser.noise import create_noise
 
-SMALL = {"widths": [4, 8]}
+SMALL = {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def test_median_sees_the_picture_mirrored_beyond_its_border():
 
 
 def test_hybrid_starts_as_the_network_after_the_median():
-    unet = build_network("attention-unet", SMALL).eval()
+    unet = build_network("residual-unet", SMALL).eval()
     hybrid = build_network("median-unet", SMALL).eval()
     hybrid.start_from(unet.state_dict())
     noisy = impulses(faces())
@@ -77,7 +77,9 @@ def test_hybrid_sees_the_noisy_picture_too():
 
 
 @pytest.mark.parametrize(
-    "other", [("autoencoder", SMALL), ("attention-unet", {"widths": [4, 6]})], ids=str
+    "other",
+    [("autoencoder", {"widths": [4, 8]}), ("residual-unet", {**SMALL, "widths": [4, 6]})],
+    ids=str,
 )
 def test_hybrid_refuses_other_weights(other):
     weights = build_network(*other).state_dict()

@@ -171,7 +171,7 @@ def small_autoencoders_table(benchmark: Mapping[str, Any]) -> str:
 
 def hybrid_table(benchmark: Mapping[str, Any]) -> str:
     """PSNR of the hybrid beside its two parts."""
-    return _psnr_table(benchmark, ("trimmed-median", "attention-unet", "median-unet"), _HYBRID_NOISES)
+    return _psnr_table(benchmark, ("trimmed-median", "residual-unet", "median-unet"), _HYBRID_NOISES)
 
 
 def generalisation_table(benchmark: Mapping[str, Any]) -> str:

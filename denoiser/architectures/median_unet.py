@@ -2,38 +2,36 @@
 
 References:
     S. Esakkirajan et al., IEEE SPL 18(5), 2011, doi:10.1109/LSP.2011.2122333 (the median);
-    O. Oktay et al., MIDL 2018, arXiv:1804.03999 (the network).
+    K. Zhang et al., TPAMI 2021, doi:10.1109/TPAMI.2021.3088914 (the network).
 
 The network sees the noisy picture beside the filtered one: where black and white pixels are no
 impulses but part of the face, or were clipped by other noise, it can take back what the median did.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
 from denoiser.impulses import trimmed_median
 
-from .attention_unet import AttentionUNet, AttentionUNetConfig
 from .network import Network
+from .residual_unet import ResidualUNet, ResidualUNetConfig
 
-_FIRST = "encoder.0.0.weight"  # of the convolution that sees the picture
+_FIRST = "input.weight"  # of the convolution that sees the picture
 
 
 @dataclass(frozen=True)
 class MedianUNetConfig:
-    """Shape of a :class:`MedianUNet`.
+    """Shape of a :class:`MedianUNet`: that of its network, see :class:`ResidualUNetConfig`."""
 
-    Attributes:
-        widths: Channels of each scale of the U-Net, the bottleneck last.
-    """
-
-    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    widths: tuple[int, ...] = ResidualUNetConfig.widths
+    encoder_blocks: tuple[int, ...] = ResidualUNetConfig.encoder_blocks
+    decoder_blocks: tuple[int, ...] = ResidualUNetConfig.decoder_blocks
 
 
 class MedianUNet(Network):
-    """A trimmed median, then an Attention U-Net on (filtered, noisy) that corrects what is left.
+    """A trimmed median, then a residual U-Net on (filtered, noisy) that corrects the filtered picture.
 
     Sides of the input must be multiples of :attr:`multiple_of`.
     """
@@ -41,7 +39,7 @@ class MedianUNet(Network):
     def __init__(self, config: MedianUNetConfig):
         super().__init__()
         self.config = config
-        self.unet = AttentionUNet(AttentionUNetConfig(inputs=2, widths=config.widths))
+        self.unet = ResidualUNet(ResidualUNetConfig(**asdict(config), inputs=2))
 
     @property
     def multiple_of(self) -> int:
@@ -49,12 +47,12 @@ class MedianUNet(Network):
         return self.unet.multiple_of
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over an Attention U-Net's weights: it sees the filtered picture, and no other at first.
+        """Take over a residual U-Net's weights: it sees the filtered picture, and no other at first.
 
         See :meth:`Network.start_from`.
         """
         if _FIRST not in state:
-            raise RuntimeError("these are not the weights of an Attention U-Net")
+            raise RuntimeError("these are not the weights of a residual U-Net")
         first = state[_FIRST]
         self.unet.load_state_dict({**state, _FIRST: torch.cat([first, torch.zeros_like(first)], dim=1)})
 

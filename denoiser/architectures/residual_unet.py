@@ -31,11 +31,13 @@ class ResidualUNetConfig:
         widths: Channels of each scale, the coarsest last.
         encoder_blocks: Residual blocks of each scale on the way down, the coarsest included.
         decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
+        inputs: Channels of the input; the first is the picture that is corrected.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 2)
     decoder_blocks: tuple[int, ...] = (2, 1, 1)
+    inputs: int = 1
 
 
 class ResidualBlock(nn.Module):
@@ -69,7 +71,7 @@ class ResidualUNet(Network):
         widths = config.widths
         if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
             raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
-        self.input = nn.Conv2d(1, widths[0], 3, padding=1)
+        self.input = nn.Conv2d(config.inputs, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
         )
@@ -107,7 +109,7 @@ class ResidualUNet(Network):
             features = stage(skip + up(features))
         noise, drop = self.output(features).chunk(2, dim=1)
         keep = torch.sigmoid(_OPEN - drop)
-        return keep * noisy - noise
+        return keep * noisy[:, :1] - noise
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
