@@ -9,11 +9,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import torch  # noqa: E402
 
+from denoiser.ui.faces import find_faces  # noqa: E402
 from denoiser.ui.page import build_app, launch  # noqa: E402
 
 torch.set_num_threads(1)
 
-demo = build_app()
+faces = find_faces()
+demo = build_app(faces)
 
 if __name__ == "__main__":
-    launch(demo)
+    launch(demo, faces)

@@ -8,7 +8,15 @@ import torch
 from .architectures import Network
 from .base import Denoiser, DenoiserInfo, Image
 from .pipeline import denoise_padded
-from .weights import ModelConfig, load_network, read_config
+from .weights import (
+    ModelConfig,
+    WeightsError,
+    hub_source,
+    load_from_hub,
+    load_network,
+    read_cached_config,
+    read_config,
+)
 
 
 class NetworkDenoiser(Denoiser):
@@ -48,12 +56,17 @@ def _run(network: Callable[[torch.Tensor], torch.Tensor], batch: np.ndarray) -> 
 
 
 def read_info(model_id: str) -> DenoiserInfo:
-    """Describe a shipped model without loading its weights.
+    """Describe a model without loading its weights, and without asking the Hub for anything.
+
+    A model from the Hub is described by the copy in the cache and, until there is one, by what
+    ``weights/`` has under its name.
 
     Raises:
         WeightsError: Its ``config.json`` is missing or damaged.
     """
-    return describe(read_config(model_id))
+    source = hub_source(model_id)
+    cached = None if source is None else read_cached_config(source)
+    return describe(cached or read_config(model_id))
 
 
 def describe(config: ModelConfig) -> DenoiserInfo:
@@ -70,9 +83,17 @@ def describe(config: ModelConfig) -> DenoiserInfo:
 
 
 def load_denoiser(model_id: str) -> NetworkDenoiser:
-    """Load a shipped model.
+    """Load a model from ``weights/`` or, where that is asked for, from the Hub.
 
     Raises:
         WeightsError: See :mod:`denoiser.weights`.
     """
-    return NetworkDenoiser(read_info(model_id), load_network(model_id))
+    source = hub_source(model_id)
+    if source is None:
+        return NetworkDenoiser(read_info(model_id), load_network(model_id))
+    config, network = load_from_hub(source)
+    if config.id != model_id:
+        raise WeightsError(
+            f"The repository {source.repo_id} on the Hub holds another model than {model_id!r}"
+        )
+    return NetworkDenoiser(describe(config), network)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 
+from .background import BackgroundLoader
 from .base import Denoiser
 from .classical import CLASSICAL_DENOISERS
 from .networks import load_denoiser
+from .weights import hub_source
 
 MODELS: tuple[str, ...] = (
     "attention-unet",
@@ -82,3 +84,29 @@ def create_denoiser(denoiser_id: str) -> Denoiser:
         WeightsError: Its weights are missing or damaged.
     """
     return REGISTRY.create(denoiser_id)
+
+
+def ensure_loaded(denoiser_id: str, wait: float = 0.0) -> None:
+    """Return once :func:`create_denoiser` won't wait for the Hub, or raise.
+
+    A model from the Hub is fetched and loaded in the background; a failure is tried again after a
+    while, when it is next asked for.
+
+    Args:
+        denoiser_id: A denoiser.
+        wait: How many seconds to wait for it.
+
+    Raises:
+        LoadingError: It is on its way.
+        WeightsError: It can't be had.
+    """
+    if comes_from_hub(denoiser_id):
+        _BACKGROUND.ensure(denoiser_id, wait)
+
+
+def comes_from_hub(denoiser_id: str) -> bool:
+    """Say whether a denoiser's weights come from the Hugging Face Hub."""
+    return denoiser_id in MODELS and hub_source(denoiser_id) is not None
+
+
+_BACKGROUND = BackgroundLoader(create_denoiser)

@@ -1,14 +1,16 @@
-"""Where faces come from: FER2013 when at hand, else the faces that ship with scikit-image.
+"""Where faces come from: FER2013 at hand or from the Hub, else the faces that ship with scikit-image.
 
-FER2013's pictures are other people's: they are read from where they lie and never written anywhere.
+FER2013's pictures are other people's: they are read from where they lie and never written anywhere;
+what is fetched from the Hub lies in the Hub's own cache.
 """
 
 import csv
 import os
+import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, get_args
 
 import cv2
@@ -43,6 +45,12 @@ EMOTIONS = (
 FER2013_LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """FER2013's own emotion for each of its integer labels, in the words of :data:`EMOTIONS`."""
 
+DATASET_VARIABLE = "DENOISER_FER2013_DATASET"
+"""Names the environment variable with the Hub's dataset to fetch FER2013 from; empty for none."""
+
+DEFAULT_DATASET = "AutumnQiu/fer2013"
+"""Parquet with the published counts; no pickle, no script."""
+
 _BUNDLED = "bundled"
 _LFW_FACES = 100
 
@@ -53,6 +61,20 @@ _SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "validation": ("validation", "valid", "val", "publictest"),
     "test": ("test", "privatetest"),
 }
+
+# As published, and without the few pictures that FER+ has no votes for.
+_COUNTS: dict[Split, tuple[int, int]] = {
+    "train": (28_709, 28_558),
+    "validation": (3_589, 3_579),
+    "test": (3_589, 3_573),
+}
+_FIRST_ROWS: dict[Split, int] = {"train": 0, "validation": 28_709, "test": 32_298}
+
+# Owner and name, as the Hub allows them: no "..", and neither ends with a dot.
+_NAME = r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"
+_HUB = "hf://datasets/"
+_DATASET_ID = re.compile(rf"(?:{_HUB})?({_NAME}/{_NAME})(?:@([\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
+_LARGEST_FILE = 500_000_000  # bytes; the training split is about 106 MB
 
 _FOLDER_EMOTIONS = {
     **{emotion: emotion for emotion in EMOTIONS},
@@ -75,6 +97,23 @@ _ACCEPTED = (
 
 class FaceDataError(ValueError):
     """Faces that were asked for can't be had; the message is one sentence for a person."""
+
+
+class DownloadError(FaceDataError):
+    """The Hub does not give the faces; it may do so later."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on the Hugging Face Hub.
+
+    Attributes:
+        repo_id: Owner and name, such as ``"AutumnQiu/fer2013"``.
+        revision: Branch, tag or commit.
+    """
+
+    repo_id: str
+    revision: str = "main"
 
 
 @dataclass(frozen=True)
@@ -133,6 +172,121 @@ def find_fer2013() -> Path | None:
         return path
     path = Path(__file__).resolve().parent.parent / "data" / "fer2013"
     return path if _is_readable(path) else None
+
+
+def parse_dataset(text: str) -> Dataset | None:
+    """Return what ``owner/name`` or ``hf://datasets/owner/name`` names, with or without ``@revision``.
+
+    Returns:
+        None where the text is no dataset's id, as most paths are not.
+    """
+    match = _DATASET_ID.fullmatch(text)
+    return Dataset(match[1], match[2] or "main") if match else None
+
+
+def find_dataset() -> Dataset | None:
+    """Say where on the Hub to fetch FER2013: ``$DENOISER_FER2013_DATASET``, else the default.
+
+    Returns:
+        None where the variable is empty: nothing is to be fetched.
+
+    Raises:
+        FaceDataError: The variable is set, but not to a dataset's id.
+    """
+    named = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET).strip()
+    if not named:
+        return None
+    dataset = parse_dataset(named)
+    if dataset is None:
+        raise FaceDataError(
+            f"{DATASET_VARIABLE} must be a dataset's id, such as {DEFAULT_DATASET}, or empty."
+        )
+    return dataset
+
+
+def locate_fer2013(place: str, *splits: Split) -> Path:
+    """Return where FER2013 lies on this machine; from the Hub, it is fetched.
+
+    Args:
+        place: A path, or a dataset's id as for :func:`parse_dataset`. What exists has precedence.
+        splits: What to fetch; all for none.
+
+    Raises:
+        FaceDataError: As for :func:`fetch_fer2013`.
+    """
+    path = Path(place)
+    dataset = None if path.exists() else parse_dataset(place)
+    if dataset is None:
+        return path
+    try:
+        return fetch_fer2013(dataset, splits or get_args(Split))
+    except FaceDataError as error:
+        if place.startswith(_HUB):
+            raise
+        raise FaceDataError(f"There is no {place} on this machine, and on the Hub: {error}") from error
+
+
+def cached_fer2013(dataset: Dataset, splits: Iterable[Split] = get_args(Split)) -> Path | None:
+    """Return the folder with splits that the Hub's cache already holds; asks the Hub for nothing.
+
+    Args:
+        dataset: Where they came from.
+        splits: Which ones.
+
+    Returns:
+        A folder for :func:`read_fer2013`; None where something is missing or damaged.
+    """
+    from denoiser.hub import cached_file, cached_folder
+
+    folder = cached_folder(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
+    if folder is None:
+        return None
+    for split in splits:
+        files = _split_parquets(folder, split)
+        names = [file.relative_to(folder).as_posix() for file in files]
+        good = [
+            cached_file(dataset.repo_id, name, revision=dataset.revision, repo_type="dataset")
+            for name in names
+        ]
+        if None in good or _count_rows(files, split) not in _COUNTS[split]:
+            return None
+    return folder
+
+
+def fetch_fer2013(
+    dataset: Dataset,
+    splits: Iterable[Split] = get_args(Split),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Fetch splits of FER2013 into the Hub's cache, if they are not there yet.
+
+    Only parquet files are fetched, and only with FER2013's own number of rows accepted; that every
+    picture is lossless is checked whenever they are read.
+
+    Args:
+        dataset: From where.
+        splits: Which ones.
+        on_progress: Called with the bytes so far and in all, for each file.
+
+    Returns:
+        A folder for :func:`read_fer2013`.
+
+    Raises:
+        DownloadError: The Hub can't be reached, or does not give the files.
+        FaceDataError: They are not FER2013.
+    """
+    from denoiser.hub import HubError, list_files
+
+    splits = tuple(splits)
+    cached = cached_fer2013(dataset, splits)
+    if cached is not None:
+        return cached
+    try:
+        names = list_files(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
+        folders = [_fetch_split(dataset, split, names, on_progress) for split in splits]
+    except HubError as error:
+        raise DownloadError(f"{str(error).rstrip('.')}.") from error
+    return folders[0]
 
 
 def read_fer2013(path: str | Path, split: Split) -> FaceSet:
@@ -283,9 +437,41 @@ def _read_folder(folder: Path, split: Split) -> FaceSet:
 
 
 def _split_parquets(folder: Path, split: Split) -> list[Path]:
-    """List a split's parquet files, such as ``test-00000-of-00001.parquet``, in order."""
-    files = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
-    return [file for file in files if file.stem.split("-")[0].lower() in _SPLIT_NAMES[split]]
+    files = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return [folder / name for name in _split_names(names, split)]
+
+
+def _split_names(names: Iterable[str], split: Split) -> list[str]:
+    """Pick a split's parquet files, such as ``data/test-00000-of-00001.parquet``, in order."""
+    paths = [PurePosixPath(name) for name in sorted(names) if name.endswith(".parquet")]
+    on_top = [path for path in paths if path.parent.name == ""]
+    in_data = [path for path in paths if str(path.parent) == "data"]
+    files = on_top or in_data
+    return [str(file) for file in files if file.stem.split("-")[0].lower() in _SPLIT_NAMES[split]]
+
+
+def _count_rows(files: Sequence[Path], split: Split) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        count = 0
+        for file in files:
+            with file.open("rb") as stream:
+                count += pq.ParquetFile(stream).metadata.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise FaceDataError(f"The {split} split's parquet can't be read. {_ACCEPTED}.") from error
+    return count
+
+
+def _check_count(files: Sequence[Path], split: Split, dataset: Dataset) -> None:
+    count = _count_rows(files, split)
+    if count not in _COUNTS[split]:
+        raise FaceDataError(
+            f"{dataset.repo_id} on the Hub isn't FER2013: its {split} split has {count:,} pictures "
+            f"instead of {_COUNTS[split][0]:,}."
+        )
 
 
 def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
@@ -303,7 +489,7 @@ def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
                 tables.append(parquet.read(columns=columns))
         table = pa.concat_tables(tables)
         emotions = _table_emotions(table)
-        rows = _table_rows(table)
+        rows = _table_rows(table, split)
     except pa.ArrowException as error:
         raise FaceDataError(f"The {split} split's parquet can't be read. {_ACCEPTED}.") from error
     if "image" not in table.column_names:
@@ -314,10 +500,42 @@ def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
     return _face_set(images, rows, emotions, split)
 
 
-def _table_rows(table: "pa.Table") -> npt.NDArray[np.int64]:
-    if "row" not in table.column_names:
-        return np.arange(len(table))
-    return table["row"].cast("int64").to_numpy()
+def _fetch_split(
+    dataset: Dataset,
+    split: Split,
+    names: Iterable[str],
+    on_progress: Callable[[int, int], None] | None,
+) -> Path:
+    """Fetch a split, and return the folder that holds the dataset's files."""
+    from denoiser.hub import fetch_file
+
+    wanted = _split_names(names, split)
+    if not wanted:
+        raise FaceDataError(
+            f"{dataset.repo_id} on the Hub has no parquet files of the {split} split, such as "
+            f"data/{split}-00000-of-00001.parquet."
+        )
+    files = [
+        fetch_file(
+            dataset.repo_id,
+            name,
+            revision=dataset.revision,
+            repo_type="dataset",
+            max_bytes=_LARGEST_FILE,
+            on_progress=on_progress,
+        )
+        for name in wanted
+    ]
+    _check_count(files, split, dataset)
+    return files[0].parents[wanted[0].count("/")]
+
+
+def _table_rows(table: "pa.Table", split: Split) -> npt.NDArray[np.int64]:
+    if "row" in table.column_names:
+        return table["row"].cast("int64").to_numpy()
+    # A whole split is in the order of the original table, in which the splits follow one another.
+    first = _FIRST_ROWS[split] if len(table) == _COUNTS[split][0] else 0
+    return np.arange(first, first + len(table))
 
 
 def _image_bytes(table: "pa.Table", split: Split) -> list[bytes]:

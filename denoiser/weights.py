@@ -1,10 +1,12 @@
 """The one place that opens a checkpoint: safetensors only, checked before use.
 
 A model is a folder: ``config.json`` says what to build, ``model.safetensors`` holds its weights in
-half precision. Folders live in ``weights/``.
+half precision. Folders live in ``weights/``. With ``DENOISER_HUB_NAMESPACE`` set, all models come from
+that user or organization on the Hugging Face Hub instead, and ``weights/`` is not used.
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,48 @@ from torch import nn
 
 from .architectures import Network, build_network, channels_last
 from .base import Family
+from .hub import WEIGHTS_VERSION, HubError, cached_file, fetch_file
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CONFIG_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
 
+NAMESPACE_VARIABLE = "DENOISER_HUB_NAMESPACE"
+"""Environment variable: whose models on the Hub to use."""
+
+REVISION_VARIABLE = "DENOISER_HUB_REVISION"
+"""Environment variable: which commit, tag or branch of them; without it, ``WEIGHTS_VERSION``."""
+
+DEFAULT_NAMESPACE = ""
+"""Who on the Hub has models that are missing from ``weights/``; empty: nobody yet."""
+
+_MAX_CONFIG_BYTES = 100_000
+_MAX_MODEL_BYTES = 100_000_000
+
 
 class WeightsError(RuntimeError):
-    """A model's files are missing, damaged, or don't fit each other; the message says which."""
+    """A model's files are missing, damaged, or don't fit each other; the message says which.
+
+    Attributes:
+        retry_after: Seconds that the Hub asked to wait before the next try; 0 where it did not say.
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0):
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Where on the Hub a model is.
+
+    Attributes:
+        repo_id: Such as ``"NAME/fer2013-patchgan"``.
+        revision: A commit, tag or branch.
+    """
+
+    repo_id: str
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -51,21 +87,29 @@ class ModelConfig:
     reference: str
 
 
+def hub_source(model_id: str, folder: Path = WEIGHTS) -> HubSource | None:
+    """Say where on the Hub a model comes from; None if it comes from ``weights/``."""
+    namespace = os.environ.get(NAMESPACE_VARIABLE, "").strip()
+    if not namespace and not (folder / model_id / CONFIG_NAME).exists():
+        namespace = DEFAULT_NAMESPACE
+    if not namespace:
+        return None
+    revision = os.environ.get(REVISION_VARIABLE, "").strip() or WEIGHTS_VERSION
+    return HubSource(hub_repo_id(namespace, model_id), revision)
+
+
+def hub_repo_id(namespace: str, model_id: str) -> str:
+    """Return the id of a model's repository on the Hub."""
+    return f"{namespace}/fer2013-{model_id}"
+
+
 def read_config(model_id: str, folder: Path = WEIGHTS) -> ModelConfig:
     """Read a model's ``config.json``.
 
     Raises:
         WeightsError: It is missing or is not such a file.
     """
-    path = folder / model_id / CONFIG_NAME
-    try:
-        return ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise WeightsError(
-            f"The model {model_id!r} has no weights here; `python -m train fit` makes them"
-        ) from None
-    except (OSError, ValueError, TypeError):
-        raise WeightsError(f"The config.json of the model {model_id!r} can't be read") from None
+    return _read_config(folder / model_id / CONFIG_NAME, f"model {model_id!r}")
 
 
 def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
@@ -74,32 +118,103 @@ def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
     Raises:
         WeightsError: A file is missing, damaged, or holds the weights of another architecture.
     """
-    config = read_config(model_id, folder)
+    return _load_network(
+        read_config(model_id, folder), folder / model_id / MODEL_NAME, f"model {model_id!r}"
+    )
+
+
+def read_cached_config(source: HubSource) -> ModelConfig | None:
+    """Read the ``config.json`` of a model on the Hub if it is in the cache; asks the Hub for nothing.
+
+    Raises:
+        WeightsError: It is not such a file.
+    """
+    path = cached_file(source.repo_id, CONFIG_NAME, revision=source.revision)
+    return None if path is None else _read_config(path, f"model {source.repo_id!r}")
+
+
+def load_from_hub(source: HubSource) -> tuple[ModelConfig, Network]:
+    """Load a model from the Hub's cache, after downloading what is missing there.
+
+    Raises:
+        WeightsError: It can't be had, or is not what :func:`load_network` would accept.
+    """
+    name = f"model {source.repo_id!r}"
     try:
-        network = build_network(config.architecture, config.settings)
-    except (ValueError, TypeError):
+        config_file = fetch_file(
+            source.repo_id, CONFIG_NAME, revision=source.revision, max_bytes=_MAX_CONFIG_BYTES
+        )
+        # The weights of the same commit, even if the tag is moved at this moment.
+        commit = config_file.parent.name
+        config = _read_config(config_file, name)
+        _build(config, name, device="meta")  # no need to fetch what can't be used
+        path = fetch_file(source.repo_id, MODEL_NAME, revision=commit, max_bytes=_MAX_MODEL_BYTES)
+    except HubError as error:
+        raise WeightsError(str(error), error.retry_after) from None
+    return config, _load_network(config, path, name)
+
+
+def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[ModelConfig, Network]:
+    """Load a model by the name of its folder or of its repository on the Hub.
+
+    Args:
+        name: A folder with ``config.json`` and ``model.safetensors``, or an id such as
+            ``"NAME/fer2013-patchgan"``; a folder that exists comes first.
+        revision: Commit, tag or branch on the Hub; None takes
+            :data:`~denoiser.hub.WEIGHTS_VERSION`.
+
+    Raises:
+        WeightsError: It can't be had, is damaged, or does not fit together.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        return load_from_hub(HubSource(str(name), revision or WEIGHTS_VERSION))
+    label = f"model {folder.resolve().name!r}"
+    config = _read_config(folder / CONFIG_NAME, label)
+    return config, _load_network(config, folder / MODEL_NAME, label)
+
+
+def _read_config(path: Path, name: str) -> ModelConfig:
+    try:
+        config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
         raise WeightsError(
-            f"The model {model_id!r} names an architecture that this version doesn't have"
+            f"The {name} has no weights here; `python -m train fit` makes them, and with "
+            f"{NAMESPACE_VARIABLE} set they come from the Hugging Face Hub"
         ) from None
-    path = folder / model_id / MODEL_NAME
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise WeightsError(f"The config.json of the {name} can't be read") from None
+    texts = (config.id, config.label, config.family, config.trained_on, config.reference)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(config.parameters, int):
+        raise WeightsError(f"The config.json of the {name} can't be read")
+    return config
+
+
+def _build(config: ModelConfig, name: str, device: str = "cpu") -> Network:
+    try:
+        with torch.device(device):
+            return build_network(config.architecture, config.settings)
+    except (ValueError, TypeError):
+        raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
+
+
+def _load_network(config: ModelConfig, path: Path, name: str) -> Network:
+    # Without memory at first: a config may ask for more than there is, whatever the file holds.
+    wanted = {key: tensor.shape for key, tensor in _build(config, name, "meta").state_dict().items()}
     try:
         state = load_file(path)
     except FileNotFoundError:
-        raise WeightsError(f"The weight file of the model {model_id!r} is missing") from None
+        raise WeightsError(f"The weight file of the {name} is missing") from None
     except (SafetensorError, OSError):
-        raise WeightsError(
-            f"The weight file of the model {model_id!r} is damaged; download it again"
-        ) from None
-    try:
-        network.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True
-        )
-    except RuntimeError:
-        raise WeightsError(
-            f"The weight file of the model {model_id!r} doesn't fit its config.json"
-        ) from None
+        raise WeightsError(f"The weight file of the {name} is damaged; download it again") from None
+    if {key: tensor.shape for key, tensor in state.items()} != wanted:
+        raise WeightsError(f"The weight file of the {name} doesn't fit its config.json")
+    network = _build(config, name)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True
+    )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
-        raise WeightsError(f"The weight file of the model {model_id!r} holds NaN or infinity")
+        raise WeightsError(f"The weight file of the {name} holds NaN or infinity")
     return channels_last(network.eval().requires_grad_(False))
 
 

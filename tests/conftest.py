@@ -22,6 +22,8 @@ from skimage.data import astronaut
 
 import denoiser
 
+from .hub import LoopbackHub
+
 ROOT = Path(__file__).resolve().parent.parent
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -58,6 +60,42 @@ def fer2013() -> Path:
     pytest.skip("FER2013 is not at hand: set FER2013_PATH or put it into data/fer2013")
 
 
+@pytest.fixture
+def loopback_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub]:
+    """A Hub of the test's own, to which this process's client talks, logged out, with an empty cache."""
+    import huggingface_hub.hf_api
+    from huggingface_hub import constants
+    from huggingface_hub.utils import logging, set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    verbosity = logging.get_verbosity()
+    home = tmp_path / "hf-home"
+    with LoopbackHub() as hub:
+        for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))]:
+            monkeypatch.delenv(name)
+        for name, value in hub.environment(home).items():
+            monkeypatch.setenv(name, value)
+        # The client has read its environment when it was imported.
+        changed = {
+            "ENDPOINT": hub.endpoint,
+            "HUGGINGFACE_CO_URL_TEMPLATE": hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HOME": str(home),
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_ASSETS_CACHE": str(home / "assets"),
+            "HF_TOKEN_PATH": str(home / "token"),
+            "HF_STORED_TOKENS_PATH": str(home / "stored_tokens"),
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_DISABLE_TELEMETRY": True,
+        }
+        for name, value in changed.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.endpoint)
+        yield hub
+    # The next test gets neither this Hub's half-closed connections nor what the code set.
+    set_client_factory(default_client_factory)
+    logging.set_verbosity(verbosity)
+
+
 def find_chromium() -> str | None:
     """Return the path of a Chromium, or None."""
     named = os.environ.get("CHROMIUM_PATH")
@@ -74,13 +112,21 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, environment: dict[str, str]) -> Iterator[str]:
+def running(
+    command: list[str],
+    port: int,
+    environment: dict[str, str],
+    folder: Path = ROOT,
+    seconds: float = 120,
+) -> Iterator[str]:
     """Run a server until it is no longer needed.
 
     Args:
         command: What to run.
         port: Where it will listen.
         environment: Its environment variables, all of them.
+        folder: Where to run it.
+        seconds: How long it may take to serve a page.
 
     Yields:
         The server's address.
@@ -88,10 +134,10 @@ def running(command: list[str], port: int, environment: dict[str, str]) -> Itera
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:  # not a pipe: a full one would stop the server
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            _wait_for(url, process, log)
+            _wait_for(url, process, log, seconds)
             yield url
         finally:
             stop(process)
@@ -113,12 +159,13 @@ def app_environment(port: int) -> dict[str, str]:
     return environment | {
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_SERVER_NAME": "127.0.0.1",
+        "DENOISER_FER2013_DATASET": "",  # nothing is fetched from the internet
         "GRADIO_ANALYTICS_ENABLED": "False",
         "PYTHONUNBUFFERED": "1",
     }
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: IO[bytes], seconds: float = 120) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: IO[bytes], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:

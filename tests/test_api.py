@@ -25,6 +25,7 @@ from denoiser.pipeline import compare
 from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui import api
 from denoiser.ui.api import describe
+from denoiser.ui.faces import FaceSource, Offer
 from denoiser.weights import WeightsError
 from tests.doubles import Fixed
 
@@ -142,7 +143,7 @@ def client_of_dual(dual):
         patch.setattr(api, "list_denoisers", lambda: list(methods))
         patch.setattr(api, "create_denoiser", methods.__getitem__)
         with gr.Blocks(analytics_enabled=False) as page:
-            api.register_api(bundled_faces())
+            api.register_api(FaceSource(Offer(bundled_faces(), "")))
         _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
         yield Client(url, verbose=False)
         page.close()
@@ -339,9 +340,30 @@ class TestLists:
         with pytest.raises(AppError, match=sentence):
             client.predict(**arguments, api_name="/samples")
 
+    def test_milliseconds(self, client):
+        answer = client.predict(denoiser="autoencoder", faces=2, api_name="/milliseconds")
+        assert (answer["denoiser"], answer["faces"]) == ("autoencoder", 2)
+        assert answer["cpu"]["device"]
+        assert answer["cpu"]["milliseconds"] > 0
+        assert (answer["gpu"] is None) == (answer["lending"] is None)
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"faces": 0}, "faces must be a whole number from 1 to 64"),
+            ({"faces": 65}, "faces must be a whole number from 1 to 64"),
+            ({"denoiser": "median"}, "median is a filter"),
+            ({"denoiser": "magic"}, "Unknown denoiser 'magic'"),
+            ({"denoiser": None}, "denoiser must be the id"),
+        ],
+    )
+    def test_milliseconds_refuses(self, client, arguments, sentence):
+        with pytest.raises(AppError, match=sentence):
+            client.predict(**arguments, api_name="/milliseconds")
+
     def test_endpoints_are_named_and_typed(self, client):
         endpoints = client.view_api(return_format="dict")["named_endpoints"]
-        named = {"/compare", "/intermediate", "/noises", "/denoisers", "/samples"}
+        named = {"/compare", "/intermediate", "/milliseconds", "/noises", "/denoisers", "/samples"}
         assert named <= set(endpoints)
         types = {
             parameter["parameter_name"]: parameter["python_type"]["type"]

@@ -16,12 +16,14 @@ import pytest
 from denoiser import samples
 from denoiser.samples import (
     EMOTIONS,
+    Dataset,
     FaceDataError,
     FaceSet,
     bundled_faces,
     find_fer2013,
     get_sample,
     load_samples,
+    parse_dataset,
     pick_samples,
     read_fer2013,
     sample_emotions,
@@ -89,6 +91,30 @@ class TestFind:
         assert find_fer2013() == folder
 
 
+class TestDataset:
+    @pytest.mark.parametrize(
+        ("text", "dataset"),
+        [
+            ("AutumnQiu/fer2013", Dataset("AutumnQiu/fer2013", "main")),
+            ("hf://datasets/AutumnQiu/fer2013", Dataset("AutumnQiu/fer2013", "main")),
+            ("a-b.c/d_e@v1.0", Dataset("a-b.c/d_e", "v1.0")),
+            ("hf://datasets/a/b@refs/pr/1", Dataset("a/b", "refs/pr/1")),
+        ],
+    )
+    def test_ids(self, text, dataset):
+        assert parse_dataset(text) == dataset
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "fer2013", "/a/b", "a/b/", "a/b/c", "../b", "a/..", "./b", "a//b", "a b/c", "a/b@"),
+            *("hf://a/b", "hf://models/a/b", "https://a/b", "a/b\n", "a/b@/etc", "é/b", "a/b?c", "~/b"),
+        ],
+    )
+    def test_what_is_no_id(self, text):
+        assert parse_dataset(text) is None
+
+
 class TestParquet:
     @pytest.mark.parametrize("as_struct", [True, False])
     @pytest.mark.parametrize("folder", [".", "data"])
@@ -125,6 +151,16 @@ class TestParquet:
         loaded = read_fer2013(tmp_path, "train")
         np.testing.assert_array_equal(loaded.images, faces)
         np.testing.assert_array_equal(loaded.rows, range(4))
+
+    @pytest.mark.parametrize(
+        ("split", "first"), [("train", 0), ("validation", 28_709), ("test", 32_298)]
+    )
+    def test_rows_of_a_whole_split_without_numbers(self, tmp_path, monkeypatch, split, first):
+        monkeypatch.setattr(samples, "_COUNTS", dict.fromkeys(("train", "validation", "test"), (3, 2)))
+        for count, start in ((3, first), (2, 0)):
+            write_parquet(tmp_path / f"{split}.parquet", map(encode, random_faces(count)))
+            rows = read_fer2013(tmp_path, split).rows
+            np.testing.assert_array_equal(rows, range(start, start + count))
 
     def test_emotion_is_the_majority_vote(self, tmp_path):
         ballots = votes({"fear": 6, "anger": 4}, {"sadness": 5, "neutral": 5}, {"not a face": 10})

@@ -17,6 +17,7 @@ from denoiser.noise import PRESETS
 from denoiser.registry import MODELS
 from denoiser.samples import bundled_faces
 from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
+from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise
 from train.fit import model_config
@@ -104,6 +105,7 @@ def test_card_agrees_with_the_metrics(model_id):
     for score in scores:
         if score["denoiser"] == model_id:
             assert f"{score['psnr']:.2f} ± {score['psnr_std']:.2f}" in card
+    assert card == make_card(model_id), "python -m train cards"
 
 
 @each_model

@@ -17,7 +17,14 @@ from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.samples import FaceSet, bundled_faces
 from denoiser.ui import faces as faces_module
 from denoiser.ui import payload as payload_module
-from denoiser.ui.faces import _receive_picture, first_face, read_upload, upload_face
+from denoiser.ui.faces import (
+    FaceSource,
+    Offer,
+    _receive_picture,
+    first_face,
+    read_upload,
+    upload_face,
+)
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.payload import (
     Face,
@@ -64,7 +71,7 @@ def face(faces) -> Face:
 
 @pytest.fixture(scope="module")
 def app(faces) -> gr.Blocks:
-    return build_app(faces, "Faces for tests")
+    return build_app(FaceSource(Offer(faces, "Faces for tests")))
 
 
 def decode(text: str, dtype: str = "u1") -> np.ndarray:
@@ -310,7 +317,7 @@ def test_live_event_is_unqueued_and_keeps_the_last_position(app):
 
 def test_only_the_public_api_is_public(app):
     public = {fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
-    assert public == {"compare", "intermediate", "noises", "denoisers", "samples"}
+    assert public == {"compare", "intermediate", "milliseconds", "noises", "denoisers", "samples"}
 
 
 def test_sessions_do_not_share_a_face(app, faces):

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from denoiser import weights
-from denoiser.architectures import build_network
+from denoiser.architectures import AttentionUNet, Autoencoder, Network, build_network
 from denoiser.weights import (
     CONFIG_NAME,
     MODEL_NAME,
@@ -234,6 +234,29 @@ def test_config_of_other_settings_than_the_weights(folder):
     assert "doesn't fit" in problem(folder)
 
 
+def test_a_config_that_asks_for_more_memory_than_there_is(folder):
+    file = folder / "tiny" / CONFIG_NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"settings": {"widths": [2**20, 2**21]}}))
+    assert "doesn't fit" in problem(folder)
+
+
+@pytest.mark.parametrize("changes", [{"id": 3}, {"label": None}, {"parameters": "many"}], ids=str)
+def test_config_with_values_of_another_kind(folder, changes):
+    file = folder / "tiny" / CONFIG_NAME
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    assert "config.json" in problem(folder)
+
+
+def test_a_class_loads_its_own_kind_from_a_folder(folder, network):
+    batch = torch.rand(2, 1, 16, 16)
+    loaded = Autoencoder.from_pretrained(folder / "tiny")
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(batch), network(batch), atol=5e-3, rtol=0)
+    assert type(Network.from_pretrained(str(folder / "tiny"))) is Autoencoder
+    with pytest.raises(WeightsError, match="Autoencoder, not AttentionUNet"):
+        AttentionUNet.from_pretrained(folder / "tiny")
+
+
 def test_unknown_key_in_the_config(folder):
     file = folder / "tiny" / CONFIG_NAME
     file.write_text(json.dumps(json.loads(file.read_text()) | {"code": "import os"}))
@@ -262,10 +285,12 @@ def test_nothing_unpickles(package):
 
 
 def test_safetensors_are_opened_in_one_place():
-    users = {
-        file.relative_to(ROOT).as_posix()
-        for package in ("denoiser", "train")
-        for file in (ROOT / package).rglob("*.py")
-        if re.search(r"^(from|import) safetensors", file.read_text(encoding="utf-8"), re.MULTILINE)
-    }
+    users = set()
+    for package in ("denoiser", "train"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                if any(name.split(".")[0] == "safetensors" for name in names):
+                    users.add(file.relative_to(ROOT).as_posix())
     assert users == {"denoiser/weights.py"}

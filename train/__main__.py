@@ -1,15 +1,19 @@
-"""Command line: ``python -m train fit CONFIG --data PATH``, ``evaluate``, and ``sweep FILE``."""
+"""Command line: ``python -m train fit CONFIG --data PATH``, ``evaluate``, ``push``, and others."""
 
 import argparse
 import re
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from denoiser.samples import FaceDataError, find_fer2013
+from denoiser.samples import DEFAULT_DATASET, FaceDataError, Split, find_fer2013, locate_fer2013
 from denoiser.weights import WEIGHTS, WeightsError
 
+from .cards import METRICS_NAME, write_card
 from .config import ConfigError, read_config
+from .push import PushError, push
+from .space import HARDWARE, ROOT, publish_space
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ConfigError, FaceDataError, WeightsError) as error:
+    except (ConfigError, FaceDataError, PushError, WeightsError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
 
@@ -48,7 +52,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from .evaluate import evaluate
 
     evaluate(
-        _data(options.data),
+        _data(options.data, "test"),
         cache=options.cache,
         workers=options.workers,
         limit=options.limit,
@@ -72,12 +76,46 @@ def _sweep(options: argparse.Namespace) -> int:
     return 0
 
 
-def _data(path: str | None) -> Path:
-    if path is not None:
-        return Path(path)
+def _push(options: argparse.Namespace) -> int:
+    push(
+        options.namespace,
+        options.models,
+        private=options.private,
+        dry_run=options.dry_run,
+        weights=options.weights,
+        tell=partial(print, flush=True),  # in step with the progress bars
+    )
+    return 0
+
+
+def _publish_space(options: argparse.Namespace) -> int:
+    publish_space(
+        options.repo,
+        private=options.private,
+        dry_run=options.dry_run,
+        hardware=options.hardware,
+        root=options.root,
+        tell=partial(print, flush=True),
+    )
+    return 0
+
+
+def _cards(options: argparse.Namespace) -> int:
+    for path in sorted(options.weights.glob(f"*/{METRICS_NAME}")):
+        print(write_card(path.parent.name, options.weights))
+    return 0
+
+
+def _data(place: str | None, *splits: Split) -> Path:
+    """Return where FER2013 lies here; of the Hub, only these splits are fetched, or all for none."""
+    if place is not None:
+        return locate_fer2013(place, *splits)
     found = find_fer2013()
     if found is None:
-        raise FaceDataError("FER2013 isn't here: give its place with --data PATH or FER2013_PATH")
+        raise FaceDataError(
+            "FER2013 isn't here: give its place with --data PATH or FER2013_PATH, or fetch it from the "
+            f"Hugging Face Hub with --data {DEFAULT_DATASET}"
+        )
     return found
 
 
@@ -129,8 +167,37 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--weights", type=Path, default=WEIGHTS, help="where models to start from are")
     sweep.set_defaults(run=_sweep)
 
+    publish = commands.add_parser("push", help="publish the models on the Hugging Face Hub")
+    publish.add_argument("--namespace", required=True, help="user or organization on the Hub")
+    publish.add_argument("--models", nargs="+", metavar="ID", help="only these (all in the folder)")
+    publish.add_argument("--private", action="store_true", help="make new repositories private")
+    publish.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    publish.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
+    publish.set_defaults(run=_push)
+
+    space = commands.add_parser("publish-space", help="publish the app as a Space on the Hub")
+    space.add_argument("--repo", required=True, metavar="NAME/SPACE", help="the Space")
+    space.add_argument("--private", action="store_true", help="make a new Space private")
+    space.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    space.add_argument(
+        "--hardware",
+        choices=HARDWARE,
+        default=HARDWARE[0],
+        help="of a new Space: ZeroGPU (the default), or a plain processor, which the Hub gives to "
+        "subscribers only",
+    )
+    space.add_argument("--root", type=Path, default=ROOT, help="where the app is")
+    space.set_defaults(run=_publish_space)
+
+    cards = commands.add_parser("cards", help="write the model cards anew, from the files beside them")
+    cards.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
+    cards.set_defaults(run=_cards)
+
     for command in (fit, evaluate, sweep):
-        command.add_argument("--data", help="FER2013: folder of parquets, csv, or folder of images")
+        command.add_argument(
+            "--data",
+            help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub",
+        )
     return parser
 
 

@@ -1,4 +1,8 @@
-"""Model cards, generated from a model's own files: config, metrics, history."""
+"""Model cards, generated from a model's own files: config, metrics, history.
+
+The card in ``weights/ID/`` says NAME where the one that ``python -m train push`` uploads says whose
+repository it is in.
+"""
 
 import csv
 import json
@@ -7,10 +11,18 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from denoiser.weights import WEIGHTS, ModelConfig, read_config
+from denoiser.architectures import ARCHITECTURES
+from denoiser.hub import WEIGHTS_VERSION
+from denoiser.results import HISTORY_NAME, NOISY
+from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 
 CARD_NAME = "README.md"
+METRICS_NAME = "metrics.json"
+NAMESPACE = "NAME"
+"""Stands for the user or organization on the Hub until the card is pushed."""
+
 _DATASET = "AutumnQiu/fer2013"  # FER2013 on the Hub; the figures are from its PrivateTest split
+_PRIVATE_TEST = 3589  # pictures in the challenge's file
 
 _TEXT = """
 # {label}: `{id}`
@@ -18,6 +30,7 @@ _TEXT = """
 A denoiser for 48x48 gray faces, {parameters:,} weights, part of a lab that shows why one denoiser
 beats another. {family_sentence}
 
+- **For**: teaching and trying out how denoising works; as a small baseline on FER2013.
 - **Architecture**: `{architecture}` with `{settings}`; {reference}.
 - **Trained on**: FER2013's training split without the pictures that also occur in validation or test;
   noise: {trained_on}.
@@ -25,14 +38,27 @@ beats another. {family_sentence}
 
 ## Results
 
-FER2013's test split (PrivateTest, {pictures:,} pictures), noise seeded by each picture's row; mean over
-pictures; PSNR in dB with data range 1, SSIM as Wang et al. 2004. Sharpness is the gradient energy
-relative to the clean picture (1 is as sharp as the clean one). Made by `{command}`; the figures are in
-`metrics.json`.
+FER2013's test split (PrivateTest, {pictures:,} pictures{left_out}), noise clipped to [0, 1]
+and seeded by each picture's row; mean ± standard deviation over pictures. PSNR in dB with data range 1,
+SSIM as Wang et al. 2004. Sharpness is the gradient energy relative to the clean picture (1 is as sharp).
+Made by `{command}`; all figures are in `{metrics_name}`.
 
 {table}
 
+{worse}
+
 ## How to load it
+
+With the lab's code, checked against the hash that the Hub names:
+
+```python
+from denoiser.architectures import {network}
+
+repo_id = "{repo_id}"
+network = {network}.from_pretrained(repo_id, revision="{version}")
+```
+
+or, with `DENOISER_HUB_NAMESPACE={namespace}` set, as a denoiser that pads, clips and takes NumPy arrays:
 
 ```python
 import denoiser
@@ -41,10 +67,22 @@ model = denoiser.create_denoiser("{id}")
 denoised = model(noisy)  # float32 (H, W) or (H, W, 3) in [0, 1]; any size
 ```
 
+Without it, the tensors, in half precision, by the names that `{network}` gives them:
+
+```python
+from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file
+
+repo_id = "{repo_id}"
+state = load_file(hf_hub_download(repo_id, "{model_name}", revision="{version}"))
+```
+
 ## Limits
 
 - It was made to teach. Faces of other sizes are denoised as they are; it knows faces at 48x48 best.
 - It has seen synthetic noise only. Noise of a camera is different.
+- FER2013's faces were found by search terms for emotions; who is rare among them may be restored worse.
+  This was not measured.
 - Details it shows are estimates. They are no evidence of what a face looked like: don't identify anybody
   by them.
 
@@ -66,30 +104,51 @@ _FAMILY = {
 
 
 def write_card(model_id: str, weights: Path = WEIGHTS) -> Path:
-    """Write a model's card from its ``config.json``, ``metrics.json`` and ``history.csv``."""
+    """Write a model's card into its folder."""
+    card = weights / model_id / CARD_NAME
+    card.write_text(make_card(model_id, weights), encoding="utf-8")
+    return card
+
+
+def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE) -> str:
+    """Make a model's card from its ``config.json``, ``metrics.json`` and ``history.csv``.
+
+    Args:
+        model_id: Its folder's name.
+        weights: Folder with one folder for each model.
+        namespace: Whose repositories on the Hub it is for.
+    """
     folder = weights / model_id
     config = read_config(model_id, weights)
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((folder / METRICS_NAME).read_text(encoding="utf-8"))
+    without = ": its 3,589 without those that hold no face"
     text = _TEXT.format(
         id=config.id,
         label=config.label,
         parameters=config.parameters,
         family_sentence=_FAMILY[config.family],
         architecture=config.architecture,
+        network=ARCHITECTURES[config.architecture][0].__name__,
         settings=json.dumps(config.settings),
         reference=config.reference,
         trained_on=config.trained_on,
-        history=_history(folder / "history.csv"),
+        history=_history(folder / HISTORY_NAME),
         pictures=metrics["pictures"],
+        left_out="" if metrics["pictures"] == _PRIVATE_TEST else without,
         command=metrics["command"],
+        metrics_name=METRICS_NAME,
         table=_table(model_id, metrics),
+        worse=_worse(model_id, metrics),
+        namespace=namespace,
+        repo_id=hub_repo_id(namespace, config.id),
+        version=WEIGHTS_VERSION,
+        model_name=MODEL_NAME,
     )
-    card = folder / CARD_NAME
-    card.write_text(f"---\n{_front_matter(config, metrics)}\n---\n{text}", encoding="utf-8")
-    return card
+    return f"---\n{_front_matter(config, metrics, namespace)}\n---\n{text}"
 
 
-def _front_matter(config: ModelConfig, metrics: dict[str, Any]) -> str:
+def _front_matter(config: ModelConfig, metrics: dict[str, Any], namespace: str) -> str:
+    repo_id = hub_repo_id(namespace, config.id)
     results = [
         EvalResult(
             task_type="image-to-image",
@@ -101,14 +160,16 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any]) -> str:
             dataset_split="test",
             metric_type=metric,
             metric_name=metric.upper(),
-            metric_value=float(score[metric]),
+            metric_value=float(score[metric]),  # a NumPy number makes YAML that nobody can load
+            source_name=METRICS_NAME,
+            source_url=f"https://huggingface.co/{repo_id}/blob/{WEIGHTS_VERSION}/{METRICS_NAME}",
         )
         for score in metrics["scores"]
         if score["denoiser"] == config.id
         for metric in ("psnr", "ssim")
     ]
     return ModelCardData(
-        model_name=f"fer2013-{config.id}",
+        model_name=repo_id.partition("/")[2],
         license="mit",
         library_name="pytorch",
         pipeline_tag="image-to-image",
@@ -124,12 +185,24 @@ def _table(model_id: str, metrics: dict[str, Any]) -> str:
     lines = ["| noise | noisy PSNR | PSNR | SSIM | sharpness |", "|---|---|---|---|---|"]
     for (denoiser, noise), score in scores.items():
         if denoiser == model_id:
-            before = scores["noisy", noise]["psnr"]
+            before = scores[NOISY, noise]["psnr"]
             lines.append(
                 f"| {noise} | {before:.2f} | {score['psnr']:.2f} ± {score['psnr_std']:.2f} "
                 f"| {score['ssim']:.3f} ± {score['ssim_std']:.3f} | {score['sharpness']:.3f} |"
             )
     return "\n".join(lines)
+
+
+def _worse(model_id: str, metrics: dict[str, Any]) -> str:
+    psnrs = {(score["denoiser"], score["noise"]): score["psnr"] for score in metrics["scores"]}
+    names = [
+        f"`{noise}`"
+        for (denoiser, noise), psnr in psnrs.items()
+        if denoiser == model_id and psnr < psnrs[NOISY, noise]
+    ]
+    if not names:
+        return "Under none of these noises is its PSNR below that of the noisy picture."
+    return f"Its PSNR is below that of the noisy picture, so it does harm, under {', '.join(names)}."
 
 
 def _history(path: Path) -> str:
@@ -138,6 +211,6 @@ def _history(path: Path) -> str:
     validated = [float(row["val_psnr"]) for row in rows if row.get("val_psnr")]
     epochs = 1 + max(int(row["epoch"]) for row in rows if row.get("epoch"))
     return (
-        f"{epochs} epochs; best PSNR on the validation noises {max(validated):.2f} dB, "
-        f"last {validated[-1]:.2f} dB; see `history.csv`."
+        f"{epochs} epoch{'' if epochs == 1 else 's'}; best PSNR on the validation noises "
+        f"{max(validated):.2f} dB, last {validated[-1]:.2f} dB; see `history.csv`."
     )

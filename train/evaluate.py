@@ -34,10 +34,9 @@ from denoiser.results import BENCHMARK_NAME, NOISY
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS
 
-from .cards import write_card
+from .cards import METRICS_NAME, write_card
 from .report import update_readme
 
-METRICS_NAME = "metrics.json"
 _BATCH = 64
 _TIMED_FACES = 50
 
@@ -142,15 +141,16 @@ def evaluate(
     cache.mkdir(parents=True, exist_ok=True)
     ids = [NOISY, *list_denoisers()]
     tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
+    pictures = len(_faces(data, limit))
     missing = [
         task
         for task in tasks
-        if (only is None or task.denoiser in only) and not _cached(task, cache).exists()
+        if (only is None or task.denoiser in only) and _read_score(task, cache, pictures) is None
     ]
     _score_all(missing, cache, workers)
 
-    finished = [_cached(task, cache) for task in tasks]
-    scores = [Score(**json.loads(path.read_text())) for path in finished if path.exists()]
+    finished = [_read_score(task, cache, pictures) for task in tasks]
+    scores = [score for score in finished if score is not None]
     scored = {score.denoiser for score in scores} - {NOISY}
     benchmark = {
         "command": "python -m train evaluate --data PATH",
@@ -268,6 +268,13 @@ def _cached(task: Task, cache: Path) -> Path:
     file = WEIGHTS / task.denoiser / MODEL_NAME
     version = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.exists() else "filter"
     return cache / f"{task.noise}__{task.denoiser}__{version}__{task.limit}.json"
+
+
+def _read_score(task: Task, cache: Path, pictures: int) -> Score | None:
+    """Return a finished score of so many pictures; copies of FER2013 differ in how many they have."""
+    path = _cached(task, cache)
+    found = Score(**json.loads(path.read_text())) if path.exists() else None
+    return found if found is not None and found.pictures == pictures else None
 
 
 def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:

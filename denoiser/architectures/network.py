@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
 
 import torch
 from torch import nn
@@ -14,6 +16,29 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def multiple_of(self) -> int:
         """What height and width of the input have to be multiples of."""
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, revision: str | None = None) -> Self:
+        """Load a trained network, in float32 and ready to run.
+
+        Args:
+            name: A repository on the Hugging Face Hub, such as ``"NAME/fer2013-patchgan"``, or a
+                folder with ``config.json`` and ``model.safetensors``.
+            revision: Commit, tag or branch on the Hub; None takes the version this code was made
+                for, :data:`~denoiser.hub.WEIGHTS_VERSION`.
+
+        Raises:
+            WeightsError: It can't be had, is damaged, or holds another kind of network.
+        """
+        # Here: weights are opened by a module that builds networks.
+        from denoiser.weights import WeightsError, load_pretrained
+
+        config, network = load_pretrained(name, revision)
+        if not isinstance(network, cls):
+            raise WeightsError(
+                f"The model {config.id!r} is of the class {type(network).__name__}, not {cls.__name__}"
+            )
+        return network
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over another network's weights to train on from there.

@@ -5,9 +5,11 @@ Numbers in the answers are plain floats. What JSON cannot hold is written as tex
 """
 
 import base64
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -19,25 +21,30 @@ from denoiser.base import Denoiser, Image
 from denoiser.images import ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
 from denoiser.pipeline import Comparison, DenoiseResult, compare
-from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, list_denoisers
-from denoiser.samples import FaceSet, get_sample, pick_samples, sample_emotions
+from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded, list_denoisers
+from denoiser.samples import pick_samples, sample_emotions
+from denoiser.ui.accelerator import compare_processors
 from denoiser.ui.exports import gain
+from denoiser.ui.faces import FaceSource
 from denoiser.weights import WeightsError
 
 CONCURRENCY = 2
 """How many API calls run at once; the others wait in Gradio's queue."""
 
+HUB_SECONDS = 4.0
+"""How long a call waits, in all, for models that are being downloaded."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def register_api(faces: FaceSet) -> None:
-    """Add the endpoints ``/compare``, ``/intermediate``, ``/noises``, ``/denoisers`` and ``/samples``.
+def register_api(source: FaceSource) -> None:
+    """Add the endpoints ``/compare``, ``/intermediate``, ``/milliseconds`` and three that list.
 
     To be called inside a ``gr.Blocks``.
 
     Args:
-        faces: The sample faces on offer.
+        source: Where the sample faces come from.
     """
 
     def compare_endpoint(
@@ -70,7 +77,7 @@ def register_api(faces: FaceSet) -> None:
         `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture),
         milliseconds, sigma (used by the method, or null), sigma_source (known, estimated, unused)
         and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
-        a method has no result: its weights are missing or damaged.
+        a method has no result: its weights are missing, damaged, or still being downloaded.
         """
         strengths = {
             "sigma": sigma,
@@ -85,7 +92,7 @@ def register_api(faces: FaceSet) -> None:
         model = _create_noise(noise, strengths)
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
-        image, note = _load(faces, face, sample, crop_face)
+        image, note = _load(source, face, sample, crop_face)
         usable, failures = _load_denoisers(methods)
         comparison = compare(image, model, _check_seed(seed), usable, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "failures": failures, "note": note}
@@ -128,7 +135,7 @@ def register_api(faces: FaceSet) -> None:
         model = _create_noise(noise, strengths)
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
-        image, note = _load(faces, face, sample, crop_face)
+        image, note = _load(source, face, sample, crop_face)
         methods = [FirstHalf(whole), whole]
         comparison = compare(image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "note": note}
@@ -139,6 +146,7 @@ def register_api(faces: FaceSet) -> None:
         Answer: `source`, `total`, `emotions` (what can be asked for), and `samples`, each with id
         (for `/compare`), label and emotion.
         """
+        faces = source.offer.faces
         if not _is_whole(count) or not 0 <= count <= len(faces):
             raise ValueError(f"count must be a whole number from 0 to {len(faces)}")
         picked = pick_samples(faces, emotion, _check_seed(seed), count)
@@ -152,6 +160,7 @@ def register_api(faces: FaceSet) -> None:
     add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
     add(_with_plain_errors(compare_endpoint), api_name="compare")
     add(_with_plain_errors(intermediate_endpoint), api_name="intermediate")
+    add(_with_plain_errors(milliseconds_endpoint), api_name="milliseconds")
     add(_with_plain_errors(noises_endpoint), api_name="noises")
     add(_with_plain_errors(denoisers_endpoint), api_name="denoisers")
     add(_with_plain_errors(samples_endpoint), api_name="samples")
@@ -191,11 +200,33 @@ def denoisers_endpoint() -> dict[str, Any]:
     """List the denoisers.
 
     Answer: `denoisers`, each with id, label, family, uses_sigma, trained_on, parameters, reference,
-    slow and available (false, with a `message`, where weights are missing), and `default`, the ids
-    that `/compare` takes when none are given.
+    slow and available (false, with a `message`, where weights are missing or on their way), and
+    `default`, the ids that `/compare` takes when none are given.
     """
     listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers()]
     return {"denoisers": listed, "default": list(DEFAULT_DENOISERS)}
+
+
+def milliseconds_endpoint(denoiser: str = "attention-unet", faces: int = 1) -> dict[str, Any]:
+    """Time a network on the CPU, where the page runs it, and on a GPU where there is one.
+
+    `denoiser` is a network, `faces` the number of 48x48 pictures that it gets at once (1 to 64). A
+    ZeroGPU Space lends a GPU for this call, which counts towards its visitor's quota.
+
+    Answer: `denoiser`, `faces`, `cpu` and `gpu` (null where there is none), each with device (its
+    name), first (ms of the first run, with what has to be prepared for it) and milliseconds (median
+    of five more, to and from main memory), and `lending` (ms spent on getting the GPU and giving it
+    back, or null).
+    """
+    _check_denoiser(denoiser)
+    measured = compare_processors(denoiser, faces)
+    return {
+        "denoiser": denoiser,
+        "faces": faces,
+        "cpu": asdict(measured.cpu),
+        "gpu": None if measured.gpu is None else asdict(measured.gpu),
+        "lending": measured.lending,
+    }
 
 
 def describe(comparison: Comparison) -> dict[str, Any]:
@@ -253,12 +284,22 @@ def _load_denoisers(denoiser_ids: list[str]) -> tuple[list[Denoiser], dict[str, 
     """Return the denoisers that can run, and a sentence for each that can't."""
     usable: list[Denoiser] = []
     failures: dict[str, str] = {}
+    deadline = time.monotonic() + HUB_SECONDS
+    _start_loading(denoiser_ids)
     for denoiser_id in denoiser_ids:
         try:
+            ensure_loaded(denoiser_id, max(0.0, deadline - time.monotonic()))
             usable.append(create_denoiser(denoiser_id))
         except WeightsError as error:
             failures[denoiser_id] = str(error)
     return usable, failures
+
+
+def _start_loading(denoiser_ids: Iterable[str]) -> None:
+    """Have all models from the Hub downloaded at the same time."""
+    for denoiser_id in denoiser_ids:
+        with contextlib.suppress(WeightsError):
+            ensure_loaded(denoiser_id)
 
 
 def _check_known(denoiser_id: str) -> None:
@@ -272,6 +313,7 @@ def _check_denoiser(denoiser: object) -> Denoiser:
     if not isinstance(denoiser, str):
         raise ValueError("denoiser must be the id of a denoiser; /denoisers lists them")
     _check_known(denoiser)
+    ensure_loaded(denoiser, HUB_SECONDS)
     return create_denoiser(denoiser)
 
 
@@ -291,14 +333,14 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _load(faces: FaceSet, face: object, sample: object, crop_face: bool) -> tuple[Image, str]:
+def _load(source: FaceSource, face: object, sample: object, crop_face: bool) -> tuple[Image, str]:
     """Return the clean face and a note on how it was made."""
     if (face is None) == (sample is None):
         raise ValueError("Give either face (a picture) or sample (an id that /samples lists)")
     if face is None:
         if not isinstance(sample, str):
             raise ValueError("sample must be the id of a sample face; /samples lists them")
-        return get_sample(faces, sample).image, ""
+        return source.get(sample).image, ""
     loaded = load_face(_uploaded(face), crop_face=crop_face)
     return loaded.image, loaded.note
 
@@ -353,6 +395,7 @@ def _range(parameter: Parameter) -> dict[str, Any]:
 
 def _describe_denoiser(denoiser_id: str) -> dict[str, Any]:
     try:
+        ensure_loaded(denoiser_id)
         return {**asdict(create_denoiser(denoiser_id).info), "available": True}
     except WeightsError as error:
         return {"id": denoiser_id, "available": False, "message": str(error)}

@@ -9,10 +9,9 @@ import gradio as gr
 
 from denoiser.base import DenoiserInfo
 from denoiser.pipeline import Comparison
-from denoiser.samples import FaceSet
 from denoiser.ui.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.exports import contact_sheet_png, numbers_csv, pictures_zip
-from denoiser.ui.faces import create_face_section
+from denoiser.ui.faces import FaceSource, create_face_section
 from denoiser.ui.grid import create_download, create_grid, create_slow_results
 from denoiser.ui.payload import (
     Payload,
@@ -35,19 +34,18 @@ _HIDDEN: dict[str, Any] = {
 }
 
 
-def create_compare_tab(faces: FaceSet, about_faces: str, load: Callable[..., Any]) -> None:
+def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> None:
     """Add the tab's content to the page.
 
     Args:
-        faces: The samples.
-        about_faces: What they are, in words.
+        faces: Where the samples come from.
         load: The page's load event.
     """
     methods = describe_methods()
     with gr.Row(elem_id="compare"):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             with gr.Column(elem_id="face-panel"):
-                face = create_face_section(faces, about_faces)
+                face = create_face_section(faces, load)
             with gr.Column(elem_id="noise-panel"):
                 first, second, seed, (clip, round_8bit) = create_noise_section()
             with gr.Column(elem_id="methods-panel"):

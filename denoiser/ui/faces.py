@@ -1,22 +1,30 @@
 """The first step of the page: choose a sample face, or bring one."""
 
 import base64
+import logging
 import secrets
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from huggingface_hub import is_offline_mode
 
 from denoiser.images import ImageError, LoadedFace, load_face, to_uint8
 from denoiser.samples import (
     FACE_SIZE,
+    Dataset,
+    DownloadError,
     FaceDataError,
     FaceSet,
     Sample,
     bundled_faces,
+    cached_fer2013,
+    fetch_fer2013,
+    find_dataset,
     find_fer2013,
     get_sample,
     load_samples,
@@ -34,9 +42,15 @@ _GET_FER2013 = (
     "For FER2013, set FER2013_PATH to where it lies, or put it into data/fer2013, "
     "and start the app again."
 )
+_BUNDLED = "the faces that ship with scikit-image"
+_PAUSES = (10, 60, 600)
+_ASK_SECONDS = 2  # how often an open page asks whether FER2013 has come
 # The browser may still be fetching the picture it has just sent, to show it for a moment.
 _DELETE_AFTER_SECONDS = 10
 _FILE_GONE = "The picture got lost on its way; please choose it again."
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +66,121 @@ class Upload:
     centred: LoadedFace
 
 
-def find_faces() -> tuple[FaceSet, str]:
-    """Return the faces to offer, and a sentence or two that says what they are."""
+@dataclass(frozen=True)
+class Offer:
+    """The sample faces on offer.
+
+    Attributes:
+        faces: What to choose from.
+        about: What they are, in words.
+        coming: Whether FER2013 is still on its way, to take their place.
+    """
+
+    faces: FaceSet
+    about: str
+    coming: bool = False
+
+
+class FaceSource:
+    """Where the page's sample faces come from; they change once at most, when FER2013 has come.
+
+    Args:
+        offer: What there is from the start.
+        dataset: What :meth:`fetch` fetches where ``offer`` says that FER2013 is coming.
+        pauses: Seconds before each further try, where the Hub gives nothing.
+    """
+
+    def __init__(self, offer: Offer, dataset: Dataset | None = None, pauses: Sequence[float] = _PAUSES):
+        self.first = offer
+        self.offer = offer  # replaced as a whole: pages read it from other threads
+        self._dataset = dataset
+        self.pauses = pauses
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether other faces are on offer than at first."""
+        return self.offer.faces is not self.first.faces
+
+    def get(self, sample_id: str) -> Sample:
+        """Return a face by its id; one that was on offer at first is still to be had.
+
+        Raises:
+            FaceDataError: There is none.
+        """
+        try:
+            return get_sample(self.offer.faces, sample_id)
+        except FaceDataError:
+            if not self.has_changed:
+                raise
+            return get_sample(self.first.faces, sample_id)
+
+    def fetch(self) -> None:
+        """Fetch FER2013, if it is coming, and offer it; until then the offer says how far it is.
+
+        That takes as long as the Hub does: it belongs in a thread of its own.
+        """
+        if self._dataset is None or not self.offer.coming:
+            return
+        for pause in (*self.pauses, None):
+            try:
+                folder = fetch_fer2013(self._dataset, ["test"], self._note_progress)
+                self.offer = _hub_offer(self._dataset, folder)
+                return
+            except FaceDataError as error:
+                if pause is None or not isinstance(error, DownloadError):
+                    self.offer = Offer(self.first.faces, _failed_about(str(error)))
+                    return
+                about = _failed_about(f"{error} Another try follows.")
+                self.offer = replace(self.first, about=about)
+            except Exception:  # nobody else would hear of it, and the page would wait forever
+                _log.exception("FER2013 can't be read.")
+                self.offer = Offer(self.first.faces, f"FER2013 can't be read. {_GET_FER2013}")
+                return
+            time.sleep(pause)
+
+    def _note_progress(self, done: int, total: int) -> None:
+        share = f" ({done / 1e6:.1f} of {total / 1e6:.1f} MB)"
+        self.offer = replace(self.first, about=_coming_about(share))
+
+
+def find_faces() -> FaceSource:
+    """Return the faces to offer: FER2013 where it is here, else others until it has come."""
     try:
         path = find_fer2013()
-        faces = load_samples(path)
+        if path is not None:
+            faces = load_samples(path)
+            return FaceSource(Offer(faces, f"{faces.source}: {len(faces):,} faces."))
     except FaceDataError as error:
-        return bundled_faces(), f"{error} Until then: the faces that ship with scikit-image."
-    if path is None:
-        return faces, f"{faces.source}. {_GET_FER2013}"
-    return faces, f"{faces.source}: {len(faces):,} faces."
+        return FaceSource(Offer(bundled_faces(), f"{error} Until then: {_BUNDLED}."))
+    return _find_on_hub()
+
+
+def _find_on_hub() -> FaceSource:
+    faces = bundled_faces()
+    try:
+        dataset = find_dataset()
+        folder = None if dataset is None else cached_fer2013(dataset, ["test"])
+        if dataset is not None and folder is not None:
+            return FaceSource(_hub_offer(dataset, folder))
+    except FaceDataError as error:
+        return FaceSource(Offer(faces, _failed_about(str(error))))
+    if dataset is None or is_offline_mode():
+        return FaceSource(Offer(faces, f"{faces.source}. {_GET_FER2013}"))
+    return FaceSource(Offer(faces, _coming_about(), coming=True), dataset)
+
+
+def _hub_offer(dataset: Dataset, folder: Path) -> Offer:
+    faces = load_samples(folder)
+    where = f"{dataset.repo_id} on the Hugging Face Hub"
+    return Offer(faces, f"{faces.source}: {len(faces):,} faces, from {where}.")
+
+
+def _coming_about(progress: str = "") -> str:
+    return f"FER2013 is being downloaded{progress}. Until then: {_BUNDLED}."
+
+
+def _failed_about(why: str) -> str:
+    return f"FER2013 can't be downloaded: {why} Until then: {_BUNDLED}. {_GET_FER2013}"
 
 
 def first_face(faces: FaceSet) -> Face:
@@ -97,33 +216,33 @@ def upload_face(upload: Upload, crop: bool) -> tuple[Face, str]:
     return Face(f"upload-{secrets.token_hex(8)}", "Your picture", loaded.image), note
 
 
-def create_face_section(faces: FaceSet, about: str) -> gr.State:
+def create_face_section(source: FaceSource, load: Callable[..., Any]) -> gr.State:
     """Add the section to the page.
 
     Args:
-        faces: The samples.
-        about: What they are, in words.
+        source: Where the samples come from.
+        load: The page's load event.
 
     Returns:
         The session's :class:`~denoiser.ui.payload.Face`.
     """
+    at_first = source.offer
+    faces = at_first.faces
     strip_start = pick_samples(faces, None, _FIRST_SEED, STRIP_LENGTH)
     face = gr.State(first_face(faces))
     upload = gr.State(None)
     gr.Markdown("### 1. Face")
     with gr.Row():
-        emotions = [ANY_EMOTION, *sample_emotions(faces)]
         emotion = gr.Dropdown(
-            emotions,
+            **_emotion_choices(faces),
             value=ANY_EMOTION,
             label="Emotion",
-            visible=len(emotions) > 1,
             min_width=120,
             elem_id="emotion",
         )
         shuffle = gr.Button("Other faces", size="md", min_width=110, elem_id="shuffle")
     strip = create_face_strip(_strip_value(strip_start))
-    gr.Markdown(about, elem_classes="small", elem_id="about-faces")
+    about = gr.Markdown(at_first.about, elem_classes="small", elem_id="about-faces")
     with gr.Accordion("Use your own picture", open=False, elem_id="own-picture"):
         picture = gr.Image(
             sources=["upload", "clipboard", "webcam"],
@@ -146,12 +265,12 @@ def create_face_section(faces: FaceSet, about: str) -> gr.State:
 
     def show_strip(emotion_name: str, seed: int) -> tuple[Any, Face, None, str]:
         wanted = None if emotion_name == ANY_EMOTION else emotion_name
-        samples = pick_samples(faces, wanted, seed, STRIP_LENGTH)
+        samples = pick_samples(source.offer.faces, wanted, seed, STRIP_LENGTH)
         return _strip_value(samples), _sample_face(samples[0]), None, ""
 
     def choose(event: gr.EventData) -> tuple[Face, None, str]:
         try:
-            return _sample_face(get_sample(faces, str(event.id))), None, ""
+            return _sample_face(source.get(str(event.id))), None, ""
         except FaceDataError as error:
             raise gr.Error(str(error)) from error
 
@@ -179,7 +298,44 @@ def create_face_section(faces: FaceSet, about: str) -> gr.State:
         api_visibility="private",
     )
     crop.change(_crop_again, [upload, crop], [face, note], **private)
+    if at_first.coming:
+        _follow(source, load, face, strip, emotion, about)
     return face
+
+
+def _follow(
+    source: FaceSource,
+    load: Callable[..., Any],
+    face: gr.State,
+    strip: gr.HTML,
+    emotion: gr.Dropdown,
+    about: gr.Markdown,
+) -> None:
+    """Let the page show FER2013 as soon as it has come; a page loaded after that starts with it."""
+    timer = gr.Timer(_ASK_SECONDS)
+    shown = [strip, emotion, about, timer]
+
+    def show(chosen: Face) -> list[Any]:
+        offer = source.offer
+        if offer.coming:
+            return [gr.skip(), gr.skip(), offer.about, gr.skip()]
+        if not source.has_changed:
+            return [gr.skip(), gr.skip(), offer.about, gr.Timer(active=False)]
+        samples = pick_samples(offer.faces, None, _FIRST_SEED, STRIP_LENGTH)
+        return [
+            _strip_value(samples, chosen.id),
+            gr.Dropdown(**_emotion_choices(offer.faces)),
+            offer.about,
+            gr.Timer(active=False),
+        ]
+
+    def begin() -> list[Any]:
+        first = first_face(source.offer.faces)
+        return [*show(first), first if source.has_changed else gr.skip()]
+
+    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    timer.tick(show, face, shown, queue=False, **private)
+    load(begin, None, [*shown, face], **private)
 
 
 def _receive_picture(picture: dict[str, Any] | None, crop: bool) -> Any:
@@ -208,9 +364,14 @@ def _caption(sample: Sample) -> str:
     return f"{sample.label}, {sample.emotion}" if sample.emotion else sample.label
 
 
-def _strip_value(samples: Sequence[Sample]) -> dict[str, Any]:
+def _emotion_choices(faces: FaceSet) -> dict[str, Any]:
+    emotions = sample_emotions(faces)
+    return {"choices": [ANY_EMOTION, *emotions], "visible": bool(emotions)}
+
+
+def _strip_value(samples: Sequence[Sample], chosen: str | None = None) -> dict[str, Any]:
     return {
-        "chosen": samples[0].id,
+        "chosen": chosen or samples[0].id,
         "faces": [
             {
                 "id": sample.id,

@@ -5,12 +5,18 @@ import threading
 import gradio as gr
 import numpy as np
 
-from denoiser.registry import DEFAULT_DENOISERS, MODELS, create_denoiser, list_denoisers
-from denoiser.samples import FACE_SIZE, FaceSet
+from denoiser.registry import (
+    DEFAULT_DENOISERS,
+    MODELS,
+    create_denoiser,
+    ensure_loaded,
+    list_denoisers,
+)
+from denoiser.samples import FACE_SIZE
 from denoiser.ui.api import register_api
 from denoiser.ui.benchmark import create_benchmark_tab
 from denoiser.ui.compare import create_compare_tab
-from denoiser.ui.faces import find_faces
+from denoiser.ui.faces import FaceSource
 from denoiser.ui.theme import create_theme, read_css
 from denoiser.weights import WeightsError
 
@@ -23,15 +29,12 @@ _INTRODUCTION = (
 _CACHE_SECONDS = 300  # uploads are deleted once read; this is for those that never were
 
 
-def build_app(faces: FaceSet | None = None, about_faces: str = "") -> gr.Blocks:
+def build_app(faces: FaceSource) -> gr.Blocks:
     """Build the page.
 
     Args:
-        faces: The samples to offer; None looks for FER2013, and falls back on the bundled faces.
-        about_faces: What ``faces`` are, in words.
+        faces: Where the samples come from.
     """
-    if faces is None:
-        faces, about_faces = find_faces()
     with gr.Blocks(
         title=TITLE,
         analytics_enabled=False,
@@ -41,17 +44,23 @@ def build_app(faces: FaceSet | None = None, about_faces: str = "") -> gr.Blocks:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
         with gr.Tabs():
             with gr.Tab("Compare"):
-                create_compare_tab(faces, about_faces, app.load)
+                create_compare_tab(faces, app.load)
             with gr.Tab("Benchmark") as benchmark:
                 create_benchmark_tab(benchmark.select)
         register_api(faces)
     return app
 
 
-def launch(app: gr.Blocks) -> None:
-    """Serve the page where GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say, as a Space wants it."""
+def launch(app: gr.Blocks, faces: FaceSource) -> None:
+    """Serve the page where GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say, as a Space wants it.
+
+    What takes its time starts now, in the background.
+    """
     threading.Thread(target=warm_up, daemon=True).start()
+    threading.Thread(target=faces.fetch, daemon=True).start()
     app.queue(max_size=64, default_concurrency_limit=2)
+    # Or the page of a Space asks huggingface.co for the Space's likes and its author's picture.
+    app.space_id = None
     app.launch(
         theme=create_theme(),
         css=read_css(),
@@ -59,6 +68,7 @@ def launch(app: gr.Blocks) -> None:
         max_file_size="10mb",
         run_history=False,
         enable_monitoring=False,
+        ssr_mode=False,  # a Space would render on its server, with a Node.js of its own
     )
 
 
@@ -71,6 +81,7 @@ def warm_up() -> None:
     filters = [method_id for method_id in list_denoisers() if method_id not in MODELS]
     for method_id in dict.fromkeys([*DEFAULT_DENOISERS, *filters]):
         try:
+            ensure_loaded(method_id)  # starts a download, and does not wait for it
             create_denoiser(method_id)(blank)
         except WeightsError:  # the method's card will say so
             continue

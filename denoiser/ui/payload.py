@@ -1,8 +1,8 @@
 """What the live grid is sent: a comparison as JSON, with everything written out; no Gradio in here.
 
 The browser only paints. Two payloads make one grid: the live one with all fast methods, and a slow
-one that follows. They belong together when their keys are equal; of two payloads of a kind, the one
-with the smaller version is outdated.
+one that follows, with those that are slow or were still being downloaded. They belong together when
+their keys are equal; of two payloads of a kind, the one with the smaller version is outdated.
 """
 
 import base64
@@ -10,16 +10,23 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from denoiser.background import LoadingError
 from denoiser.base import DenoiserInfo, Image
 from denoiser.images import to_uint8
 from denoiser.networks import read_info
 from denoiser.pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
-from denoiser.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.registry import (
+    MODELS,
+    comes_from_hub,
+    create_denoiser,
+    ensure_loaded,
+    list_denoisers,
+)
 from denoiser.ui.settings import Settings
 from denoiser.weights import WeightsError
 
@@ -51,10 +58,12 @@ class Outcome:
     Attributes:
         comparison: The methods that ran.
         failures: One sentence for each that could not, by id.
+        loading: Likewise for each whose weights are on their way.
     """
 
     comparison: Comparison
     failures: Mapping[str, str]
+    loading: Mapping[str, str] = field(default_factory=dict)
 
 
 def new_version() -> int:
@@ -68,7 +77,10 @@ def describe_methods() -> dict[str, DenoiserInfo]:
 
 
 def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Outcome:
-    """Corrupt the face and run some methods; one that has no weights does not stop the others."""
+    """Corrupt the face and run some methods; one that has no weights does not stop the others.
+
+    Nor does one whose weights are still being downloaded: nothing here waits for the Hub.
+    """
     corruption = corrupt(
         face.image,
         settings.noise,
@@ -78,14 +90,18 @@ def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Ou
     )
     results: dict[str, DenoiseResult] = {}
     failures: dict[str, str] = {}
+    loading: dict[str, str] = {}
     for method_id in method_ids:
         try:
+            ensure_loaded(method_id)
             results[method_id] = denoise(
                 corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
             )
+        except LoadingError as error:
+            loading[method_id] = f"{str(error).rstrip('.')}."
         except WeightsError as error:
             failures[method_id] = f"{str(error).rstrip('.')}."
-    return Outcome(Comparison(corruption, score_noisy(corruption), results), failures)
+    return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
 
 
 def live_payload(
@@ -94,7 +110,10 @@ def live_payload(
     methods: Mapping[str, DenoiserInfo],
     version: int,
 ) -> Payload:
-    """Run the fast methods and write down the whole grid; slow methods are announced only."""
+    """Run the fast methods and write down the whole grid.
+
+    Slow methods, and those whose weights are on their way, are announced only.
+    """
     shown = [methods[method_id] for method_id in settings.methods]
     outcome = run_methods(face, settings, [info.id for info in shown if not info.slow])
     corruption = outcome.comparison.corruption
@@ -129,8 +148,15 @@ def slow_payload(
     methods: Mapping[str, DenoiserInfo],
     version: int,
 ) -> Payload:
-    """Run the slow methods and write down their cards."""
-    shown = [methods[method_id] for method_id in settings.methods if methods[method_id].slow]
+    """Run the slow methods and those from the Hub, and write down their cards.
+
+    The card of a model whose weights are still on their way is pending again.
+    """
+    shown = [
+        methods[method_id]
+        for method_id in settings.methods
+        if methods[method_id].slow or comes_from_hub(method_id)
+    ]
     outcome = run_methods(face, settings, [info.id for info in shown])
     return {
         "version": version,
@@ -161,6 +187,10 @@ def _key(face: Face, settings: Settings) -> str:
 
 
 def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
+    if info.id in outcome.loading:
+        return _pending(info) | {"note": outcome.loading[info.id]}
+    if info.id in outcome.comparison and comes_from_hub(info.id):
+        info = create_denoiser(info.id).info  # now its own config is known
     card = {"id": info.id, "label": info.label, "kind": _kind(info)}
     if info.id in outcome.failures:
         return card | {"error": outcome.failures[info.id]}

@@ -9,7 +9,7 @@ if __name__ == "__main__":
     # Filters are frozen, and shared by all who ask for them.
     object.__setattr__(method, "info", replace(method.info, slow=True))
 
-    from app import demo
+    from app import demo, faces
     from denoiser.ui.page import launch
 
-    launch(demo)
+    launch(demo, faces)

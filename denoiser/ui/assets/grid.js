@@ -1,6 +1,7 @@
 // Paints the live grid. Given by Gradio: element, props, watch, trigger.
 const SETTLE_MS = 1000;
 const SPEAK_MS = 700;
+const POLL_MS = 1000; // while a model is being downloaded
 const LENS = 9; // pixels of the picture in the magnifier, a side
 const ERROR_MAX = 32; // of 255: where the error map's colours end
 const RESIDUAL_MAX = 64; // of 255: where the residual's black and white lie
@@ -19,7 +20,7 @@ const list = lab.querySelector(".lab-cards");
 const part = (name) => lab.querySelector(".lab-" + name);
 const cards = new Map(); // id -> elements and pixels of a card
 let live = null, slow = null, view = "picture", spot = null;
-let settleTimer = 0, speakTimer = 0;
+let settleTimer = 0, speakTimer = 0, pollTimer = 0;
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
@@ -201,10 +202,11 @@ function writeCard(card, data) {
     card.encoded = data.pixels;
     card.pixels = bytes(data.pixels);
   }
-  if (data.error) card.pixels = card.encoded = null;
-  card.frame.hidden = Boolean(data.error);
+  const message = data.error || data.note || ""; // instead of a picture
+  if (message) card.pixels = card.encoded = null;
+  card.frame.hidden = Boolean(message);
   setText(card.label, data.label);
-  setText(card.error, data.error || "");
+  setText(card.error, message);
   setText(card.gain, data.gain || "");
   card.headline.hidden = !data.gain;
   setText(card.flag, data.worse ? "worse than doing nothing" : "");
@@ -216,11 +218,13 @@ function writeCard(card, data) {
   setText(card.kind, data.kind || "");
 }
 
-// A slow method's card: its new result, else its last one, else nothing yet.
+// A slow method's card: its new result, else its last one, else nothing yet. A model that is being
+// downloaded has a note instead.
 function withSlow(data) {
   if (!data.pending) return { data, fresh: true };
   const found = slow && slow.cards.find((card) => card.id === data.id);
-  return found ? { data: found, fresh: slow.key === live.key } : { data, fresh: false };
+  if (!found || found.pending || (data.note && slow.key !== live.key)) return { data, fresh: false };
+  return { data: found, fresh: slow.key === live.key };
 }
 
 function markBest(shown) {
@@ -239,7 +243,7 @@ function describe({ data, fresh }) {
   const parts = [`PSNR ${data.psnr}`, `SSIM ${data.ssim}`];
   if (data.gain) parts.unshift(`${data.gain} over noisy`);
   if (data.worse) parts.push("worse than doing nothing");
-  if (!data.psnr) return `${data.label}, updating`;
+  if (!data.psnr) return `${data.label}: ${data.error || data.note || "updating"}`;
   return `${data.label}: ${parts.join(", ")}${fresh ? "" : ", updating"}`;
 }
 
@@ -250,7 +254,7 @@ function draw() {
     const { data, fresh } = withSlow(announced);
     writeCard(card, data);
     card.root.dataset.state = fresh ? "settled" : "updating";
-    setText(card.updating, fresh ? "" : "updating");
+    setText(card.updating, fresh ? "" : data.note ? "downloading" : "updating");
     card.canvas.setAttribute("aria-label", describe({ data, fresh }));
     return { id: announced.id, card, data, fresh };
   });
@@ -319,6 +323,9 @@ function receiveSlow(payload) {
   if (!live) return;
   draw();
   speakLater(spokenSummary);
+  clearTimeout(pollTimer);
+  if (slow.cards.some((card) => card.pending)) pollTimer = setTimeout(() => trigger("slow"), POLL_MS);
+  else if (live.cards.some((card) => card.note)) settleLater(); // the charts lack a model that has come
 }
 
 function showView(name) {
