@@ -1,0 +1,241 @@
+"""Publishing the app: a Space on the Hugging Face Hub with what it needs to run, and nothing else."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceHardware, constants
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import validate_repo_id
+
+from denoiser.hub import endpoint
+from denoiser.results import BENCHMARK_NAME, HISTORY_NAME
+from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
+
+from .push import PushError, explained, is_same, log_in, visibility
+
+ROOT = WEIGHTS.parent
+
+HARDWARE = ("zero-a10g", "cpu-basic")
+"""What the app runs on: ZeroGPU, which everybody gets, or a plain processor, for subscribers."""
+
+MAX_BYTES = 10_000_000
+"""The largest file that the Hub keeps outside LFS."""
+
+_REQUIRED = ("app.py", "requirements.txt", "README.md", "LICENSE", "denoiser/__init__.py")
+_PATTERNS = (
+    *_REQUIRED,
+    "denoiser/**/*.py",
+    "denoiser/ui/assets/*",
+    f"weights/{BENCHMARK_NAME}",
+    f"weights/*/{CONFIG_NAME}",
+    f"weights/*/{HISTORY_NAME}",
+    f"weights/*/{MODEL_NAME}",
+)
+_OWN = "denoiser/__init__.py"  # a Space without it is another one
+_LFS_SUFFIX = ".safetensors"
+_KEPT = ".gitattributes"  # the Hub's own: what goes to LFS
+_LISTED = 5
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SpacePlan:
+    """What there is to do for the Space.
+
+    Attributes:
+        repo_id: The Space.
+        hardware: What to make it on; None where it exists.
+        private: Whether it is, or will be, for its owner only.
+        add: What to upload, by path.
+        remove: What to delete.
+        parent: Commit to put it on; None for a new Space.
+    """
+
+    repo_id: str
+    hardware: str | None
+    private: bool
+    add: Mapping[str, Path]
+    remove: tuple[str, ...]
+    parent: str | None
+
+    def describe(self) -> str:
+        """Say it for a person, on one line."""
+        steps = []
+        if self.hardware is not None:
+            steps.append(f"create it, {visibility(self.private)}, on {self.hardware}")
+        if self.add:
+            size = sum(path.stat().st_size for path in self.add.values())
+            steps.append(f"upload {_name(sorted(self.add))} ({size / 1e6:.1f} MB)")
+        if self.remove:
+            steps.append(f"delete {_name(self.remove)}")
+        return f"{self.repo_id}: {', '.join(steps) or 'is up to date, nothing to do'}"
+
+    def message(self) -> str:
+        """Say it for the Space's history."""
+        if self.hardware is not None:
+            return "Publish the app"
+        steps = [f"Update {_name(sorted(self.add))}"] if self.add else []
+        steps += [f"Delete {_name(self.remove)}"] if self.remove else []
+        return ", ".join(steps)
+
+
+def space_files(root: Path = ROOT) -> dict[str, Path]:
+    """Return what a Space needs, by its path there: the app, the weights it reads, and what they say.
+
+    Args:
+        root: The repository, or a copy of it.
+    """
+    paths = {path for pattern in _PATTERNS for path in root.glob(pattern) if path.is_file()}
+    named = {path.relative_to(root).as_posix(): path for path in sorted(paths)}
+    return {name: path for name, path in named.items() if not _is_hidden(name)}
+
+
+def publish_space(
+    repo_id: str,
+    private: bool = False,
+    dry_run: bool = False,
+    hardware: str = HARDWARE[0],
+    root: Path = ROOT,
+    tell: Tell = print,
+) -> None:
+    """Make the Space ``repo_id`` hold :func:`space_files`, in one commit; make it first if need be.
+
+    Everything that is there is looked at first, so that a refusal changes nothing, and a second run
+    uploads only what has changed.
+
+    Args:
+        repo_id: Such as ``"NAME/face-denoising-lab"``.
+        private: Make a new Space for its owner only.
+        dry_run: Look, and say what would be done, and do nothing.
+        hardware: What to make a new Space on, one of :data:`HARDWARE`; one that exists keeps its own.
+        root: The repository, or a copy of it.
+        tell: Gets a line of progress at a time.
+
+    Raises:
+        PushError: It can't be done, or not now; the message says how to go on.
+    """
+    namespace = _check_id(repo_id)
+    files = _check_files(root)
+    with explained(namespace, _command(repo_id, private, dry_run, hardware, root)):
+        api = log_in(namespace)
+        plan = _plan(api, repo_id, files, private, hardware)
+        tell(plan.describe())
+        if dry_run:
+            for step, names in (("upload", sorted(plan.add)), ("delete", plan.remove)):
+                for name in names:
+                    tell(f"      {step} {name}")
+            tell("This was a dry run: nothing was changed.")
+        else:
+            _publish(api, plan, tell)
+
+
+def _check_id(repo_id: str) -> str:
+    namespace, _, name = repo_id.partition("/")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError:
+        name = ""
+    if not namespace or not name:
+        raise PushError(
+            f"{repo_id!r} can't be a Space's id: that is NAME/SPACE, made of letters, digits, '-', '_' "
+            "and '.', not '--' or '..', at most 96 in all"
+        )
+    return namespace
+
+
+def _check_files(root: Path) -> dict[str, Path]:
+    files = space_files(root)
+    missing = [name for name in _REQUIRED if name not in files]
+    if missing:
+        raise PushError(f"There is no {' and no '.join(missing)} in {root}, and the Space needs it")
+    if not any(name.endswith(_LFS_SUFFIX) for name in files):
+        raise PushError(f"There are no models in {root / 'weights'}; `python -m train fit` makes them")
+    large = [
+        name
+        for name, path in files.items()
+        if not name.endswith(_LFS_SUFFIX) and path.stat().st_size > MAX_BYTES
+    ]
+    if large:
+        raise PushError(
+            f"{_name(large)}: larger than {MAX_BYTES / 1e6:.0f} MB, which the Hub takes in LFS only"
+        )
+    return files
+
+
+def _plan(
+    api: HfApi, repo_id: str, files: Mapping[str, Path], private: bool, hardware: str
+) -> SpacePlan:
+    try:
+        info = api.space_info(repo_id)
+    except RepositoryNotFoundError:
+        return SpacePlan(repo_id, hardware, private, files, (), None)
+    if private and not info.private:
+        raise PushError(
+            f"{repo_id} exists and is public, and --private is for a new Space: make it private in its "
+            f"settings, {_address(repo_id)}/settings, or publish without --private"
+        )
+    head = info.sha or constants.DEFAULT_REVISION
+    entries = api.list_repo_tree(repo_id, recursive=True, revision=head, repo_type="space")
+    there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    if _OWN not in there and set(there) - {_KEPT, "README.md"}:
+        raise PushError(
+            f"{repo_id} holds another app, which would be deleted: choose another name, or delete it in "
+            f"its settings, {_address(repo_id)}/settings"
+        )
+    changed = {
+        name: path for name, path in files.items() if name not in there or not is_same(there[name], path)
+    }
+    gone = tuple(sorted(set(there) - set(files) - {_KEPT}))
+    return SpacePlan(repo_id, None, bool(info.private), changed, gone, head)
+
+
+def _publish(api: HfApi, plan: SpacePlan, tell: Tell) -> None:
+    if plan.hardware is not None:
+        api.create_repo(
+            plan.repo_id,
+            repo_type="space",
+            space_sdk="gradio",
+            space_hardware=SpaceHardware(plan.hardware),
+            private=plan.private,
+        )
+    if plan.add or plan.remove:
+        api.create_commit(
+            plan.repo_id,
+            [
+                *(CommitOperationAdd(name, path) for name, path in plan.add.items()),
+                *(CommitOperationDelete(name) for name in plan.remove),
+            ],
+            commit_message=plan.message(),
+            repo_type="space",
+            parent_commit=plan.parent,  # who commits in between is not overwritten
+        )
+        tell(f"      {_address(plan.repo_id)}")
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _name(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names) if len(names) <= _LISTED else f"{len(names)} files"
+
+
+def _address(repo_id: str) -> str:
+    return f"{endpoint()}/spaces/{repo_id}"
+
+
+def _command(repo_id: str, private: bool, dry_run: bool, hardware: str, root: Path) -> str:
+    parts = ["python", "-m", "train", "publish-space", "--repo", repo_id]
+    if private:
+        parts.append("--private")
+    if dry_run:
+        parts.append("--dry-run")
+    if hardware != HARDWARE[0]:
+        parts += ["--hardware", hardware]
+    if root != ROOT:
+        parts += ["--root", str(root)]
+    return shlex.join(parts)
