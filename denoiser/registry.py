@@ -13,6 +13,7 @@ MODELS: tuple[str, ...] = (
     "attention-unet",
     "patchgan",
     "autoencoder",
+    "residual-unet",
     "attention-unet.gaussian-low",
     "attention-unet.gaussian-high",
     "attention-unet.salt-and-pepper-10",
