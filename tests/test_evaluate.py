@@ -175,6 +175,12 @@ def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
         evaluate(other, **options)
 
 
+def test_models_of_the_hub_are_not_scored_as_those_in_weights(monkeypatch, capsys):
+    monkeypatch.setenv("DENOISER_HUB_NAMESPACE", "somebody")
+    assert main(["evaluate", "--data", "nowhere"]) == 1
+    assert "unset DENOISER_HUB_NAMESPACE" in capsys.readouterr().err
+
+
 def test_evaluation_without_data_ends_in_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("train.__main__.find_fer2013", lambda: None)
     assert main(["evaluate", "--cache", str(tmp_path)]) == 1

@@ -1,6 +1,7 @@
 """Command line: ``python -m train fit CONFIG --data PATH``, ``evaluate``, ``push``, and others."""
 
 import argparse
+import os
 import re
 import sys
 from datetime import timedelta
@@ -8,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from denoiser.samples import DEFAULT_DATASET, FaceDataError, Split, find_fer2013, locate_fer2013
-from denoiser.weights import WEIGHTS, WeightsError
+from denoiser.weights import NAMESPACE_VARIABLE, WEIGHTS, WeightsError
 
 from .cards import METRICS_NAME, write_card
 from .config import ConfigError, read_config
@@ -51,6 +52,8 @@ def _fit(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from .evaluate import evaluate
 
+    if os.environ.get(NAMESPACE_VARIABLE):
+        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
     evaluate(
         _data(options.data, "test"),
         cache=options.cache,
