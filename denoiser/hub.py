@@ -131,16 +131,7 @@ def fetch_file(
         return _File(repo_id, filename, revision, repo_type, sha256).get(max_bytes, on_progress)
     except HubError:
         raise
-    # InvalidURL is no HTTPError, and httpx's errors are no OSErrors. A client that another thread
-    # closed is a RuntimeError.
-    except (
-        httpx.HTTPError,
-        httpx.InvalidURL,
-        OSError,
-        ValueError,
-        RuntimeError,
-        _UnusableError,
-    ) as error:
+    except _FAILURES as error:
         raise _explain(error, repo_id, filename, revision) from None
 
 
@@ -495,7 +486,7 @@ def _reason(error: Exception, repo_id: str, filename: str, revision: str) -> tup
     if isinstance(error, httpx.TimeoutException):
         return "the Hub does not answer in time", 0
     if isinstance(error, httpx.ConnectError):
-        if any(isinstance(e, socket.gaierror) for e in _chain(error)):
+        if any(isinstance(e, socket.gaierror) for e in causes(error)):
             return "the Hub's name can't be resolved (is there a network?)", 0
         return "the connection is refused", 0
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
@@ -539,7 +530,8 @@ def _retry_after(error: HfHubHTTPError) -> float:
     return float(value) if value.isdigit() else 0.0
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

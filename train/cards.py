@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from denoiser.architectures import ARCHITECTURES
 from denoiser.hub import WEIGHTS_VERSION
 from denoiser.results import HISTORY_NAME, NOISY
+from denoiser.samples import DEFAULT_DATASET
 from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 
 CARD_NAME = "README.md"
@@ -21,7 +22,6 @@ METRICS_NAME = "metrics.json"
 NAMESPACE = "NAME"
 """Stands for the user or organization on the Hub until the card is pushed."""
 
-_DATASET = "AutumnQiu/fer2013"  # FER2013 on the Hub; the figures are from its PrivateTest split
 _PRIVATE_TEST = 3589  # pictures in the challenge's file
 
 _TEXT = """
@@ -153,7 +153,7 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any], namespace: str) 
         EvalResult(
             task_type="image-to-image",
             task_name="Denoising",
-            dataset_type=_DATASET,
+            dataset_type=DEFAULT_DATASET,
             dataset_name="FER2013",
             # Rows are told apart by config and split only, so the noise has to be the config.
             dataset_config=score["noise"],
@@ -174,7 +174,7 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any], namespace: str) 
         library_name="pytorch",
         pipeline_tag="image-to-image",
         tags=["denoising", "faces", config.architecture],
-        datasets=[_DATASET],
+        datasets=[DEFAULT_DATASET],
         metrics=["psnr", "ssim"],
         eval_results=results,
     ).to_yaml()

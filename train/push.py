@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
+from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.errors import (
@@ -24,7 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx, logging, tqdm, validate_repo_id
 
-from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
+from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, causes, endpoint
 from denoiser.results import HISTORY_NAME
 from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id, load_network, read_config
 
@@ -42,6 +43,7 @@ _COPIED = (CONFIG_NAME, HISTORY_NAME, METRICS_NAME, MODEL_NAME)
 
 Tell = Callable[[str], None]
 Content = Path | bytes
+AnyContent = TypeVar("AnyContent", bound=Content)
 
 
 class PushError(RuntimeError):
@@ -235,11 +237,11 @@ def _plan(api: HfApi, repo_id: str, contents: Mapping[str, Content], private: bo
     tags = [tag.name for tag in api.list_repo_refs(repo_id).tags]
     tagged = WEIGHTS_VERSION in tags
     if tagged:
-        changed = _changed(api, repo_id, WEIGHTS_VERSION, {name: contents[name] for name in _LOADED})
-        if changed:
+        others = _changed(api, repo_id, WEIGHTS_VERSION, {name: contents[name] for name in _LOADED})
+        if others:
             raise PushError(
                 f"{repo_id} is published as {WEIGHTS_VERSION} with another "
-                f"{' and '.join(sorted(changed))}, and a published version is never changed: raise "
+                f"{' and '.join(sorted(others))}, and a published version is never changed: raise "
                 "WEIGHTS_VERSION in denoiser/hub.py, and push again"
             )
     head = info.sha or constants.DEFAULT_REVISION
@@ -252,16 +254,25 @@ def _changed(
     api: HfApi, repo_id: str, revision: str, contents: Mapping[str, Content]
 ) -> dict[str, Content]:
     """Return what a revision doesn't have, or has otherwise."""
-    entries = api.list_repo_tree(repo_id, revision=revision)
-    there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    return changed(list_tree(api, repo_id, revision), contents)
+
+
+def list_tree(api: HfApi, repo_id: str, revision: str, repo_type: str = "model") -> dict[str, RepoFile]:
+    """Return the files of a revision, by path."""
+    entries = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
+    return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+
+def changed(there: Mapping[str, RepoFile], contents: Mapping[str, AnyContent]) -> dict[str, AnyContent]:
+    """Return those contents that a revision doesn't have, or has otherwise."""
     return {
         name: content
         for name, content in contents.items()
-        if name not in there or not is_same(there[name], content)
+        if name not in there or not _is_same(there[name], content)
     }
 
 
-def is_same(entry: RepoFile, content: Content) -> bool:
+def _is_same(entry: RepoFile, content: Content) -> bool:
     """Say whether a file on the Hub has this content, by its hash."""
     data = content if isinstance(content, bytes) else content.read_bytes()
     if entry.lfs is not None:
@@ -340,7 +351,7 @@ def explained(namespace: str, command: str) -> Iterator[None]:
         yield
     except _FAILURES as error:
         # The client wraps what stops the upload of a large file in a RuntimeError.
-        cause = next((c for c in _causes(error) if isinstance(c, _KNOWN)), error)
+        cause = next((c for c in causes(error) if isinstance(c, _KNOWN)), error)
         sentence = str(cause) if isinstance(cause, PushError) else _explain(cause, namespace)
         _end_bars()
         raise PushError(f"{sentence}. To go on: {command}") from None
@@ -361,7 +372,7 @@ def _explain(error: BaseException, namespace: str) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"The Hub at {hub} did not answer within {PATIENCE_SECONDS:.0f} seconds"
     if isinstance(error, httpx.ConnectError):
-        unknown = any(isinstance(cause, socket.gaierror) for cause in _causes(error))
+        unknown = any(isinstance(cause, socket.gaierror) for cause in causes(error))
         why = "no such host is known" if unknown else "the connection is refused"
         return f"The Hub at {hub} can't be reached: {why}"
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
@@ -371,12 +382,6 @@ def _explain(error: BaseException, namespace: str) -> str:
     if isinstance(error, JSONDecodeError):
         return f"What answers at {hub} is not a Hugging Face Hub"
     return " ".join(str(error).split()).rstrip(".")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _explain_status(error: HfHubHTTPError, namespace: str) -> str:

@@ -7,14 +7,13 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceHardware, constants
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from denoiser.hub import endpoint
 from denoiser.results import BENCHMARK_NAME, HISTORY_NAME
 from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
 
-from .push import PushError, explained, is_same, log_in, visibility
+from .push import PushError, changed, explained, list_tree, log_in, visibility
 
 ROOT = WEIGHTS.parent
 
@@ -179,18 +178,14 @@ def _plan(
             f"settings, {_address(repo_id)}/settings, or publish without --private"
         )
     head = info.sha or constants.DEFAULT_REVISION
-    entries = api.list_repo_tree(repo_id, recursive=True, revision=head, repo_type="space")
-    there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    there = list_tree(api, repo_id, head, "space")
     if _OWN not in there and set(there) - {_KEPT, "README.md"}:
         raise PushError(
             f"{repo_id} holds another app, which would be deleted: choose another name, or delete it in "
             f"its settings, {_address(repo_id)}/settings"
         )
-    changed = {
-        name: path for name, path in files.items() if name not in there or not is_same(there[name], path)
-    }
     gone = tuple(sorted(set(there) - set(files) - {_KEPT}))
-    return SpacePlan(repo_id, None, bool(info.private), changed, gone, head)
+    return SpacePlan(repo_id, None, bool(info.private), changed(there, files), gone, head)
 
 
 def _publish(api: HfApi, plan: SpacePlan, tell: Tell) -> None:

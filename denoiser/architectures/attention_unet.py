@@ -24,13 +24,11 @@ class AttentionUNetConfig:
     """Shape of an :class:`AttentionUNet`.
 
     Attributes:
-        inputs: Channels of the input.
         widths: Channels of each scale, the bottleneck last.
         residual: Predict the noise and subtract it from the first channel, instead of the picture.
         batch_norm: Batch norm between the two convolutions of a stage, as in the reference.
     """
 
-    inputs: int = 1
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     residual: bool = True
     batch_norm: bool = False
@@ -59,7 +57,7 @@ class AttentionUNet(Network):
         widths = config.widths
         self.encoder = nn.ModuleList(
             _stage(before, after, config.batch_norm)
-            for before, after in zip((config.inputs, *widths), widths, strict=False)
+            for before, after in zip((1, *widths), widths, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
         # Decoder stages run from coarse to fine; the finest has no gate.
