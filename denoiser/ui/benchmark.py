@@ -25,17 +25,9 @@ from denoiser.results import (
     read_benchmark,
     read_history,
 )
+from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
 from denoiser.ui.grid import read_asset
 
-_HIDDEN: dict[str, Any] = {
-    "trigger_mode": "always_last",
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
-# The last input is the width of the window, which only the browser knows.
-_WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
-_WIDEST = 1500  # pixels that the page leaves for a chart
-_NARROW = 800  # pixels below which two charts stand one above the other
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
 _PERCEPTION = (("Spectral distance", "spectral_distance"), ("Sharpness", "sharpness"))
 _STRENGTH = (*_QUALITY, ("Gain in dB", "gain"))
@@ -246,7 +238,9 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
             return gr.skip()
         is_gain = metric == "gain"
         shown = METRICS["psnr" if is_gain else metric]
-        return strength_curves(benchmark, curves[curve], shown, methods, _width(width), gain=is_gain)
+        return strength_curves(
+            benchmark, curves[curve], shown, methods, chart_width(width), gain=is_gain
+        )
 
     def draw_time(condition: str | None, metric: str, width: float | None) -> Any:
         from denoiser.benchmark_plots import quality_against_time
@@ -254,7 +248,7 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         if condition is None:
             return gr.skip()
         chosen = conditions[condition]
-        return quality_against_time(benchmark, chosen, METRICS[metric], _width(width, columns=2))
+        return quality_against_time(benchmark, chosen, METRICS[metric], chart_width(width, columns=2))
 
     def draw_trade_off(condition: str | None, perception: str, width: float | None) -> Any:
         from denoiser.benchmark_plots import distortion_against_perception
@@ -262,12 +256,12 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         if condition is None:
             return gr.skip()
         chosen, metric = conditions[condition], METRICS[perception]
-        return distortion_against_perception(benchmark, chosen, metric, _width(width, columns=2))
+        return distortion_against_perception(benchmark, chosen, metric, chart_width(width, columns=2))
 
     def draw_matrix(metric: str, width: float | None) -> Any:
         from denoiser.benchmark_plots import train_test_matrix
 
-        return train_test_matrix(benchmark, METRICS[metric], _width(width))
+        return train_test_matrix(benchmark, METRICS[metric], chart_width(width))
 
     def draw_training(model: str | None, width: float | None) -> Any:
         from denoiser.benchmark_plots import training_curves
@@ -278,7 +272,9 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
             history = read_history(model)
         except ResultsError as error:
             return gr.Plot(visible=False), gr.Markdown(html.escape(str(error)), visible=True)
-        return gr.Plot(training_curves(history, _width(width)), visible=True), gr.Markdown(visible=False)
+        return gr.Plot(training_curves(history, chart_width(width)), visible=True), gr.Markdown(
+            visible=False
+        )
 
     def draw_all(
         curve: str | None,
@@ -302,8 +298,8 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
     def connect(
         events: Sequence[Any], draw: Callable[..., Any], inputs: list[Any], outputs: Any
     ) -> None:
-        js = _WITH_WIDTH if tab.width in inputs else None
-        gr.on(events, draw, inputs, outputs, js=js, queue=False, **_HIDDEN)
+        js = WITH_WIDTH if tab.width in inputs else None
+        gr.on(events, draw, inputs, outputs, js=js, queue=False, **HIDDEN)
 
     strength: list[Any] = [tab.curve, tab.curve_metric, tab.methods]
     trained: list[Any] = [tab.training, tab.training_note]
@@ -371,11 +367,3 @@ def _facts(method: Method) -> list[dict[str, Any]]:
         _cell(method.parameters, f"{method.parameters:,}"),
         _cell(method.milliseconds, time),
     ]
-
-
-def _width(window: float | None, columns: int = 1) -> int:
-    """Return how wide a chart is, in pixels, in a window of that width."""
-    if window is None or not window >= 0:
-        window = _WIDEST
-    page = min(max(window, 320), _WIDEST) - 70
-    return int(page if window < _NARROW else page / columns)

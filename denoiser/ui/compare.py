@@ -34,12 +34,15 @@ _HIDDEN: dict[str, Any] = {
 }
 
 
-def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> None:
+def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> Controls:
     """Add the tab's content to the page.
 
     Args:
         faces: Where the samples come from.
         load: The page's load event.
+
+    Returns:
+        What other tabs read the experiment from.
     """
     methods = describe_methods()
     with gr.Row(elem_id="compare"):
@@ -71,6 +74,7 @@ def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> None:
     _connect_grid(controls, methods, grid, slow, load)
     _connect_charts(controls, grid, charts, [bars, histogram])
     _connect_downloads(controls, buttons, download)
+    return controls
 
 
 def _connect_grid(

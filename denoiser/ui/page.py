@@ -42,10 +42,10 @@ def build_app(faces: FaceSource) -> gr.Blocks:
         delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS),
     ) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
-        with gr.Tabs():
-            with gr.Tab("Compare"):
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Compare", id="compare"):
                 create_compare_tab(faces, app.load)
-            with gr.Tab("Benchmark") as benchmark:
+            with gr.Tab("Benchmark", id="benchmark") as benchmark:
                 create_benchmark_tab(benchmark.select)
         register_api(faces)
     return app
