@@ -62,12 +62,13 @@ _SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
     "test": ("test", "privatetest"),
 }
 
-# As published, and without the few pictures that FER+ has no votes for.
-_COUNTS: dict[Split, tuple[int, int]] = {
+COUNTS: dict[Split, tuple[int, int]] = {
     "train": (28_709, 28_558),
     "validation": (3_589, 3_579),
     "test": (3_589, 3_573),
 }
+"""Pictures of each split: as published, and without the few that FER+ has no votes for."""
+
 _FIRST_ROWS: dict[Split, int] = {"train": 0, "validation": 28_709, "test": 32_298}
 
 # Owner and name, as the Hub allows them: no "..", and neither ends with a dot.
@@ -248,7 +249,7 @@ def cached_fer2013(dataset: Dataset, splits: Iterable[Split] = get_args(Split)) 
             cached_file(dataset.repo_id, name, revision=dataset.revision, repo_type="dataset")
             for name in names
         ]
-        if None in good or _count_rows(files, split) not in _COUNTS[split]:
+        if None in good or _count_rows(files, split) not in COUNTS[split]:
             return None
     return folder
 
@@ -467,10 +468,10 @@ def _count_rows(files: Sequence[Path], split: Split) -> int:
 
 def _check_count(files: Sequence[Path], split: Split, dataset: Dataset) -> None:
     count = _count_rows(files, split)
-    if count not in _COUNTS[split]:
+    if count not in COUNTS[split]:
         raise FaceDataError(
             f"{dataset.repo_id} on the Hub isn't FER2013: its {split} split has {count:,} pictures "
-            f"instead of {_COUNTS[split][0]:,}."
+            f"instead of {COUNTS[split][0]:,}."
         )
 
 
@@ -534,7 +535,7 @@ def _table_rows(table: "pa.Table", split: Split) -> npt.NDArray[np.int64]:
     if "row" in table.column_names:
         return table["row"].cast("int64").to_numpy()
     # A whole split is in the order of the original table, in which the splits follow one another.
-    first = _FIRST_ROWS[split] if len(table) == _COUNTS[split][0] else 0
+    first = _FIRST_ROWS[split] if len(table) == COUNTS[split][0] else 0
     return np.arange(first, first + len(table))
 
 

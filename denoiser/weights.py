@@ -90,7 +90,8 @@ class ModelConfig:
 def hub_source(model_id: str, folder: Path = WEIGHTS) -> HubSource | None:
     """Say where on the Hub a model comes from; None if it comes from ``weights/``."""
     namespace = os.environ.get(NAMESPACE_VARIABLE, "").strip()
-    if not namespace and not (folder / model_id / CONFIG_NAME).exists():
+    # Asked at every move of a slider: no file is looked for unless that decides something.
+    if not namespace and DEFAULT_NAMESPACE and not (folder / model_id / CONFIG_NAME).exists():
         namespace = DEFAULT_NAMESPACE
     if not namespace:
         return None
@@ -118,9 +119,8 @@ def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
     Raises:
         WeightsError: A file is missing, damaged, or holds the weights of another architecture.
     """
-    return _load_network(
-        read_config(model_id, folder), folder / model_id / MODEL_NAME, f"model {model_id!r}"
-    )
+    name = f"model {model_id!r}"
+    return _fill(_build(read_config(model_id, folder), name), folder / model_id / MODEL_NAME, name)
 
 
 def read_cached_config(source: HubSource) -> ModelConfig | None:
@@ -147,11 +147,11 @@ def load_from_hub(source: HubSource) -> tuple[ModelConfig, Network]:
         # The weights of the same commit, even if the tag is moved at this moment.
         commit = config_file.parent.name
         config = _read_config(config_file, name)
-        _build(config, name, device="meta")  # no need to fetch what can't be used
+        network = _build(config, name)  # no need to fetch what can't be used
         path = fetch_file(source.repo_id, MODEL_NAME, revision=commit, max_bytes=_MAX_MODEL_BYTES)
     except HubError as error:
         raise WeightsError(str(error), error.retry_after) from None
-    return config, _load_network(config, path, name)
+    return config, _fill(network, path, name)
 
 
 def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[ModelConfig, Network]:
@@ -171,7 +171,7 @@ def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[Mode
         return load_from_hub(HubSource(str(name), revision or WEIGHTS_VERSION))
     label = f"model {folder.resolve().name!r}"
     config = _read_config(folder / CONFIG_NAME, label)
-    return config, _load_network(config, folder / MODEL_NAME, label)
+    return config, _fill(_build(config, label), folder / MODEL_NAME, label)
 
 
 def _read_config(path: Path, name: str) -> ModelConfig:
@@ -190,31 +190,30 @@ def _read_config(path: Path, name: str) -> ModelConfig:
     return config
 
 
-def _build(config: ModelConfig, name: str, device: str = "cpu") -> Network:
+def _build(config: ModelConfig, name: str) -> Network:
+    """Build a network without memory: a config may ask for more than there is."""
     try:
-        with torch.device(device):
+        with torch.device("meta"):
             return build_network(config.architecture, config.settings)
     except (ValueError, TypeError):
         raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
 
 
-def _load_network(config: ModelConfig, path: Path, name: str) -> Network:
-    # Without memory at first: a config may ask for more than there is, whatever the file holds.
-    wanted = {key: tensor.shape for key, tensor in _build(config, name, "meta").state_dict().items()}
+def _fill(network: Network, path: Path, name: str) -> Network:
+    """Give a network without memory its weights."""
     try:
         state = load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"The weight file of the {name} is missing") from None
     except (SafetensorError, OSError):
         raise WeightsError(f"The weight file of the {name} is damaged; download it again") from None
+    wanted = {key: tensor.shape for key, tensor in network.state_dict().items()}
     if {key: tensor.shape for key, tensor in state.items()} != wanted:
         raise WeightsError(f"The weight file of the {name} doesn't fit its config.json")
-    network = _build(config, name)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in state.items()}, strict=True
-    )
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
+    state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise WeightsError(f"The weight file of the {name} holds NaN or infinity")
+    network.load_state_dict(state, assign=True)
     return channels_last(network.eval().requires_grad_(False))
 
 

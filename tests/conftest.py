@@ -96,6 +96,24 @@ def loopback_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lo
     logging.set_verbosity(verbosity)
 
 
+@pytest.fixture
+def hub(loopback_hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
+    """That Hub; whoever runs the test is logged in, and the client doesn't wait between two tries."""
+    from huggingface_hub.utils import _http as http
+
+    monkeypatch.setenv("HF_TOKEN", loopback_hub.token)
+    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
+    return loopback_hub
+
+
+def sentence(err: str) -> str:
+    """Return the one line that ``python -m train`` says, without the client's progress bars."""
+    (line,) = [line for line in err.splitlines() if line.startswith("train: ")]
+    assert "Traceback" not in err
+    assert "Warning" not in err
+    return line
+
+
 def find_chromium() -> str | None:
     """Return the path of a Chromium, or None."""
     named = os.environ.get("CHROMIUM_PATH")

@@ -66,7 +66,7 @@ def fer2013(counts=(20, 6, 15), names=("train", "valid", "test")):
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
     """A FER2013 of 41 pictures, none of it here; and no wait for what will not come."""
-    monkeypatch.setattr(samples, "_COUNTS", COUNTS)
+    monkeypatch.setattr(samples, "COUNTS", COUNTS)
     monkeypatch.setattr(samples, "__file__", str(tmp_path / "denoiser" / "samples.py"))
     monkeypatch.delenv("FER2013_PATH", raising=False)
     monkeypatch.setenv("DENOISER_FER2013_DATASET", ID)

@@ -156,7 +156,7 @@ class TestParquet:
         ("split", "first"), [("train", 0), ("validation", 28_709), ("test", 32_298)]
     )
     def test_rows_of_a_whole_split_without_numbers(self, tmp_path, monkeypatch, split, first):
-        monkeypatch.setattr(samples, "_COUNTS", dict.fromkeys(("train", "validation", "test"), (3, 2)))
+        monkeypatch.setattr(samples, "COUNTS", dict.fromkeys(("train", "validation", "test"), (3, 2)))
         for count, start in ((3, first), (2, 0)):
             write_parquet(tmp_path / f"{split}.parquet", map(encode, random_faces(count)))
             rows = read_fer2013(tmp_path, split).rows

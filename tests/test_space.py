@@ -10,7 +10,6 @@ import venv
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import huggingface_hub.utils._http as http
 import pytest
 from huggingface_hub import HfApi, ModelCard
 from packaging.requirements import Requirement
@@ -23,7 +22,7 @@ from train.__main__ import main
 from train.space import HARDWARE, space_files
 
 from .browser.lab import Lab
-from .conftest import ROOT, free_port, running, watched_page
+from .conftest import ROOT, free_port, running, sentence, watched_page
 
 SPACE = "tester/lab"
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -120,14 +119,6 @@ def small(tmp_path):
 
 
 @pytest.fixture
-def hub(loopback_hub, monkeypatch):
-    """The Hub; whoever runs the test is logged in, and the client doesn't wait between two tries."""
-    monkeypatch.setenv("HF_TOKEN", loopback_hub.token)
-    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
-    return loopback_hub
-
-
-@pytest.fixture
 def publish(small, capsys):
     """Run the command; returns its exit code and what it printed."""
 
@@ -137,13 +128,6 @@ def publish(small, capsys):
         return code, out, err
 
     return run
-
-
-def sentence(err):
-    """The one line that the command says, without the client's progress bars."""
-    (line,) = [line for line in err.splitlines() if line.startswith("train: ")]
-    assert "Traceback" not in err
-    return line
 
 
 def published(hub):

@@ -22,7 +22,7 @@ from train.__main__ import main
 from train.cards import make_card
 from train.push import COLLECTION, DESCRIPTION
 
-from .conftest import ROOT, free_port
+from .conftest import ROOT, free_port, sentence
 
 MODELS = ("blind", "blind.gaussian-low")
 REPOS = tuple(f"tester/fer2013-{model_id}" for model_id in MODELS)
@@ -71,14 +71,6 @@ def weights(made, tmp_path):
 
 
 @pytest.fixture
-def hub(loopback_hub, monkeypatch):
-    """The Hub; whoever runs the test is logged in, and the client doesn't wait between two tries."""
-    monkeypatch.setenv("HF_TOKEN", loopback_hub.token)
-    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
-    return loopback_hub
-
-
-@pytest.fixture
 def push(weights, capsys):
     """Run the command; returns its exit code and what it printed."""
 
@@ -88,14 +80,6 @@ def push(weights, capsys):
         return code, out, err
 
     return run
-
-
-def sentence(err):
-    """The one line that the command says, without the client's progress bars."""
-    (line,) = [line for line in err.splitlines() if line.startswith("train: ")]
-    assert "Traceback" not in err
-    assert "Warning" not in err
-    return line
 
 
 def test_first_push(hub, push, weights):

@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from denoiser.architectures import ARCHITECTURES
 from denoiser.hub import WEIGHTS_VERSION
 from denoiser.results import HISTORY_NAME, NOISY
-from denoiser.samples import DEFAULT_DATASET
+from denoiser.samples import COUNTS, DEFAULT_DATASET
 from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 
 CARD_NAME = "README.md"
@@ -22,7 +22,6 @@ METRICS_NAME = "metrics.json"
 NAMESPACE = "NAME"
 """Stands for the user or organization on the Hub until the card is pushed."""
 
-_PRIVATE_TEST = 3589  # pictures in the challenge's file
 
 _TEXT = """
 # {label}: `{id}`
@@ -121,7 +120,8 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
     folder = weights / model_id
     config = read_config(model_id, weights)
     metrics = json.loads((folder / METRICS_NAME).read_text(encoding="utf-8"))
-    without = ": its 3,589 without those that hold no face"
+    published, _ = COUNTS["test"]
+    without = f": its {published:,} without those that hold no face"
     text = _TEXT.format(
         id=config.id,
         label=config.label,
@@ -134,7 +134,7 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         trained_on=config.trained_on,
         history=_history(folder / HISTORY_NAME),
         pictures=metrics["pictures"],
-        left_out="" if metrics["pictures"] == _PRIVATE_TEST else without,
+        left_out="" if metrics["pictures"] == published else without,
         command=metrics["command"],
         metrics_name=METRICS_NAME,
         table=_table(model_id, metrics),

@@ -35,7 +35,7 @@ def running_hub_app(hub: LoopbackHub, dataset: str, count: int, home: Path) -> I
 
 
 if __name__ == "__main__":
-    samples._COUNTS["test"] = (int(sys.argv[1]), int(sys.argv[1]))
+    samples.COUNTS["test"] = (int(sys.argv[1]), int(sys.argv[1]))
 
     from app import demo, faces
     from denoiser.ui.page import launch
