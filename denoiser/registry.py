@@ -14,9 +14,17 @@ MODELS: tuple[str, ...] = (
     "patchgan",
     "autoencoder",
     "residual-unet",
+    "single-autoencoder",
+    "single-autoencoder-separable",
+    "dual-autoencoder",
+    "dual-autoencoder-separable",
+    "dual-skip-autoencoder",
+    "dual-skip-autoencoder-separable",
     "attention-unet.gaussian-low",
     "attention-unet.gaussian-high",
     "attention-unet.salt-and-pepper-10",
+    "patchgan.pixel-shuffle",
+    "patchgan.salt-and-pepper-10",
 )
 """Trained models, each a folder in weights/. A new one is its folder and one line here."""
 
