@@ -1,12 +1,14 @@
 """The one place that opens a checkpoint: safetensors only, checked before use.
 
 A model is a folder: ``config.json`` says what to build, ``model.safetensors`` holds its weights in
-half precision. Folders live in ``weights/``. With ``DENOISER_HUB_NAMESPACE`` set, all models come from
-that user or organization on the Hugging Face Hub instead, and ``weights/`` is not used.
+half precision. One that was trained against a discriminator has that too, likewise in two files. Folders
+live in ``weights/``. With ``DENOISER_HUB_NAMESPACE`` set, all models come from that user or organization
+on the Hugging Face Hub instead, and ``weights/`` is not used.
 """
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .architectures import Network, build_network, channels_last
+from .architectures import ModuleT, Network, build_network, channels_last
+from .architectures.emotion_net import EmotionNet, EmotionNetConfig
+from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from .base import Family
-from .hub import WEIGHTS_VERSION, HubError, cached_file, fetch_file
+from .hub import WEIGHTS_VERSION, HubError, cached_file, fetch_file, list_files
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CONFIG_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
+DISCRIMINATOR_CONFIG_NAME = "discriminator.json"
+DISCRIMINATOR_NAME = "discriminator.safetensors"
+CLASSIFIER_CONFIG_NAME = "classifier.json"
+CLASSIFIER_NAME = "classifier.safetensors"
 
 NAMESPACE_VARIABLE = "DENOISER_HUB_NAMESPACE"
 """Environment variable: whose models on the Hub to use."""
@@ -154,6 +162,83 @@ def load_from_hub(source: HubSource) -> tuple[ModelConfig, Network]:
     return config, _fill(network, path, name)
 
 
+def build_empty(model_id: str) -> Network:
+    """Build a model's network without memory and weights, to ask what it is made of.
+
+    Reads the same config as :func:`~denoiser.networks.read_info`; asks the Hub for nothing.
+
+    Raises:
+        WeightsError: Its ``config.json`` is missing or damaged.
+    """
+    source = hub_source(model_id)
+    cached = None if source is None else read_cached_config(source)
+    return _build(cached or read_config(model_id), f"model {model_id!r}")
+
+
+def load_discriminator(model_id: str, folder: Path = WEIGHTS) -> PatchDiscriminator:
+    """Load the discriminator that a model was trained against, in float32, ready to run.
+
+    Raises:
+        WeightsError: There is none, or it is damaged, or its files don't fit each other.
+    """
+    name = f"discriminator of the model {model_id!r}"
+    path = folder / model_id / DISCRIMINATOR_CONFIG_NAME
+    if not path.exists():
+        raise _no_discriminator(f"model {model_id!r}")
+    return _fill_discriminator(path, lambda: folder / model_id / DISCRIMINATOR_NAME, name)
+
+
+def load_discriminator_from_hub(source: HubSource) -> PatchDiscriminator:
+    """Load a discriminator from the Hub's cache, after downloading what is missing there.
+
+    Raises:
+        WeightsError: The repository has none, or it can't be had, or is not what
+            :func:`load_discriminator` would accept.
+    """
+    revision = source.revision
+    try:
+        cached = cached_file(source.repo_id, DISCRIMINATOR_CONFIG_NAME, revision=revision)
+        if cached is None and DISCRIMINATOR_CONFIG_NAME not in list_files(
+            source.repo_id, revision=revision
+        ):
+            raise _no_discriminator(f"model {source.repo_id!r}")
+        path = fetch_file(
+            source.repo_id, DISCRIMINATOR_CONFIG_NAME, revision=revision, max_bytes=_MAX_CONFIG_BYTES
+        )
+        commit = path.parent.name  # the weights of the same commit
+        return _fill_discriminator(
+            path,
+            lambda: fetch_file(
+                source.repo_id, DISCRIMINATOR_NAME, revision=commit, max_bytes=_MAX_MODEL_BYTES
+            ),
+            f"discriminator of the model {source.repo_id!r}",
+        )
+    except HubError as error:
+        raise WeightsError(str(error), error.retry_after) from None
+
+
+def load_emotion_net(folder: Path) -> EmotionNet:
+    """Load the emotion classifier from its folder, in float32, ready to run.
+
+    Raises:
+        WeightsError: A file is missing or damaged, or they don't fit each other.
+    """
+    name = "emotion classifier"
+    try:
+        values = json.loads((folder / CLASSIFIER_CONFIG_NAME).read_text(encoding="utf-8"))
+        values["widths"] = tuple(values["widths"])
+        config = EmotionNetConfig(**values)
+    except FileNotFoundError:
+        raise WeightsError(
+            f"The {name} has no weights here; `python -m train emotion --data PATH` makes them"
+        ) from None
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        raise WeightsError(f"The {CLASSIFIER_CONFIG_NAME} of the {name} can't be read") from None
+    with torch.device("meta"):
+        network = EmotionNet(config)
+    return _fill(network, folder / CLASSIFIER_NAME, name, CLASSIFIER_CONFIG_NAME)
+
+
 def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[ModelConfig, Network]:
     """Load a model by the name of its folder or of its repository on the Hub.
 
@@ -199,7 +284,23 @@ def _build(config: ModelConfig, name: str) -> Network:
         raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
 
 
-def _fill(network: Network, path: Path, name: str) -> Network:
+def _no_discriminator(name: str) -> WeightsError:
+    return WeightsError(f"The {name} comes without the discriminator it was trained against")
+
+
+def _fill_discriminator(
+    config_path: Path, get_weights: Callable[[], Path], name: str
+) -> PatchDiscriminator:
+    try:
+        config = PatchDiscriminatorConfig(**json.loads(config_path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise WeightsError(f"The {DISCRIMINATOR_CONFIG_NAME} of the {name} can't be read") from None
+    with torch.device("meta"):
+        network = PatchDiscriminator(config)
+    return _fill(network, get_weights(), name, DISCRIMINATOR_CONFIG_NAME)
+
+
+def _fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME) -> ModuleT:
     """Give a network without memory its weights."""
     try:
         state = load_file(path)
@@ -209,7 +310,7 @@ def _fill(network: Network, path: Path, name: str) -> Network:
         raise WeightsError(f"The weight file of the {name} is damaged; download it again") from None
     wanted = {key: tensor.shape for key, tensor in network.state_dict().items()}
     if {key: tensor.shape for key, tensor in state.items()} != wanted:
-        raise WeightsError(f"The weight file of the {name} doesn't fit its config.json")
+        raise WeightsError(f"The weight file of the {name} doesn't fit its {config_name}")
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise WeightsError(f"The weight file of the {name} holds NaN or infinity")
@@ -225,10 +326,38 @@ def save_model(network: nn.Module, config: ModelConfig, folder: Path = WEIGHTS) 
     """
     target = folder / config.id
     target.mkdir(parents=True, exist_ok=True)
+    _save(network, target / MODEL_NAME)
+    (target / CONFIG_NAME).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    return target
+
+
+def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None:
+    """Write a discriminator into its model's folder, or take an earlier one away.
+
+    Args:
+        network: What the model was trained against; None if nothing.
+        folder: The model's folder.
+    """
+    if network is None:
+        for name in (DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME):
+            (folder / name).unlink(missing_ok=True)
+        return
+    _save(network, folder / DISCRIMINATOR_NAME)
+    text = json.dumps(asdict(network.config), indent=2) + "\n"
+    (folder / DISCRIMINATOR_CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+def save_emotion_net(network: EmotionNet, folder: Path) -> None:
+    """Write the emotion classifier's folder: weights in half precision, and its config."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(network, folder / CLASSIFIER_NAME)
+    text = json.dumps(asdict(network.config), indent=2) + "\n"
+    (folder / CLASSIFIER_CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+def _save(network: nn.Module, path: Path) -> None:
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
         for k, v in network.state_dict().items()
     }
-    save_file(state, target / MODEL_NAME, metadata={"format": "pt"})
-    (target / CONFIG_NAME).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
-    return target
+    save_file(state, path, metadata={"format": "pt"})

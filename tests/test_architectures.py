@@ -481,6 +481,68 @@ def test_discriminator_judges_patches():
     assert not torch.allclose(network(noisy, clean), network(clean, noisy))  # it is conditional
 
 
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_a_patch_is_where_the_discriminator_says(stages):
+    """Without instance norm, which sees the whole picture, only its patch moves a score."""
+    torch.manual_seed(stages)
+    network = PatchDiscriminator(PatchDiscriminatorConfig(4, stages)).eval()
+    network.rest = nn.Sequential(*(m for m in network.rest if not isinstance(m, nn.InstanceNorm2d)))
+    side = 20 * network.stride
+    picture = torch.rand(1, 1, side, side, requires_grad=True)
+    logits = network(torch.rand(1, 1, side, side), picture)
+    index = logits.shape[-1] // 2
+    logits[0, 0, index, index].backward()
+    rows = picture.grad[0, 0].abs().sum(dim=1).nonzero()[:, 0]
+    assert len(rows) == network.patch_side
+    assert (rows[0] + rows[-1]) / 2 == network.first_centre + network.stride * index
+
+
+def test_the_smallest_picture_a_discriminator_judges():
+    network = PatchDiscriminator(PatchDiscriminatorConfig(4)).eval()
+    smallest = torch.rand(1, 1, network.smallest_side, network.smallest_side)
+    assert network(smallest, smallest).isfinite().all()
+    with pytest.raises(ValueError, match="more than 1 spatial element"):
+        network(smallest[..., 1:, 1:], smallest[..., 1:, 1:])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"width": 0}, {"stages": 0}, {"stages": 99}, {"width": 4.0}], ids=str
+)
+def test_discriminators_that_cannot_be_are_refused(settings):
+    with pytest.raises(ValueError, match="must be a whole number from 1"):
+        PatchDiscriminatorConfig(**settings)
+
+
+def test_attention_maps_are_what_the_gates_let_pass():
+    network = build_network("attention-unet", {"widths": [4, 8, 8, 16]}).eval()
+    noisy = torch.rand(2, 1, 32, 48)
+    wanted = []
+    inputs = []
+    for gate in network.gates:
+        gate.score.register_forward_hook(lambda _, __, output: wanted.append(torch.sigmoid(output)))
+        gate.project_features.register_forward_pre_hook(lambda _, given: inputs.append(given[0].shape))
+    maps = network.attention_maps(noisy)
+    assert [tuple(m.shape) for m in maps] == [(2, 1, 8, 12), (2, 1, 16, 24)]
+    for found, expected in zip(maps, wanted, strict=True):
+        assert torch.equal(found, expected)
+    assert [shape[1] for shape in inputs] == [8, 8]  # coarse to fine
+
+
+def test_closed_gates_block_their_skips():
+    torch.manual_seed(0)
+    network = build_network("attention-unet", {"widths": [4, 8, 8]}).eval()
+    noisy = torch.rand(1, 1, 16, 16)
+    before = network(noisy)
+    nn.init.constant_(network.gates[0].score.bias, -100)
+    assert network.attention_maps(noisy)[0].max() < 1e-6
+    assert not torch.allclose(network(noisy), before)
+
+
+def test_a_network_of_two_scales_has_no_gates():
+    network = build_network("attention-unet", {"widths": [4, 8]}).eval()
+    assert network.attention_maps(torch.rand(1, 1, 16, 16)) == []
+
+
 def test_discriminator_is_no_denoiser():
     with pytest.raises(ValueError, match="Unknown architecture"):
         build_network("patch-discriminator", {})

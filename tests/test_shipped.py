@@ -12,12 +12,21 @@ from safetensors import safe_open
 
 import denoiser
 import train
+from denoiser.architectures.patchgan import PatchDiscriminatorConfig
 from denoiser.images import from_uint8
 from denoiser.noise import PRESETS
 from denoiser.registry import MODELS
 from denoiser.results import read_benchmark
 from denoiser.samples import bundled_faces
-from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
+from denoiser.weights import (
+    DISCRIMINATOR_CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    MODEL_NAME,
+    WEIGHTS,
+    load_discriminator,
+    load_network,
+    read_config,
+)
 from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise
@@ -56,7 +65,10 @@ def test_there_are_weights_and_no_strangers():
 @each_model
 def test_files(model_id):
     names = {file.name for file in (WEIGHTS / model_id).iterdir()}
-    assert names == {"README.md", "config.json", "history.csv", "metrics.json", MODEL_NAME}
+    wanted = {"README.md", "config.json", "history.csv", "metrics.json", MODEL_NAME}
+    if read_config(model_id).family == "GAN":
+        wanted |= {DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME}
+    assert names == wanted
 
 
 @each_model
@@ -67,6 +79,13 @@ def test_weights_are_small_and_in_half_precision(model_id):
         dtypes = {tensors.get_tensor(name).dtype for name in tensors.keys()}  # noqa: SIM118
     assert torch.float16 in dtypes
     assert dtypes <= {torch.float16, torch.int64}
+
+
+@pytest.mark.parametrize("model_id", [m for m in SHIPPED if read_config(m).family == "GAN"])
+def test_discriminators_are_small_and_those_of_their_training(model_id):
+    assert (WEIGHTS / model_id / DISCRIMINATOR_NAME).stat().st_size < 1_000_000
+    adversarial = training_config(model_id).adversarial
+    assert load_discriminator(model_id).config == PatchDiscriminatorConfig(**adversarial.discriminator)
 
 
 @each_model

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from denoiser.registry import DEFAULT_DENOISERS, MODELS
+from denoiser.weights import read_config
 from train import push as pushing
 from train import space as publishing
 from train.__main__ import main
@@ -37,7 +38,10 @@ def test_what_a_space_needs_and_nothing_else():
     for model_id in MODELS:
         folder = f"weights/{model_id}/"
         found = {name.removeprefix(folder) for name in names if name.startswith(folder)}
-        assert found == {"config.json", "history.csv", "model.safetensors"}
+        wanted = {"config.json", "history.csv", "model.safetensors"}
+        if read_config(model_id).family == "GAN":
+            wanted |= {"discriminator.json", "discriminator.safetensors"}
+        assert found == wanted
     package = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "denoiser").rglob("*")

@@ -14,7 +14,14 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
-from denoiser.weights import MODEL_NAME, ModelConfig, load_network, read_config, save_model
+from denoiser.weights import (
+    MODEL_NAME,
+    ModelConfig,
+    load_discriminator,
+    load_network,
+    read_config,
+    save_model,
+)
 from train import config as train_config
 from train.__main__ import main
 from train.adversarial import AdversarialModule
@@ -407,8 +414,26 @@ def test_a_gan_exports_its_generator(train):
     assert column(folder, "generator_loss")
     assert column(folder, "discriminator_loss")
     assert not any("discriminator" in name for name in state(folder))
+    assert {file.name for file in folder.iterdir()} == {
+        "config.json",
+        MODEL_NAME,
+        "history.csv",
+        "discriminator.json",
+        "discriminator.safetensors",
+    }
     assert read_config("tiny", folder.parent).family == "GAN"
     load_network("tiny", folder.parent)
+    run = folder.parent.parent / "runs" / "tiny" / "last.ckpt"
+    trained = torch.load(run, weights_only=True)["state_dict"]
+    judge = load_discriminator("tiny", folder.parent)
+    assert judge.config.width == 4
+    for name, tensor in judge.state_dict().items():
+        torch.testing.assert_close(tensor, trained[f"discriminator.{name}"], atol=1e-3, rtol=1e-3)
+
+
+def test_a_run_without_a_discriminator_leaves_no_old_one(train):
+    assert (train("run", **ADVERSARIAL) / "discriminator.json").exists()
+    assert not list(train("run").glob("discriminator.*"))
 
 
 # Starting from another model

@@ -15,8 +15,17 @@ from huggingface_hub.utils import httpx
 from safetensors.torch import load_file, save_file
 
 from denoiser.architectures import AttentionUNet, build_network
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.hub import WEIGHTS_VERSION
-from denoiser.weights import MODEL_NAME, ModelConfig, save_model
+from denoiser.weights import (
+    MODEL_NAME,
+    HubSource,
+    ModelConfig,
+    WeightsError,
+    load_discriminator_from_hub,
+    save_discriminator,
+    save_model,
+)
 from train import push as pushing
 from train.__main__ import main
 from train.cards import make_card
@@ -108,6 +117,31 @@ def test_what_was_pushed_can_be_loaded(hub, push, weights):
     wanted = load_file(weights / MODELS[1] / MODEL_NAME)
     found = network.state_dict()
     assert all(torch.equal(found[name], tensor.float()) for name, tensor in wanted.items())
+
+
+def test_a_discriminator_is_published_with_its_model(hub, push, weights):
+    torch.manual_seed(0)
+    judge = PatchDiscriminator(PatchDiscriminatorConfig(width=4))
+    save_discriminator(judge, weights / MODELS[0])
+    assert push()[0] == 0
+    names = {"discriminator.json", "discriminator.safetensors"}
+    assert set(hub.files("model", REPOS[0])) == FILES | names | {".gitattributes"}
+    assert not names & set(hub.files("model", REPOS[1]))
+    loaded = load_discriminator_from_hub(HubSource(REPOS[0], WEIGHTS_VERSION))
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, judge.state_dict()[name].half().float())
+    with pytest.raises(WeightsError, match="comes without the discriminator"):
+        load_discriminator_from_hub(HubSource(REPOS[1], WEIGHTS_VERSION))
+    assert push()[0] == 0  # nothing is new
+
+
+def test_half_a_discriminator_is_not_published(hub, push, weights):
+    save_discriminator(PatchDiscriminator(PatchDiscriminatorConfig(width=4)), weights / MODELS[0])
+    (weights / MODELS[0] / "discriminator.safetensors").unlink()
+    code, _, err = push()
+    assert code == 1
+    assert "discriminator" in sentence(err)
+    assert hub.repos() == []
 
 
 def test_second_push_changes_nothing(hub, push):

@@ -12,13 +12,18 @@ from safetensors.torch import load_file, save_file
 
 from denoiser import weights
 from denoiser.architectures import AttentionUNet, Autoencoder, Network, build_network
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.weights import (
     CONFIG_NAME,
+    DISCRIMINATOR_CONFIG_NAME,
+    DISCRIMINATOR_NAME,
     MODEL_NAME,
     ModelConfig,
     WeightsError,
+    load_discriminator,
     load_network,
     read_config,
+    save_discriminator,
     save_model,
 )
 
@@ -261,6 +266,83 @@ def test_unknown_key_in_the_config(folder):
     file = folder / "tiny" / CONFIG_NAME
     file.write_text(json.dumps(json.loads(file.read_text()) | {"code": "import os"}))
     assert "config.json" in problem(folder)
+
+
+# Discriminators
+
+
+@pytest.fixture
+def discriminator():
+    torch.manual_seed(0)
+    return PatchDiscriminator(PatchDiscriminatorConfig(width=4)).eval()
+
+
+@pytest.fixture
+def judged(folder, discriminator):
+    """The folder of models, whose model now has a discriminator."""
+    save_discriminator(discriminator, folder / "tiny")
+    return folder
+
+
+def discriminator_problem(folder):
+    with pytest.raises(WeightsError) as caught:
+        load_discriminator("tiny", folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) not in message
+    return message
+
+
+def test_a_discriminator_comes_back(judged, discriminator):
+    pair = torch.rand(2, 2, 1, 24, 24)
+    loaded = load_discriminator("tiny", judged)
+    assert loaded.config == discriminator.config
+    assert not loaded.training
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(*pair), discriminator(*pair), atol=2e-2, rtol=0)
+    assert (judged / "tiny" / DISCRIMINATOR_NAME).stat().st_size < 2.5 * sum(
+        p.numel() for p in discriminator.parameters()
+    )  # in half precision
+    load_network("tiny", judged)  # and the model is none the worse for it
+
+
+def test_a_model_without_a_discriminator(folder):
+    assert "comes without the discriminator" in discriminator_problem(folder)
+
+
+def test_a_discriminator_can_be_taken_away(judged):
+    save_discriminator(None, judged / "tiny")
+    assert "comes without the discriminator" in discriminator_problem(judged)
+    load_network("tiny", judged)
+
+
+def test_missing_and_damaged_weights_of_a_discriminator(judged):
+    file = judged / "tiny" / DISCRIMINATOR_NAME
+    file.write_bytes(file.read_bytes()[:-10])
+    assert "damaged" in discriminator_problem(judged)
+    file.unlink()
+    assert "missing" in discriminator_problem(judged)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"depth": 3}', '{"width": 0}', '{"stages": 99}', '{"width": "4"}']
+)
+def test_broken_config_of_a_discriminator(judged, text):
+    (judged / "tiny" / DISCRIMINATOR_CONFIG_NAME).write_text(text)
+    assert DISCRIMINATOR_CONFIG_NAME in discriminator_problem(judged)
+
+
+def test_a_discriminator_of_another_shape(judged):
+    (judged / "tiny" / DISCRIMINATOR_CONFIG_NAME).write_text('{"width": 8, "stages": 2}')
+    assert f"doesn't fit its {DISCRIMINATOR_CONFIG_NAME}" in discriminator_problem(judged)
+
+
+def test_a_discriminator_that_is_no_numbers(judged):
+    file = judged / "tiny" / DISCRIMINATOR_NAME
+    state = load_file(file)
+    state["first.0.bias"].fill_(float("nan"))
+    save_file(state, file)
+    assert "NaN" in discriminator_problem(judged)
 
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from denoiser.samples import DEFAULT_DATASET, FaceDataError, Split, find_fer2013, locate_fer2013
-from denoiser.weights import NAMESPACE_VARIABLE, WEIGHTS, WeightsError
+from denoiser.weights import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
 
 from .cards import METRICS_NAME, write_card
-from .config import ConfigError, read_config
+from .config import EMOTION_CONFIG, ConfigError, read_config
 from .push import PushError, push
 from .space import HARDWARE, ROOT, publish_space
 
@@ -64,6 +64,40 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _emotion(options: argparse.Namespace) -> int:
+    from .emotion import fit_emotion, read_emotion_config
+
+    folder = fit_emotion(
+        read_emotion_config(options.config),
+        _data(options.data),
+        runs=options.runs,
+        weights=options.weights,
+        resume=options.resume,
+        max_time=options.max_time,
+        limit=options.limit,
+        accelerator=options.accelerator,
+        devices=1,
+    )
+    print(f"Exported to {folder}")
+    return 0
+
+
+def _evaluate_emotion(options: argparse.Namespace) -> int:
+    from .evaluate_emotion import evaluate_emotion
+
+    if os.environ.get(NAMESPACE_VARIABLE):
+        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
+    evaluate_emotion(
+        _data(options.data, "test"),
+        cache=options.cache,
+        workers=options.workers,
+        limit=options.limit,
+        only=options.denoisers,
+        weights=options.weights,
+    )
+    return 0
+
+
 def _sweep(options: argparse.Namespace) -> int:
     from .sweep import run_sweep
 
@@ -105,7 +139,8 @@ def _publish_space(options: argparse.Namespace) -> int:
 
 def _cards(options: argparse.Namespace) -> int:
     for path in sorted(options.weights.glob(f"*/{METRICS_NAME}")):
-        print(write_card(path.parent.name, options.weights))
+        if (path.parent / CONFIG_NAME).exists():  # the emotion classifier is no denoiser: it has none
+            print(write_card(path.parent.name, options.weights))
     return 0
 
 
@@ -161,6 +196,28 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--cache", type=Path, default=Path("runs/evaluate"), help="for resuming")
     evaluate.set_defaults(run=_evaluate)
 
+    emotion = commands.add_parser("emotion", help="train the emotion classifier and test it")
+    emotion.add_argument("--config", type=Path, default=EMOTION_CONFIG, help="train/emotion.toml")
+    emotion.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    emotion.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
+    emotion.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
+    emotion.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
+    emotion.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
+    emotion.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export it")
+    emotion.set_defaults(run=_emotion)
+
+    reading = commands.add_parser(
+        "evaluate-emotion", help="score how the classifier reads denoised faces"
+    )
+    reading.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
+    reading.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
+    reading.add_argument("--limit", type=int, default=0, help="only so many test pictures (a trial)")
+    reading.add_argument(
+        "--cache", type=Path, default=Path("runs/evaluate-emotion"), help="for resuming"
+    )
+    reading.add_argument("--weights", type=Path, default=WEIGHTS, help="where the classifier is")
+    reading.set_defaults(run=_evaluate_emotion)
+
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
     sweep.add_argument("file", type=Path, help="a file in train/sweeps; the results go beside it")
     sweep.add_argument("--workers", type=_count, default=1, help="variants to train at once")
@@ -196,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     cards.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
     cards.set_defaults(run=_cards)
 
-    for command in (fit, evaluate, sweep):
+    for command in (fit, evaluate, emotion, reading, sweep):
         command.add_argument(
             "--data",
             help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub",

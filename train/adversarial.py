@@ -19,7 +19,7 @@ from .supervised import SupervisedModule, WarmUpAndCosine
 
 
 class AdversarialModule(SupervisedModule):
-    """The denoiser is ``network``, as in supervised training; the discriminator is not shipped.
+    """The denoiser is ``network``, as in supervised training; the discriminator is shipped beside it.
 
     Args:
         config: The training run; its ``adversarial`` part must be set.

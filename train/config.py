@@ -23,6 +23,9 @@ Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim"]
 MIXTURES = Path(__file__).parent / "mixtures"
 """Noises that several models train on: what to train on, what to validate on, and that in words."""
 
+EMOTION_CONFIG = Path(__file__).parent / "emotion.toml"
+"""Settings of the emotion classifier, which isn't a denoiser."""
+
 _MIXTURE_KEYS = ("noise", "validation", "trained_on")
 
 _AT_LEAST_ONE = (

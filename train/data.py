@@ -21,9 +21,13 @@ def without_duplicates(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
 
     FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones.
     """
+    return train.images[only_here(train, *held_out)]
+
+
+def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
+    """Tell, bool (N,), which training pictures occur in none of the held-out splits."""
     seen = {picture.tobytes() for faces in held_out for picture in faces.images}
-    keep = np.array([picture.tobytes() not in seen for picture in train.images], dtype=bool)
-    return train.images[keep]
+    return np.array([picture.tobytes() not in seen for picture in train.images], dtype=bool)
 
 
 def fixed_noise(

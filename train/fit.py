@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.results import HISTORY_NAME
-from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_model
+from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_discriminator, save_model
 
 from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
@@ -135,11 +135,15 @@ def fit(
 
 
 def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS) -> Path:
-    """Write a model's folder in ``weights`` from a checkpoint: half-precision weights and history."""
+    """Write a model's folder in ``weights`` from a checkpoint: half-precision weights and history.
+
+    Of adversarial training the discriminator too, which the app shows at work.
+    """
     kind = AdversarialModule if config.adversarial else SupervisedModule
     module = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, config=config)
     network = module.network
     folder = save_model(network, model_config(config, network), weights)
+    save_discriminator(module.discriminator if isinstance(module, AdversarialModule) else None, folder)
     write_history(run, folder / HISTORY_NAME)
     return folder
 

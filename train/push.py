@@ -27,7 +27,17 @@ from huggingface_hub.utils import httpx, logging, tqdm, validate_repo_id
 
 from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, causes, endpoint
 from denoiser.results import HISTORY_NAME
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id, load_network, read_config
+from denoiser.weights import (
+    CONFIG_NAME,
+    DISCRIMINATOR_CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    MODEL_NAME,
+    WEIGHTS,
+    hub_repo_id,
+    load_discriminator,
+    load_network,
+    read_config,
+)
 
 from .cards import CARD_NAME, METRICS_NAME, make_card
 
@@ -38,7 +48,8 @@ PATIENCE_SECONDS = 15.0
 """How long the Hub may take for an answer. Uploads are tried six times, so a Hub that falls silent in
 the middle of one is given up after two minutes."""
 
-_LOADED = (CONFIG_NAME, MODEL_NAME)  # what a version stands for
+_DISCRIMINATOR = (DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME)  # only a GAN has one
+_LOADED = (CONFIG_NAME, MODEL_NAME, *_DISCRIMINATOR)  # what a version stands for
 _COPIED = (CONFIG_NAME, HISTORY_NAME, METRICS_NAME, MODEL_NAME)
 
 Tell = Callable[[str], None]
@@ -178,7 +189,11 @@ def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content
     if read_config(model_id, weights).id != model_id:
         raise PushError(f"The config.json in {weights / model_id} is another model's")
     folder = weights / model_id
-    missing = [name for name in _COPIED if not (folder / name).is_file()]
+    has_discriminator = any((folder / name).exists() for name in _DISCRIMINATOR)
+    if has_discriminator:
+        load_discriminator(model_id, weights)
+    copied = (*_COPIED, *_DISCRIMINATOR) if has_discriminator else _COPIED
+    missing = [name for name in copied if not (folder / name).is_file()]
     if missing:
         raise PushError(
             f"The model {model_id!r} has no {' and no '.join(missing)}; `python -m train fit` and "
@@ -191,7 +206,7 @@ def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content
             f"The {METRICS_NAME} or the {HISTORY_NAME} of the model {model_id!r} is damaged"
         ) from None
     # The weights as a path, for which the client shows a progress bar.
-    return {CARD_NAME: card} | {name: folder / name for name in _COPIED}
+    return {CARD_NAME: card} | {name: folder / name for name in copied}
 
 
 def log_in(namespace: str) -> HfApi:
@@ -237,7 +252,8 @@ def _plan(api: HfApi, repo_id: str, contents: Mapping[str, Content], private: bo
     tags = [tag.name for tag in api.list_repo_refs(repo_id).tags]
     tagged = WEIGHTS_VERSION in tags
     if tagged:
-        others = _changed(api, repo_id, WEIGHTS_VERSION, {name: contents[name] for name in _LOADED})
+        loaded = {name: content for name, content in contents.items() if name in _LOADED}
+        others = _changed(api, repo_id, WEIGHTS_VERSION, loaded)
         if others:
             raise PushError(
                 f"{repo_id} is published as {WEIGHTS_VERSION} with another "

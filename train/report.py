@@ -46,7 +46,7 @@ _HYBRID_NOISES = (
     "impulse-30",
 )
 
-_SHOWN = (
+SHOWN = (
     "gaussian-low",
     "gaussian-high",
     "gaussian-25",
@@ -58,6 +58,7 @@ _SHOWN = (
     "speckle-36",
     "pixel-shuffle-15",
 )
+"""The noises of the README's tables, by their keys in the results."""
 
 
 def update_readme(benchmark: Mapping[str, Any], readme: Path | None = None) -> None:
@@ -67,6 +68,13 @@ def update_readme(benchmark: Mapping[str, Any], readme: Path | None = None) -> N
     for name, table in tables(benchmark).items():
         text = replace_between(text, name, table)
     path.write_text(text, encoding="utf-8")
+
+
+def update_emotion(metrics: Mapping[str, Any], readme: Path | None = None) -> None:
+    """Put the emotion classifier's table between the README's markers."""
+    path = readme or README
+    text = path.read_text(encoding="utf-8")
+    path.write_text(replace_between(text, "emotion", emotion_table(metrics)), encoding="utf-8")
 
 
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
@@ -100,7 +108,7 @@ def replace_between(text: str, name: str, content: str) -> str:
 def results_table(benchmark: Mapping[str, Any]) -> str:
     """PSNR / SSIM of every denoiser under the main noises; the best PSNR of a noise is bold."""
     scores = _scores(benchmark)
-    noises = [name for name in _SHOWN if ("noisy", name) in scores]
+    noises = [name for name in SHOWN if ("noisy", name) in scores]
     details = {d["id"]: d for d in benchmark["denoisers"]}
     methods = ["noisy", *(d for d in details if any((d, noise) in scores for noise in noises))]
     best = {
@@ -177,7 +185,7 @@ def hybrid_table(benchmark: Mapping[str, Any]) -> str:
 def generalisation_table(benchmark: Mapping[str, Any]) -> str:
     """PSNR of the blind U-Net and of every specialist on all noises, their own among them."""
     specialists = [d["id"] for d in benchmark["denoisers"] if "." in d["id"]]
-    return _psnr_table(benchmark, ("noisy", "attention-unet", *specialists), _SHOWN)
+    return _psnr_table(benchmark, ("noisy", "attention-unet", *specialists), SHOWN)
 
 
 def _psnr_table(benchmark: Mapping[str, Any], denoisers: Sequence[str], noises: Sequence[str]) -> str:
@@ -192,6 +200,27 @@ def _psnr_table(benchmark: Mapping[str, Any], denoisers: Sequence[str], noises: 
         if any((d, noise) in scores for noise in shown)
     ]
     return _table(["denoiser", *shown], rows)
+
+
+def emotion_table(metrics: Mapping[str, Any]) -> str:
+    """Accuracy of the emotion classifier on what each denoiser makes of noisy faces, in percent.
+
+    Args:
+        metrics: What the classifier's ``metrics.json`` holds. The best of a noise is bold.
+    """
+    scores = {(s["denoiser"], s["noise"]): 100 * s["accuracy"] for s in metrics["scores"]}
+    noises = [name for name in SHOWN if any(noise == name for _, noise in scores)]
+    methods = list(dict.fromkeys(denoiser for denoiser, _ in scores))
+    best = {n: max(round(scores[m, n], 1) for m in methods if (m, n) in scores) for n in noises}
+    rows = [["*clean picture*", *[f"{100 * metrics['clean_accuracy']:.1f}"] * len(noises)]]
+    for method in methods:
+        texts = [f"{scores[method, n]:.1f}" if (method, n) in scores else "-" for n in noises]
+        marked = [
+            f"**{text}**" if text == f"{best[n]:.1f}" else text
+            for text, n in zip(texts, noises, strict=True)
+        ]
+        rows.append([f"`{method}`", *marked])
+    return _table(["denoiser", *noises], rows)
 
 
 def true_psnr(loss: float) -> float:

@@ -9,9 +9,17 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Sp
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
+from denoiser.emotion import CLASSIFIER
 from denoiser.hub import endpoint
 from denoiser.results import BENCHMARK_NAME, HISTORY_NAME
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
+from denoiser.weights import (
+    CLASSIFIER_NAME,
+    CONFIG_NAME,
+    DISCRIMINATOR_CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    MODEL_NAME,
+    WEIGHTS,
+)
 
 from .push import PushError, changed, explained, list_tree, log_in, visibility
 
@@ -32,6 +40,10 @@ _PATTERNS = (
     f"weights/*/{CONFIG_NAME}",
     f"weights/*/{HISTORY_NAME}",
     f"weights/*/{MODEL_NAME}",
+    f"weights/*/{DISCRIMINATOR_CONFIG_NAME}",
+    f"weights/*/{DISCRIMINATOR_NAME}",
+    f"weights/{CLASSIFIER}/*.json",
+    f"weights/{CLASSIFIER}/{CLASSIFIER_NAME}",
 )
 _OWN = "denoiser/__init__.py"  # a Space without it is another one
 _LFS_SUFFIX = ".safetensors"

@@ -5,9 +5,10 @@ A new architecture is one file (a frozen config dataclass and the module) and on
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from .attention_unet import AttentionUNet, AttentionUNetConfig
 from .autoencoder import Autoencoder, AutoencoderConfig
@@ -15,6 +16,8 @@ from .dual_autoencoder import DualAutoencoder, DualAutoencoderConfig
 from .median_unet import MedianUNet, MedianUNetConfig
 from .network import Network
 from .residual_unet import ResidualUNet, ResidualUNetConfig
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 ARCHITECTURES: Mapping[str, tuple[Callable[[Any], Network], type]] = {
     "attention-unet": (AttentionUNet, AttentionUNetConfig),
@@ -25,7 +28,7 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[Any], Network], type]] = {
 }
 
 
-def channels_last(network: Network) -> Network:
+def channels_last(network: ModuleT) -> ModuleT:
     """Lay a network's weights out with the channels last: about 1.8 times as fast on the CPU."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

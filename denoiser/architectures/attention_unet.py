@@ -11,6 +11,7 @@ large one.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -76,7 +77,24 @@ class AttentionUNet(Network):
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
+        return self._run(noisy)[0]
+
+    def attention_maps(self, noisy: torch.Tensor) -> list[torch.Tensor]:
+        """Return what each gate lets pass, from coarse to fine.
+
+        Args:
+            noisy: As for :meth:`forward`.
+
+        Returns:
+            A map (B, 1, h, w) in (0, 1) for each gate, h and w those of its scale; none for a network
+            of two scales, which has no gate.
+        """
+        return self._run(noisy)[1]
+
+    def _run(self, noisy: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return the output and the attention maps: one walk through the network gives both."""
         features = noisy
+        maps = []
         skips = []
         for stage in self.encoder[:-1]:
             features = stage(features)
@@ -87,7 +105,9 @@ class AttentionUNet(Network):
             features = up(features)
             skip = skips.pop()
             if scale < len(self.gates):
-                skip = self.gates[scale](skip, features)
+                gate = cast(AttentionGate, self.gates[scale])
+                maps.append(gate.attention(skip, features))
+                skip = skip * maps[-1]
             features = stage(torch.cat([skip, features], dim=1))
         output = self.output(features)
-        return noisy[:, :1] - output if self.config.residual else output
+        return (noisy[:, :1] - output if self.config.residual else output), maps

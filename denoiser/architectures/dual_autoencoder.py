@@ -200,6 +200,8 @@ class DualAutoencoder(Network):
         With PyTorch's own weights they shrink by two thirds in every layer, and without a way round
         the code the network starts, and for long stays, an even gray.
         """
+        if self.first_decoder.output.weight.is_meta:
+            return  # nothing to fill yet; drawing it all the same makes PyTorch import for seconds
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 transposed = isinstance(module, nn.ConvTranspose2d)

@@ -1,0 +1,383 @@
+"""Training and scoring the emotion classifier, on made-up pictures and votes."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from denoiser.emotion import CLASSES, EmotionClassifier, load_classifier
+from denoiser.samples import EMOTIONS, FaceDataError
+from train import __main__ as command_line
+from train import evaluate_emotion as scoring
+from train.config import ConfigError
+from train.emotion import (
+    TRAINING_NAME,
+    EmotionModule,
+    EmotionTrainConfig,
+    fit_emotion,
+    read_emotion_config,
+)
+from train.emotion_data import (
+    NO_LABEL,
+    EmotionData,
+    augment_faces,
+    majority_labels,
+    plurality_labels,
+    read_labelled,
+    vote_distribution,
+)
+from train.evaluate import Pictures
+from train.evaluate_emotion import evaluate_emotion, score_emotions
+from train.report import SHOWN, emotion_table, update_emotion
+
+from .doubles import Fixed
+from .tiny import pictures
+
+HAPPY, SAD, UNKNOWN = (EMOTIONS.index(name) for name in ("happiness", "sadness", "unknown"))
+CONFIG = EmotionTrainConfig(
+    stem=4, widths=(8, 16), epochs=5, batch_size=16, dropout=0.0, learning_rate=1e-2, ema_decay=0.3
+)
+QUICK = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
+
+
+def votes(**given: int) -> list[int]:
+    return [given.get(name.replace(" ", "_"), 0) for name in EMOTIONS]
+
+
+def write_split(folder, split, images, cast):
+    """Write a split in the Hub's layout; ``cast`` is a list of ten votes for each picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {"image": [cv2.imencode(".png", p)[1].tobytes() for p in images]}
+    columns["row"] = list(range(len(images)))
+    for index, name in enumerate(EMOTIONS):
+        columns[f"votes_{name.replace(' ', '_')}"] = [row[index] for row in cast]
+    pq.write_table(pa.table(columns), folder / f"{split}-00000-of-00001.parquet")
+
+
+def two_kinds(count, seed):
+    """Pictures lit from above are happy, those lit from below sad: what a linear filter can tell."""
+    rng = np.random.default_rng(seed)
+    slope = np.linspace(-60, 60, 48)[:, None]
+    kinds = rng.permutation(np.arange(count) % 2)
+    images = [
+        np.clip(128 + (-1) ** kind * slope + rng.normal(0, 8, (48, 48)), 0, 255).astype(np.uint8)
+        for kind in kinds
+    ]
+    cast = [votes(happiness=9, neutral=1) if kind else votes(sadness=8, anger=2) for kind in kinds]
+    return np.stack(images), cast
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fer")
+    for seed, (split, count) in enumerate({"train": 96, "validation": 20, "test": 24}.items()):
+        write_split(folder, split, *two_kinds(count, seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    fit_emotion(CONFIG, data, runs=folder / "runs", weights=folder / "weights", **QUICK)
+    return folder
+
+
+# Labels
+
+
+def test_majority_needs_more_than_half_of_what_is_left():
+    cast = np.array(
+        [
+            votes(happiness=6, sadness=4),
+            votes(happiness=5, sadness=5),  # half is not more than half
+            votes(happiness=4, sadness=3, anger=1, fear=1, disgust=1),  # 4 of 7 without the single ones
+            votes(happiness=4, sadness=2, anger=2, fear=2),
+            votes(unknown=8, happiness=2),
+            votes(not_a_face=10),
+        ]
+    )
+    assert majority_labels(cast).tolist() == [HAPPY, NO_LABEL, HAPPY, NO_LABEL, NO_LABEL, NO_LABEL]
+    assert plurality_labels(cast).tolist() == [HAPPY, HAPPY, HAPPY, HAPPY, NO_LABEL, NO_LABEL]
+
+
+def test_targets_are_shares_of_the_votes_for_emotions():
+    cast = np.array(
+        [
+            votes(happiness=6, sadness=2, anger=1, unknown=1),
+            votes(happiness=1, sadness=1, unknown=8),  # nothing but outliers: they count after all
+        ]
+    )
+    made = vote_distribution(cast)
+    assert made.shape == (2, len(CLASSES))
+    assert made[0, [HAPPY, SAD]].tolist() == [0.75, 0.25]
+    assert made[1, [HAPPY, SAD]].tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(made.sum(axis=1), 1)
+
+
+def test_votes_go_with_their_pictures(tmp_path):
+    images = pictures(3, 0)
+    write_split(tmp_path, "test", images, [votes(anger=5), votes(fear=4), votes(happiness=3)])
+    labelled = read_labelled(tmp_path, "test")
+    chosen = labelled.select(np.array([True, False, True]))
+    assert plurality_labels(chosen.votes).tolist() == [EMOTIONS.index("anger"), HAPPY]
+    np.testing.assert_array_equal(chosen.faces.images, images[[0, 2]])
+    assert chosen.faces.emotions == ("anger", "happiness")
+    assert chosen.faces.rows.tolist() == [0, 2]
+
+
+def test_data_without_votes_are_refused(tmp_path):
+    from .tiny import write_fer2013
+
+    with pytest.raises(FaceDataError, match="votes_neutral"):
+        read_labelled(write_fer2013(tmp_path), "test")
+
+
+# Data
+
+
+def test_training_leaves_out_duplicates_and_pictures_of_no_emotion(tmp_path):
+    images = pictures(8, 0)
+    cast = [votes(happiness=10)] * 6 + [votes(unknown=9, happiness=1), votes(not_a_face=10)]
+    write_split(tmp_path, "train", images, cast)
+    write_split(tmp_path, "validation", images[:1], [votes(anger=10)])
+    write_split(tmp_path, "test", images[1:2], [votes(anger=10)])
+    made = EmotionData(tmp_path, batch_size=2, seed=0)
+    made.setup("fit")
+    np.testing.assert_array_equal(made.train_set.tensors[0][:, 0].numpy(), images[2:6])
+    with pytest.raises(FaceDataError, match="too few"):
+        EmotionData(tmp_path, batch_size=5, seed=0).setup("fit")
+
+
+def test_validation_counts_only_majorities(tmp_path):
+    cast = [votes(happiness=10)] * 4
+    write_split(tmp_path, "train", pictures(4, 0), cast)
+    unclear = votes(happiness=5, sadness=5)
+    write_split(tmp_path, "validation", pictures(2, 1), [unclear, votes(sadness=9, anger=1)])
+    write_split(tmp_path, "test", pictures(2, 2), [unclear, unclear])
+    made = EmotionData(tmp_path, batch_size=2, seed=0)
+    made.setup("fit")
+    assert made.validation_set.tensors[1].tolist() == [SAD]
+
+
+def test_augmentation_is_repeatable_and_stays_a_picture():
+    batch = torch.from_numpy(pictures(64, 0)).float()[:, None] / 255
+    before = batch.clone()
+    one, other = (augment_faces(batch, torch.Generator().manual_seed(s)) for s in (1, 2))
+    assert torch.equal(one, augment_faces(batch, torch.Generator().manual_seed(1)))
+    assert not torch.equal(one, other)
+    assert torch.equal(batch, before)
+    assert one.shape == batch.shape
+    assert 0 <= one.min() <= one.max() <= 1
+
+
+def test_augmentation_keeps_faces_recognisable():
+    """Up and down stay where they are, in either mirror image."""
+    slope = torch.linspace(0.1, 0.9, 48)[:, None].expand(48, 48)
+    made = augment_faces(slope.expand(200, 1, 48, 48), torch.Generator().manual_seed(0))
+    top, bottom = made[:, 0, 4:16].mean(dim=(1, 2)), made[:, 0, 32:44].mean(dim=(1, 2))
+    assert (bottom - top > 0.2).all()
+    side = slope.T.expand(200, 1, 48, 48)
+    made = augment_faces(side, torch.Generator().manual_seed(0))
+    mirrored = (made[..., :16].mean(dim=(1, 2, 3)) > made[..., 32:].mean(dim=(1, 2, 3))).sum()
+    assert 60 < mirrored < 140  # half of 200; 5.6 standard deviations
+
+
+# Config and training
+
+
+def test_the_shipped_config_can_be_read():
+    config = read_emotion_config()
+    assert config.network.classes == len(CLASSES)
+    assert config.epochs > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("epoch = 3", "epoch"),
+        ("epochs = 0", "epochs"),
+        ("widths = []", "widths"),
+        ("dropout = 1.5", "drop"),
+    ],
+)
+def test_wrong_configs_are_named(tmp_path, text, named):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        read_emotion_config(path)
+
+
+def test_training_learns_exports_and_tests(trained, data):
+    folder = trained / "weights" / "emotion"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["clean_accuracy"] > 0.9  # chance is 0.5
+    assert metrics["pictures"] == 24
+    assert sum(map(sum, metrics["confusion"])) == 24
+    assert metrics["recall"][EMOTIONS.index("fear")] is None  # nobody shows any
+    test = read_labelled(data, "test")
+    read = load_classifier(folder).probabilities(test.faces.images.astype(np.float32) / 255)
+    hits = read.argmax(axis=1) == majority_labels(test.votes)
+    assert metrics["clean_accuracy"] == pytest.approx(hits.mean(), abs=1e-4)
+    with (folder / TRAINING_NAME).open(newline="") as file:
+        assert {"epoch", "train_loss", "val_accuracy", "val_loss"} <= set(next(csv.reader(file)))
+
+
+def test_resuming_ends_as_one_run(trained, data, tmp_path, monkeypatch):
+    places = {"runs": tmp_path / "runs", "weights": tmp_path / "weights"}
+    start = EmotionModule.on_train_epoch_start
+
+    def stop(module):
+        if module.current_epoch == 1:
+            raise RuntimeError("the power fails")
+        start(module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmotionModule, "on_train_epoch_start", stop)
+        with pytest.raises(RuntimeError, match="power"):
+            fit_emotion(CONFIG, data, **places, **QUICK)
+    fit_emotion(CONFIG, data, **places, **QUICK, resume=True)
+    whole = load_classifier(trained / "weights" / "emotion").network.state_dict()
+    for name, value in load_classifier(tmp_path / "weights" / "emotion").network.state_dict().items():
+        torch.testing.assert_close(value, whole[name], msg=name)
+
+
+def test_the_command_line_trains(data, tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text("stem = 2\nwidths = [4]\nepochs = 1\nbatch_size = 8\n")
+    arguments = ["emotion", "--config", str(config), "--data", str(data), "--limit", "16"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--weights", str(tmp_path / "weights")]
+    assert command_line.main([*arguments, "--accelerator", "cpu"]) == 0
+    assert load_classifier(tmp_path / "weights" / "emotion").network.config.widths == (4,)
+
+
+# Scores
+
+
+class Reader(EmotionClassifier):
+    """Reads happiness in bright pictures and sadness in dark ones."""
+
+    def __init__(self):
+        pass
+
+    def probabilities(self, faces):
+        bright = faces.mean(axis=(1, 2)) > 0.5
+        return np.eye(len(CLASSES))[np.where(bright, HAPPY, SAD)]
+
+
+def test_scores_count_hits_and_what_stayed_the_same():
+    clean = np.stack([np.full((48, 48), v, np.float32) for v in (0.9, 0.8, 0.2, 0.1)])
+    noisy = np.stack([np.full((48, 48), v, np.float32) for v in (0.9, 0.1, 0.2, 0.1)])
+    labels = np.array([HAPPY, HAPPY, HAPPY, SAD])
+    pair = Pictures(clean, noisy, [None] * 4)
+    read = Reader().probabilities(clean).argmax(axis=1)
+    doing_nothing = score_emotions(Reader(), None, pair, labels, read, "blur-1")
+    assert (doing_nothing.denoiser, doing_nothing.accuracy, doing_nothing.agreement) == (
+        "noisy",
+        0.5,
+        0.75,
+    )
+    bright = Fixed(np.full((48, 48), 0.9, np.float32))
+    scored = score_emotions(Reader(), bright, pair, labels, read, "blur-1")
+    assert (scored.accuracy, scored.agreement, scored.pictures) == (0.75, 0.5, 4)
+
+
+@pytest.fixture
+def two_denoisers(monkeypatch):
+    monkeypatch.setattr(scoring, "list_denoisers", lambda: ["median", "gaussian-filter"])
+    monkeypatch.setattr(scoring, "SHOWN", ("gaussian-25", "salt-and-pepper-10"))
+
+
+class InProcess:
+    """A pool of this process, in which what a test has replaced is replaced."""
+
+    def Pool(self, *_):  # noqa: N802
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def imap_unordered(self, run, tasks):
+        return map(run, tasks)
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    monkeypatch.setattr(scoring.multiprocessing, "get_context", lambda _: InProcess())
+
+
+def test_evaluation_writes_everything_and_resumes(
+    trained, data, tmp_path, two_denoisers, in_process, monkeypatch
+):
+    import shutil
+
+    weights = tmp_path / "weights"
+    shutil.copytree(trained / "weights", weights)
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- emotion:start -->\nold\n<!-- emotion:end -->\nb\n")
+    options = {"cache": tmp_path / "cache", "weights": weights, "readme": readme}
+    first = evaluate_emotion(data, only=["median"], **options)
+    assert {score["denoiser"] for score in first["scores"]} == {"median"}
+    made = evaluate_emotion(data, **options)
+    assert len(made["scores"]) == 6
+    assert [d["id"] for d in made["denoisers"]] == ["median", "gaussian-filter"]
+    assert all(score["pictures"] == 24 for score in made["scores"])
+    assert json.loads((weights / "emotion" / "metrics.json").read_text()) == made
+    assert "`gaussian-filter`" in readme.read_text()
+    assert "old" not in readme.read_text()
+
+    def fail(task):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(scoring, "_run", fail)
+    assert evaluate_emotion(data, **options) == made
+
+
+def test_a_trial_writes_nothing(trained, data, tmp_path, two_denoisers, in_process):
+    folder = trained / "weights" / "emotion"
+    before = (folder / "metrics.json").read_bytes()
+    made = evaluate_emotion(data, limit=5, cache=tmp_path, weights=trained / "weights")
+    assert {score["pictures"] for score in made["scores"]} == {5}
+    assert (folder / "metrics.json").read_bytes() == before
+
+
+def test_unknown_denoisers_are_refused(trained, data, tmp_path):
+    with pytest.raises(ConfigError, match="nonsense"):
+        evaluate_emotion(data, only=["nonsense"], cache=tmp_path, weights=trained / "weights")
+
+
+def test_the_table_marks_the_best_of_a_noise():
+    scores = [
+        {"denoiser": denoiser, "noise": SHOWN[0], "accuracy": accuracy}
+        for denoiser, accuracy in (("noisy", 0.5), ("median", 0.701), ("wavelet", 0.7014))
+    ]
+    lines = emotion_table({"clean_accuracy": 0.8, "scores": scores}).splitlines()
+    assert lines[0] == f"| denoiser | {SHOWN[0]} |"
+    assert lines[2:] == [
+        "| *clean picture* | 80.0 |",
+        "| `noisy` | 50.0 |",
+        "| `median` | **70.1** |",  # equal at the digits shown
+        "| `wavelet` | **70.1** |",
+    ]
+
+
+def test_the_readme_has_a_place_for_the_table(tmp_path):
+    from train.report import README
+
+    readme = tmp_path / "README.md"
+    readme.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
+    scores = [{"denoiser": "noisy", "noise": SHOWN[0], "accuracy": 0.5}]
+    update_emotion({"clean_accuracy": 0.8, "scores": scores}, readme)
+    assert "| `noisy` | **50.0** |" in readme.read_text(encoding="utf-8")
+
+
+def test_model_cards_leave_the_classifier_out(trained, capsys):
+    assert command_line.main(["cards", "--weights", str(trained / "weights")]) == 0
+    assert capsys.readouterr().out == ""

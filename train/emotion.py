@@ -1,0 +1,248 @@
+"""Train the emotion classifier on clean faces, and test it once."""
+
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from denoiser.architectures import channels_last
+from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
+from denoiser.emotion import CLASSES, CLASSIFIER, EmotionClassifier, load_classifier
+from denoiser.images import from_uint8
+from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, save_emotion_net
+
+from .cards import METRICS_NAME
+from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
+from .emotion_data import (
+    NO_LABEL,
+    EmotionData,
+    LabelledFaces,
+    augment_faces,
+    majority_labels,
+    plurality_labels,
+    read_labelled,
+)
+from .evaluate import write_whole
+from .fit import average_weights, write_history
+from .supervised import WarmUpAndCosine
+
+TRAINING_NAME = "training.csv"
+"""Beside the weights: loss and validation accuracy, a row for each step logged."""
+
+
+@dataclass(frozen=True)
+class EmotionTrainConfig:
+    """A training run of the classifier.
+
+    Attributes:
+        stem: See :class:`~denoiser.architectures.emotion_net.EmotionNetConfig`.
+        widths: Likewise.
+        dropout: Likewise.
+        epochs: How many.
+        batch_size: Pictures per step.
+        learning_rate: At its highest; warmed up, then lowered to nothing by a cosine.
+        weight_decay: Of AdamW.
+        ema_decay: Decay of the running average of the weights, which is what is validated and shipped.
+        seed: Of everything random.
+    """
+
+    stem: int = 16
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    dropout: float = 0.3
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    ema_decay: float = 0.999
+    seed: int = 0
+
+    @property
+    def network(self) -> EmotionNetConfig:
+        """What to build."""
+        return EmotionNetConfig(self.stem, self.widths, self.dropout, len(CLASSES))
+
+
+def read_emotion_config(path: Path = EMOTION_CONFIG) -> EmotionTrainConfig:
+    """Read a TOML file with what differs from the defaults.
+
+    Raises:
+        ConfigError: It can't be read, or a key or a value in it is wrong.
+    """
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in read_toml(path).items()}
+    try:
+        config = build_checked(EmotionTrainConfig, values)
+        EmotionNet(config.network)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return config
+
+
+class EmotionModule(pl.LightningModule):
+    """Cross-entropy with the vote distribution; accuracy on the validation faces' majority labels.
+
+    Args:
+        config: The training run.
+    """
+
+    def __init__(self, config: EmotionTrainConfig):
+        super().__init__()
+        self.config = config
+        self.network = channels_last(EmotionNet(config.network))
+        self.accuracy = MulticlassAccuracy(len(CLASSES), average="micro")
+        self._generator: torch.Generator | None = None
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's own random stream: a resumed run goes on as if it had never stopped."""
+        self._generator = torch.Generator(device=self.device)
+        self._generator.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+
+    def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
+        """The loss of the augmented faces."""
+        assert self._generator is not None
+        faces = augment_faces(batch[0].float() / 255, self._generator)
+        loss = F.cross_entropy(self.network(faces), batch[1])
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: list[torch.Tensor], index: int) -> None:
+        """Count hits."""
+        logits = self.network(batch[0].float() / 255)
+        self.accuracy(logits, batch[1])
+        self.log("val_accuracy", self.accuracy, on_step=False, on_epoch=True)
+        self.log("val_loss", F.cross_entropy(logits, batch[1]), on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a short warm-up and a cosine down to nothing."""
+        config = self.config
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        schedule = WarmUpAndCosine(optimizer, int(self.trainer.estimated_stepping_batches), warm_up=0.05)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def fit_emotion(
+    config: EmotionTrainConfig,
+    data: Path,
+    *,
+    runs: Path = Path("runs"),
+    weights: Path = WEIGHTS,
+    resume: bool = False,
+    max_time: timedelta | None = None,
+    limit: int = 0,
+    **trainer_options: Any,
+) -> Path:
+    """Train, select on validation, export, and test what was exported.
+
+    Checkpoints, the log and ``last.ckpt`` for resuming are in ``runs/emotion``.
+
+    Args:
+        config: What to train.
+        data: Where FER2013 is, with FER+ votes.
+        runs: Folder of all runs.
+        weights: Folder of all models; the classifier is written there.
+        resume: Go on from the last checkpoint, if there is one.
+        max_time: Stop after this much time, and export what is best by then.
+        limit: Use only this many training pictures; 0 for all.
+        **trainer_options: Go to Lightning's ``Trainer`` as they are.
+
+    Returns:
+        The classifier's folder.
+
+    Raises:
+        FaceDataError: The pictures or their votes can't be read.
+    """
+    pl.seed_everything(config.seed)
+    folder = runs / CLASSIFIER
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="val_accuracy", mode="max", enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    trainer = pl.Trainer(
+        max_epochs=config.epochs,
+        max_time=max_time,
+        logger=CSVLogger(folder, name="log", version=None if resume else 0),
+        callbacks=[best, last, average_weights(config.ema_decay), LearningRateMonitor("epoch")],
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        **trainer_options,
+    )
+    if not resume:
+        shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
+    latest = folder / "last.ckpt"
+    trainer.fit(
+        EmotionModule(config),
+        EmotionData(data, config.batch_size, config.seed, limit),
+        ckpt_path=latest if resume and latest.exists() else None,
+        weights_only=True,
+    )
+    target = export_emotion(config, best.best_model_path, folder, weights)
+    facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
+    write_whole(target / METRICS_NAME, json.dumps(facts, indent=1) + "\n")
+    return target
+
+
+def export_emotion(
+    config: EmotionTrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS
+) -> Path:
+    """Write the classifier's folder from a checkpoint: half-precision weights and the history."""
+    module = EmotionModule.load_from_checkpoint(
+        checkpoint, map_location="cpu", weights_only=True, config=config
+    )
+    target = weights / CLASSIFIER
+    save_emotion_net(module.network, target)
+    write_history(run, target / TRAINING_NAME)
+    return target
+
+
+def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str, Any]:
+    """Return how well the classifier reads the clean test pictures, and what was counted."""
+    config = classifier.network.config
+    majority, plurality = majority_labels(test.votes), plurality_labels(test.votes)
+    chosen = classifier.probabilities(from_uint8(test.faces.images)).argmax(axis=1)
+    counted = majority != NO_LABEL
+    labelled = plurality != NO_LABEL
+    confusion = MulticlassConfusionMatrix(len(CLASSES))(
+        torch.from_numpy(chosen[counted]), torch.from_numpy(majority[counted])
+    )
+    per_class = confusion.diagonal() / confusion.sum(dim=1)
+    return {
+        "command": "python -m train emotion --data PATH",
+        "split": "FER2013 test (PrivateTest)",
+        "labels": "FER+ majority: single votes dropped, then more than half of the votes left for one "
+        "of eight emotions; other pictures are not counted (Barsoum et al. 2016)",
+        "pictures": int(counted.sum()),
+        "clean_accuracy": _share(chosen[counted] == majority[counted]),
+        "most_frequent_class": _share(majority[counted] == np.bincount(majority[counted]).argmax()),
+        "plurality": {
+            "labels": "the emotion with most votes, the first on a tie; not counted where that is "
+            "'unknown' or 'not a face'",
+            "pictures": int(labelled.sum()),
+            "clean_accuracy": _share(chosen[labelled] == plurality[labelled]),
+        },
+        "classes": list(CLASSES),
+        "recall": [round(float(v), 4) if np.isfinite(v) else None for v in per_class.tolist()],
+        "confusion": confusion.tolist(),
+        "network": asdict(config) | {"widths": list(config.widths)},
+        "parameters": sum(p.numel() for p in classifier.network.parameters()),
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "machine": platform.machine(),
+        "file": CLASSIFIER_NAME,
+    }
+
+
+def _share(hits: np.ndarray) -> float:
+    return round(float(hits.mean()), 4)

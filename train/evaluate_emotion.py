@@ -1,0 +1,221 @@
+"""Score how well the emotion classifier reads noisy and denoised test faces, and write it down.
+
+The noise of a picture is seeded by its row in FER2013, as in :mod:`train.evaluate`. Counted are the
+test pictures with a FER+ majority (see :mod:`train.emotion_data`).
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from denoiser.base import Denoiser
+from denoiser.emotion import CLASSIFIER, EmotionClassifier, load_classifier
+from denoiser.images import from_uint8
+from denoiser.registry import create_denoiser, list_denoisers
+from denoiser.results import NOISY
+from denoiser.weights import CLASSIFIER_NAME, MODEL_NAME, WEIGHTS
+
+from .cards import METRICS_NAME
+from .config import ConfigError
+from .emotion import clean_facts
+from .emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
+from .evaluate import CONDITIONS, Pictures, corrupt_all, denoise_all, write_whole
+from .report import SHOWN, update_emotion
+
+
+@dataclass(frozen=True)
+class EmotionScore:
+    """The classifier on one denoiser's pictures under one noise.
+
+    Attributes:
+        denoiser: Id, ``"noisy"`` for the noisy pictures themselves.
+        noise: Key of ``CONDITIONS``.
+        accuracy: Share of pictures in which it reads their FER+ majority.
+        agreement: Share in which it reads the same as in the clean picture.
+        pictures: How many pictures.
+    """
+
+    denoiser: str
+    noise: str
+    accuracy: float
+    agreement: float
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One score to be computed, by a process of its own that reads what it needs."""
+
+    denoiser: str
+    noise: str
+    data: Path
+    classifier: Path
+    limit: int
+
+
+def evaluate_emotion(
+    data: Path,
+    *,
+    cache: Path = Path("runs/evaluate-emotion"),
+    workers: int | None = None,
+    limit: int = 0,
+    only: Sequence[str] | None = None,
+    weights: Path = WEIGHTS,
+    readme: Path | None = None,
+) -> dict[str, Any]:
+    """Score, then write the classifier's ``metrics.json`` and the README's table.
+
+    A score that is in the cache for the same weights and pictures is not computed again, so a stopped
+    evaluation goes on where it was.
+
+    Args:
+        data: Where FER2013 is, with FER+ votes.
+        cache: Folder of finished scores.
+        workers: Processes; all cores by default.
+        limit: Only the first pictures, for a trial: prints the scores and writes nothing.
+        only: Denoiser ids; the others keep what is in the cache, and are left out where it has none.
+        weights: Folder of the classifier's folder; the denoisers' is always the project's own.
+        readme: The README to bring up to date; the project's own by default.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        ConfigError: ``only`` names an unknown denoiser.
+        FaceDataError: The pictures or their votes can't be read.
+        WeightsError: There is no classifier.
+    """
+    ids = [NOISY, *list_denoisers()]
+    unknown = sorted(set(only or ()) - set(ids))
+    if unknown:
+        raise ConfigError(f"Unknown denoiser {', '.join(unknown)}; choose of {', '.join(ids)}")
+    folder = weights / CLASSIFIER
+    classifier = load_classifier(folder)
+    tasks = [Task(denoiser, noise, data, folder, limit) for noise in SHOWN for denoiser in ids]
+    pictures = len(_faces(data, limit))
+    missing = [
+        task
+        for task in tasks
+        if (only is None or task.denoiser in only) and _read_score(task, cache, pictures) is None
+    ]
+    _score_all(missing, cache, workers)
+    finished = [_read_score(task, cache, pictures) for task in tasks]
+    scores = [score for score in finished if score is not None]
+    scored = [name for name in ids if any(score.denoiser == name for score in scores)]
+    metrics = clean_facts(classifier, read_labelled(data, "test")) | {
+        "command": "python -m train emotion --data PATH, then evaluate-emotion --data PATH",
+        "seed": "the noise of a picture is seeded by its row in FER2013",
+        "noises": {name: CONDITIONS[name].describe() for name in SHOWN},
+        "denoisers": [
+            {"id": name, "label": create_denoiser(name).info.label} for name in scored if name != NOISY
+        ],
+        "scores": [asdict(score) for score in scores],
+    }
+    if limit:
+        print(json.dumps(metrics["scores"], indent=1))
+        return metrics
+    write_whole(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
+    update_emotion(metrics, readme)
+    return metrics
+
+
+def score_emotions(
+    classifier: EmotionClassifier,
+    method: Denoiser | None,
+    pictures: Pictures,
+    labels: np.ndarray,
+    clean: np.ndarray,
+    noise_name: str,
+) -> EmotionScore:
+    """Score a denoiser, or the noisy pictures for None, under one noise.
+
+    Args:
+        classifier: Who reads.
+        method: What made the pictures to read.
+        pictures: The noisy ones.
+        labels: (N,) what is to be read, indices into ``CLASSES``.
+        clean: (N,) what is read in the clean pictures, likewise.
+        noise_name: Key of ``CONDITIONS``.
+    """
+    shown = pictures.noisy
+    if method is not None:
+        shown = denoise_all(method, shown, pictures.sigmas)
+    read = classifier.probabilities(shown).argmax(axis=1)
+    return EmotionScore(
+        denoiser=NOISY if method is None else method.info.id,
+        noise=noise_name,
+        accuracy=round(float((read == labels).mean()), 5),
+        agreement=round(float((read == clean).mean()), 5),
+        pictures=len(labels),
+    )
+
+
+@lru_cache(maxsize=1)
+def _faces(data: Path, limit: int) -> LabelledFaces:
+    test = read_labelled(data, "test")
+    labelled = test.select(majority_labels(test.votes) != NO_LABEL)
+    return labelled.select(np.arange(len(labelled)) < limit) if limit else labelled
+
+
+@lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
+def _pictures(data: Path, limit: int, noise_name: str) -> Pictures:
+    return corrupt_all(_faces(data, limit).faces, CONDITIONS[noise_name])
+
+
+@lru_cache(maxsize=1)
+def _classifier(folder: Path) -> EmotionClassifier:
+    return load_classifier(folder)
+
+
+@lru_cache(maxsize=1)
+def _clean_reading(data: Path, limit: int, folder: Path) -> np.ndarray:
+    clean = from_uint8(_faces(data, limit).faces.images)
+    return _classifier(folder).probabilities(clean).argmax(axis=1)
+
+
+def _run(task: Task) -> tuple[Task, EmotionScore]:
+    method = None if task.denoiser == NOISY else create_denoiser(task.denoiser)
+    pictures = _pictures(task.data, task.limit, task.noise)
+    labels = majority_labels(_faces(task.data, task.limit).votes)
+    clean = _clean_reading(task.data, task.limit, task.classifier)
+    classifier = _classifier(task.classifier)
+    return task, score_emotions(classifier, method, pictures, labels, clean, task.noise)
+
+
+def _score_all(tasks: list[Task], cache: Path, workers: int | None) -> None:
+    if not tasks:
+        return
+    # Spawned, not forked: a forked copy of PyTorch's threads can hang.
+    context = multiprocessing.get_context("spawn")
+    pool = context.Pool(workers or os.cpu_count(), torch.set_num_threads, (1,))
+    with pool, tqdm(total=len(tasks), desc="evaluate-emotion", unit="score") as progress:
+        for task, result in pool.imap_unordered(_run, tasks):
+            write_whole(_cached(task, cache), json.dumps(asdict(result)) + "\n")
+            progress.set_postfix_str(f"{task.denoiser} {task.noise} {100 * result.accuracy:.1f} %")
+            progress.update()
+
+
+def _cached(task: Task, cache: Path) -> Path:
+    """Where a score is kept: another file for other weights or another number of pictures."""
+    versions = [
+        hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.exists() else "filter"
+        for file in (WEIGHTS / task.denoiser / MODEL_NAME, task.classifier / CLASSIFIER_NAME)
+    ]
+    return cache / f"{task.noise}__{task.denoiser}__{'__'.join(versions)}__{task.limit}.json"
+
+
+def _read_score(task: Task, cache: Path, pictures: int) -> EmotionScore | None:
+    """Return a finished score of so many pictures; copies of FER2013 differ in how many they have."""
+    path = _cached(task, cache)
+    found = EmotionScore(**json.loads(path.read_text())) if path.exists() else None
+    return found if found is not None and found.pictures == pictures else None
