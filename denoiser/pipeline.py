@@ -5,7 +5,7 @@ Padding belongs here too: :func:`denoise_padded` is how a network meets sizes it
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -91,16 +91,30 @@ class SweepPoint:
     """One comparison of a sweep.
 
     Attributes:
-        value: The noise parameter's value.
+        value: The noise parameter's value, or whatever else the sweep goes along.
         seed: The seed of the noise.
         psnr: In dB, by denoiser id; ``"noisy"`` is the noisy picture.
         ssim: Likewise.
+        comparison: All of it, with the pictures; None where only the numbers were kept.
     """
 
     value: float
     seed: int
     psnr: Mapping[str, float]
     ssim: Mapping[str, float]
+    comparison: Comparison | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, value: float, comparison: Comparison) -> "SweepPoint":
+        """Return the point at ``value`` where this comparison was made."""
+        scored = {"noisy": comparison.noisy, **comparison.results}
+        return cls(
+            value,
+            comparison.corruption.seed,
+            {name: float(result.psnr or 0.0) for name, result in scored.items()},
+            {name: float(result.ssim or 0.0) for name, result in scored.items()},
+            comparison,
+        )
 
 
 def corrupt(
@@ -214,14 +228,7 @@ def sweep(
     for value in values:
         noise = create_noise(noise_id, **fixed, **{parameter: value})
         for seed in seeds:
-            comparison = compare(clean, noise, seed, methods)
-            scored = {"noisy": comparison.noisy, **comparison.results}
-            yield SweepPoint(
-                value,
-                seed,
-                {name: float(result.psnr or 0.0) for name, result in scored.items()},
-                {name: float(result.ssim or 0.0) for name, result in scored.items()},
-            )
+            yield SweepPoint.of(value, compare(clean, noise, seed, methods))
 
 
 def denoise_padded(noisy: Image, multiple_of: int, network: Callable[[np.ndarray], np.ndarray]) -> Image:

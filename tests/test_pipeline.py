@@ -251,6 +251,7 @@ class TestSweep:
             assert point.psnr["noisy"] == expected.noisy.psnr
             assert point.psnr["median"] == expected["median"].psnr
             assert point.ssim["wavelet"] == expected["wavelet"].ssim
+            np.testing.assert_array_equal(point.comparison["median"].image, expected["median"].image)
 
     def test_more_noise_lower_score(self, face):
         points = sweep(face, "gaussian", "sigma", [0.02, 0.1, 0.3], ["median"])

@@ -1,0 +1,392 @@
+"""Sweeps along anything: strength, the median's window, seeds, or an assumed strength.
+
+Points come one by one, so that a caller can draw while it computes, or stop. What is asked for here is
+in the unit that the page shows, such as a standard deviation of 255, because that is what an axis says.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from scipy import ndimage
+
+from .base import Denoiser, DenoiserInfo, Image, estimate_noise
+from .classical import Filter
+from .noise import PRESETS, NoiseChain, NoiseModel, Parameter
+from .pipeline import Comparison, SweepPoint, compare, corrupt, denoise, score_noisy
+
+WINDOW = "window"
+"""The axis of the median's window."""
+
+SEED = "seed"
+"""The axis of the noise's seed."""
+
+ASSUMED = "assumed"
+"""The axis of the assumed strength over the true one."""
+
+WINDOW_MEDIAN = "median-window"
+"""Id of the median whose window is swept."""
+
+WINDOWS = (3, 5, 7, 9, 11, 13, 15)
+"""Sides in pixels of the median's windows."""
+
+FACTORS = tuple(0.25 * step for step in range(1, 13))
+"""Assumed over true strength: from a quarter to three times."""
+
+CSV_COLUMNS = ("axis", "value", "seed", "id", "label", "psnr", "ssim", "gain")
+"""What :func:`points_csv` holds; psnr and gain in dB."""
+
+# How ``trained_on`` names the kinds whose strength it may give.
+_NAMES: Mapping[str, str] = {
+    "gaussian": r"\bgaussian\b",
+    "salt-and-pepper": r"\bsalt[- ]and[- ]pepper\b",
+    "impulse": r"\bimpulses?\b",
+    "poisson": r"\bpoisson\b",
+    "speckle": r"\bspeckle\b",
+    "pixel-shuffle": r"\bshuffled?\b",
+}
+_NUMBER = r"(\d+(?:\.\d+)?)"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a sweep goes along.
+
+    Attributes:
+        id: ``STAGE:PARAMETER`` for a parameter of a noise, else :data:`WINDOW`, :data:`SEED` or
+            :data:`ASSUMED`.
+        label: Name for people, with the unit.
+        values: Its places, growing, in the unit shown.
+        marks: Lines to draw across it: place and text.
+        log: Whether distances are ratios.
+        reversed: Whether the noise grows as the value falls, so that the axis has to be turned round
+            for the noise to grow to the right.
+    """
+
+    id: str
+    label: str
+    values: tuple[float, ...]
+    marks: tuple[tuple[float, str], ...] = ()
+    log: bool = False
+    reversed: bool = False
+
+
+def stages(noise: NoiseModel) -> tuple[NoiseModel, ...]:
+    """Return the noises of a chain, or the one noise."""
+    return noise.stages if isinstance(noise, NoiseChain) else (noise,)
+
+
+def noise_axes(noise: NoiseModel) -> dict[str, str]:
+    """Name for people every parameter that a sweep can go along, the first noise's strength first."""
+    parts = stages(noise)
+    return {
+        f"{index}:{parameter.name}": (f"{stage.label}: " if len(parts) > 1 else "") + _label(parameter)
+        for index, stage in enumerate(parts)
+        for parameter in stage.parameters
+    }
+
+
+def noise_axis(clean: Image, noise: NoiseModel, axis_id: str, count: int) -> Axis:
+    """Lay out a sweep along a parameter, over the whole range of its slider.
+
+    The present value is one of the places, so that one point is the experiment itself.
+
+    Args:
+        clean: The picture; which way the noise grows is measured on it.
+        noise: The experiment's.
+        axis_id: A key of :func:`noise_axes`.
+        count: How many places, not counting the present value.
+
+    Raises:
+        ValueError: The noise has no such parameter.
+    """
+    stage, parameter = _find(noise, axis_id)
+    low, high = (
+        round(end * parameter.scale, 6) for end in (parameter.minimum, parameter.slider_maximum)
+    )
+    # Photon counts go over two decades; everything else starts from nothing, or counts.
+    log = low > 0 and not parameter.integer
+    spaced = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
+    stepped = np.clip(np.rint(spaced / parameter.step) * parameter.step, low, high)
+    current = round(float(getattr(stages(noise)[stage], parameter.name)) * parameter.scale, 6)
+    values = tuple(sorted({round(float(value), 6) for value in stepped} | {current}))
+    scores = [
+        score_noisy(corrupt(clean, vary(noise, axis_id, end))).psnr or 0.0
+        for end in (values[0], values[-1])
+    ]
+    return Axis(
+        axis_id,
+        noise_axes(noise)[axis_id],
+        values,
+        ((current, f"Compare: {current:g}"),),
+        log,
+        scores[1] > scores[0],
+    )
+
+
+def vary(noise: NoiseModel, axis_id: str, shown: float) -> NoiseModel:
+    """Return the noise with one parameter changed.
+
+    Args:
+        noise: One noise or a chain.
+        axis_id: A key of :func:`noise_axes`.
+        shown: The value, in the unit shown.
+
+    Raises:
+        ValueError: The noise has no such parameter, or the value is out of its range.
+    """
+    index, parameter = _find(noise, axis_id)
+    # Dividing may end up a rounding error beyond what the noise accepts.
+    value = min(max(shown / parameter.scale, parameter.minimum), parameter.maximum)
+    made = replace(
+        stages(noise)[index], **{parameter.name: int(value) if parameter.integer else float(value)}
+    )
+    if not isinstance(noise, NoiseChain):
+        return made
+    return replace(noise, stages=(*noise.stages[:index], made, *noise.stages[index + 1 :]))
+
+
+def window_median(size: int) -> Filter:
+    """Return a median filter of any odd window; of 3 and 5 pixels, it equals the listed ones.
+
+    Args:
+        size: Side of the window in pixels.
+
+    Raises:
+        ValueError: The size is even or below 1.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"a median's window has an odd side from 1, not {size}")
+    info = DenoiserInfo(
+        id=WINDOW_MEDIAN,
+        label="Median of that window",
+        family="classical",
+        uses_sigma=False,
+        trained_on=None,
+        parameters=0,
+        reference="Tukey 1977, ISBN 0-201-07616-0",
+    )
+    # OpenCV's takes floating point for windows of 3 and 5 only.
+    return Filter(info, partial(_median, size=size))
+
+
+def sweep_noises(
+    clean: Image,
+    noises: Iterable[tuple[float, NoiseModel]],
+    seeds: Sequence[int],
+    denoisers: Sequence[Denoiser],
+    *,
+    clip: bool = True,
+    round_8bit: bool = False,
+) -> Iterator[SweepPoint]:
+    """Compare under several noises, and each with several seeds.
+
+    Args:
+        clean: (H, W) or (H, W, 3) in [0, 1].
+        noises: Place on the axis and noise.
+        seeds: Seeds to repeat each noise with.
+        denoisers: What to compare.
+        clip: Clip the noisy pictures to [0, 1].
+        round_8bit: Round them to 8 bits.
+    """
+    for value, noise in noises:
+        for seed in seeds:
+            made = compare(clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit)
+            yield SweepPoint.of(value, made)
+
+
+def sweep_seeds(
+    clean: Image,
+    noise: NoiseModel,
+    seeds: Sequence[int],
+    denoisers: Sequence[Denoiser],
+    *,
+    clip: bool = True,
+    round_8bit: bool = False,
+) -> Iterator[SweepPoint]:
+    """Repeat a comparison with other seeds; a point's value is its seed. Arguments as above."""
+    for seed in seeds:
+        made = compare(clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit)
+        yield SweepPoint.of(seed, made)
+
+
+def sweep_windows(
+    clean: Image,
+    noise: NoiseModel,
+    seeds: Sequence[int],
+    denoisers: Sequence[Denoiser],
+    sizes: Sequence[int] = WINDOWS,
+    *,
+    clip: bool = True,
+    round_8bit: bool = False,
+) -> Iterator[SweepPoint]:
+    """Filter with medians of several windows; the other denoisers are the same at every point.
+
+    Args:
+        clean: (H, W) or (H, W, 3) in [0, 1].
+        noise: The noise.
+        seeds: Its seeds.
+        denoisers: What to compare the median with.
+        sizes: Sides of the windows in pixels.
+        clip: Clip the noisy pictures to [0, 1].
+        round_8bit: Round them to 8 bits.
+    """
+    same = [compare(clean, noise, s, denoisers, clip=clip, round_8bit=round_8bit) for s in seeds]
+    for size in sizes:
+        for made in same:
+            given = made.corruption
+            result = denoise(given.noisy, window_median(size), clean=given.clean)
+            results = {WINDOW_MEDIAN: result, **made.results}
+            yield SweepPoint.of(size, Comparison(given, made.noisy, results))
+
+
+def sweep_assumed(
+    clean: Image,
+    noise: NoiseModel,
+    seed: int,
+    denoisers: Sequence[Denoiser],
+    factors: Sequence[float] = FACTORS,
+    *,
+    clip: bool = True,
+    round_8bit: bool = False,
+) -> Iterator[SweepPoint]:
+    """Tell the denoisers that take a strength a wrong one: ``factor`` times the true one.
+
+    The others don't listen, and are the same at every point.
+
+    Args:
+        clean: (H, W) or (H, W, 3) in [0, 1].
+        noise: The noise; one with a standard deviation.
+        seed: Its seed.
+        denoisers: What to compare.
+        factors: Assumed over true strength; those that would assume more than 1 are left out.
+        clip: Clip the noisy picture to [0, 1].
+        round_8bit: Round it to 8 bits.
+
+    Raises:
+        ValueError: No standard deviation describes the noise.
+    """
+    blind = [method for method in denoisers if not method.info.uses_sigma]
+    same = compare(clean, noise, seed, blind, clip=clip, round_8bit=round_8bit)
+    given = same.corruption
+    if given.sigma is None:
+        raise ValueError("no standard deviation describes this noise")
+    for factor in factors:
+        if factor * given.sigma > 1:
+            break
+        results = {
+            method.info.id: denoise(given.noisy, method, sigma=factor * given.sigma, clean=given.clean)
+            if method.info.uses_sigma
+            else same[method.info.id]
+            for method in denoisers
+        }
+        yield SweepPoint.of(factor, Comparison(given, same.noisy, results))
+
+
+def assumed_axis(clean: Image, noise: NoiseModel, seed: int, *, clip: bool, round_8bit: bool) -> Axis:
+    """Lay out :func:`sweep_assumed`, with marks at the true strength and at the estimated one.
+
+    Raises:
+        ValueError: No standard deviation above 0 describes the noise.
+    """
+    given = corrupt(clean, noise, seed, clip=clip, round_8bit=round_8bit)
+    if not given.sigma:
+        raise ValueError("no standard deviation above 0 describes this noise")
+    estimated = estimate_noise(given.noisy) / given.sigma
+    values = tuple(factor for factor in FACTORS if factor * given.sigma <= 1)
+    marks = [(1.0, f"true: {255 * given.sigma:.1f} of 255"), (estimated, "estimated")]
+    inside = tuple(mark for mark in marks if mark[0] <= values[-1])
+    return Axis(ASSUMED, "Assumed over true strength", values, inside)
+
+
+def trained_range(info: DenoiserInfo, noise: NoiseModel, axis_id: str) -> tuple[float, float] | None:
+    """Return which part of an axis a network was trained on, in the unit shown; None if unknown.
+
+    A specialist's is the one noise that its id names. A mixture's is read from what ``trained_on``
+    says, such as ``Gaussian sigma 0 to 0.25``; where it gives no numbers for a kind, nothing is known.
+
+    Args:
+        info: The denoiser.
+        noise: The noise that is swept; of a chain, nothing is known.
+        axis_id: A key of :func:`noise_axes`.
+    """
+    if isinstance(noise, NoiseChain) or axis_id not in noise_axes(noise):
+        return None
+    _, parameter = _find(noise, axis_id)
+    specialty = PRESETS.get(info.id.partition(".")[2])
+    if specialty is not None:
+        if specialty.id != noise.id:
+            return None
+        value = round(float(getattr(specialty, parameter.name)) * parameter.scale, 6)
+        return value, value
+    if parameter is not noise.parameters[0] or noise.id not in _NAMES or not info.trained_on:
+        return None
+    for clause in re.split(r"[,;:]\s", info.trained_on.lower()):
+        if re.search(_NAMES[noise.id], clause):
+            return _read_range(clause, parameter)
+    return None
+
+
+def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, str]) -> str:
+    """Write a sweep as CSV: a header, then a row for every point and method.
+
+    Numbers have all their digits. Infinity is ``inf``; what is not defined is empty.
+
+    Args:
+        axis: What the sweep went along.
+        points: Its points.
+        labels: Names by id.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for point in points:
+        for method_id, psnr in point.psnr.items():
+            numbers = (psnr, point.ssim[method_id], gain(point, method_id))
+            written = ["" if math.isnan(number) else repr(number) for number in numbers]
+            label = labels.get(method_id, method_id)
+            place = [axis.label, f"{point.value:g}", point.seed]
+            writer.writerow([*place, method_id, label, *written])
+    return buffer.getvalue()
+
+
+def gain(point: SweepPoint, method_id: str) -> float:
+    """Return a method's PSNR in dB above the noisy picture's."""
+    after, before = point.psnr[method_id], point.psnr["noisy"]
+    return 0.0 if after == before else after - before  # both may be infinite
+
+
+def _label(parameter: Parameter) -> str:
+    if parameter.unit == parameter.label.lower():
+        return parameter.label
+    return f"{parameter.label} ({parameter.unit})"
+
+
+def _find(noise: NoiseModel, axis_id: str) -> tuple[int, Parameter]:
+    for index, stage in enumerate(stages(noise)):
+        for parameter in stage.parameters:
+            if axis_id == f"{index}:{parameter.name}":
+                return index, parameter
+    raise ValueError(f"this noise has no parameter {axis_id!r}")
+
+
+def _median(noisy: Image, size: int) -> np.ndarray:
+    window = (size, size) if noisy.ndim == 2 else (size, size, 1)
+    return ndimage.median_filter(noisy, window, mode="nearest")
+
+
+def _read_range(clause: str, parameter: Parameter) -> tuple[float, float] | None:
+    """Read ``0.05 to 0.2``, ``10 to 40 %`` or ``up to 40 %``; shares are in per cent, as shown."""
+    percent = parameter.unit.startswith("%")
+    end = r"\s*%" if percent else r"(?!\s*%)(?![\d.]*\d)"
+    scale = 1.0 if percent else parameter.scale
+    if found := re.search(rf"{_NUMBER}(?:\s*%)? to {_NUMBER}{end}", clause):
+        return round(float(found[1]) * scale, 6), round(float(found[2]) * scale, 6)
+    if found := re.search(rf"up to {_NUMBER}{end}", clause):
+        return round(parameter.minimum * parameter.scale, 6), round(float(found[1]) * scale, 6)
+    return None

@@ -1,0 +1,143 @@
+"""Charts of sweeps hold the numbers of their points."""
+
+import math
+
+import pytest
+
+from denoiser.benchmark_plots import COLOURS, SYMBOLS
+from denoiser.noise import GaussianNoise, PoissonNoise
+from denoiser.pipeline import SweepPoint
+from denoiser.registry import DEFAULT_DENOISERS, list_denoisers
+from denoiser.results import NOISY
+from denoiser.sweep_plots import looks, metric_value, redraw_chart, sweep_chart
+from denoiser.sweeps import SEED, WINDOW_MEDIAN, Axis, noise_axis
+
+LABELS = {"noisy": "Noisy picture", "median": "Median 3x3", "nl-means": "Non-local means"}
+AXIS = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0, 50.0), ((25.0, "Compare: 25"),))
+
+
+def point(value, seed=0, **changes):
+    psnr = {"noisy": 20.0, "median": 24.0 + value / 10, "nl-means": 25.0} | changes
+    return SweepPoint(value, seed, psnr, {name: number / 100 for name, number in psnr.items()})
+
+
+def curves(figure):
+    return {trace.name: trace for trace in figure.data if trace.name}
+
+
+class TestSweepChart:
+    def test_curves_hold_the_points_so_far(self):
+        figure = sweep_chart(AXIS, [point(0), point(25)], LABELS, "psnr", 1200)
+        drawn = curves(figure)
+        assert list(drawn) == list(LABELS.values())
+        assert list(drawn["Median 3x3"].x) == [0, 25]
+        assert list(drawn["Median 3x3"].y) == [24, 26.5]
+        assert drawn["Noisy picture"].line.dash == "dash"
+        # The frame is that of the finished sweep, so that curves grow into it.
+        low, high = figure.layout.xaxis.range
+        assert low < 0
+        assert high > 50
+
+    @pytest.mark.parametrize(("metric", "expected"), [("psnr", 26.5), ("ssim", 0.265), ("gain", 6.5)])
+    def test_metrics(self, metric, expected):
+        drawn = curves(sweep_chart(AXIS, [point(25)], LABELS, metric, 1200))
+        assert drawn["Median 3x3"].y[0] == pytest.approx(expected)
+
+    def test_what_is_infinite_is_a_gap(self):
+        drawn = curves(sweep_chart(AXIS, [point(0, noisy=math.inf)], LABELS, "psnr", 1200))
+        assert drawn["Noisy picture"].y == (None,)
+        assert metric_value(point(0, noisy=math.inf), "median", "gain") is None
+
+    def test_without_noise_what_would_squeeze_the_rest_leaves_at_the_top(self):
+        nothing = {"noisy": math.inf, "median": 33.0, "nl-means": 65.0}
+        figure = sweep_chart(AXIS, [point(0, **nothing), point(25)], LABELS, "psnr", 1200)
+        assert curves(figure)["Non-local means"].y == (65, 25)
+        low, high = figure.layout.yaxis.range
+        assert low < 20
+        assert 33 < high < 45
+        faint = sweep_chart(AXIS, [point(1, noisy=48.0, median=50.0)], LABELS, "psnr", 1200)
+        assert faint.layout.yaxis.range is None  # some noise: all of it is shown
+        alone = [point(0, noisy=math.inf, median=60.0, **{"nl-means": 65.0})]
+        assert sweep_chart(AXIS, alone, LABELS, "psnr", 1200).layout.yaxis.range is None
+
+    def test_several_draws_are_a_mean_with_bars(self):
+        points = [point(25, seed, median=20.0 + seed) for seed in (0, 2)]
+        drawn = curves(sweep_chart(AXIS, points, LABELS, "psnr", 1200))["Median 3x3"]
+        assert list(drawn.y) == [21]
+        assert drawn.error_y.array[0] == pytest.approx(math.sqrt(2))
+
+    def test_training_ranges_are_bars_below_that_end_where_the_axis_does(self):
+        ranges = {"median": (0.0, 80.0), "nl-means": (12.0, 12.0)}
+        figure = sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200, trained=ranges)
+        lanes = [trace for trace in figure.data if trace.yaxis == "y2"]
+        assert [list(lane.x) for lane in lanes] == [[0, 50], [12]]
+        assert [lane.marker.color for lane in lanes] == [looks(LABELS)[name]["color"] for name in ranges]
+        plain = sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200)
+        assert all(trace.yaxis != "y2" for trace in plain.data)
+
+    def test_marks_stand_at_their_place(self, face):
+        axis = noise_axis(face, PoissonNoise(30), "0:peak", 9)
+        figure = sweep_chart(axis, [], LABELS, "psnr", 1200)
+        assert figure.layout.xaxis.type == "log"
+        assert figure.layout.xaxis.range[0] > figure.layout.xaxis.range[1]  # fewer photons right
+        (line,) = figure.layout.shapes
+        (note,) = (a for a in figure.layout.annotations if a.text == "Compare: 30")
+        assert line.x0 == 30
+        assert note.x == pytest.approx(math.log10(30))
+
+    def test_methods_that_never_change_are_dotted(self):
+        drawn = curves(sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200, flat=["nl-means"]))
+        assert drawn["Non-local means"].line.dash == "dot"
+        assert drawn["Median 3x3"].line.dash is None
+
+    def test_seeds_are_symbols_with_a_mean_and_a_band(self):
+        axis = Axis(SEED, "Seed", (0.0, 1.0, 2.0))
+        points = [point(seed, seed, median=20.0 + seed) for seed in range(3)]
+        figure = sweep_chart(axis, points, LABELS, "psnr", 1200)
+        assert curves(figure)["Median 3x3"].mode == "markers"
+        own = [t for t in figure.data if t.legendgroup == "median"]
+        (band,) = (t for t in own if t.fill == "toself")
+        assert (min(band.y), max(band.y)) == pytest.approx((20, 22))
+        (mean,) = (t for t in own if t.mode == "lines")
+        assert set(mean.y) == {21}
+
+    def test_a_phone_gets_no_label_over_the_chart(self):
+        narrow = sweep_chart(AXIS, [point(0)], LABELS, "psnr", 320)
+        assert {trace.hoverinfo for trace in narrow.data} == {"none"}
+        assert narrow.layout.height > sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200).layout.height
+
+    def test_every_axis_of_gaussian_noise_has_a_chart_without_points(self, face):
+        axis = noise_axis(face, GaussianNoise(), "0:sigma", 9)
+        assert sweep_chart(axis, [], LABELS, "gain", 320).layout.height > 300
+
+
+class TestRedrawChart:
+    def test_every_draw_the_mean_and_two_bars(self):
+        points = [point(seed, seed, median=20.0 + 2 * seed) for seed in range(3)]
+        figure = redraw_chart(points, LABELS, "psnr", 1200)
+        own = [trace for trace in figure.data if trace.y and trace.y[0] == "Median 3x3"]
+        draws, deviation, error = own
+        assert list(draws.x) == [20, 22, 24]
+        assert (deviation.x, deviation.error_x.array) == ((22,), (2,))
+        assert error.error_x.array[0] == pytest.approx(2 / math.sqrt(3))
+        assert error.error_x.thickness > deviation.error_x.thickness
+
+    def test_no_draws_yet(self):
+        assert redraw_chart([], LABELS, "ssim", 320).layout.height > 100
+
+
+class TestLooks:
+    def test_alone_a_method_has_those_of_the_benchmark(self):
+        for index, name in enumerate(list_denoisers()):
+            own = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
+            assert looks([name])[name] == own
+        assert looks([WINDOW_MEDIAN])[WINDOW_MEDIAN] == looks(["median"])["median"]
+
+    def test_no_colour_comes_twice_as_long_as_there_are_enough(self):
+        for chosen in (DEFAULT_DENOISERS, list_denoisers()[::7], list_denoisers()[-len(COLOURS) :]):
+            drawn = [look["color"] for look in looks([NOISY, *chosen]).values()]
+            assert len(set(drawn)) == len(drawn)
+
+    def test_all_methods_at_once_differ(self):
+        drawn = looks([NOISY, *list_denoisers()]).values()
+        assert len({tuple(look.values()) for look in drawn}) == 1 + len(list_denoisers())

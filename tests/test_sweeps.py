@@ -1,0 +1,212 @@
+"""Sweeps along everything, and what is known of where networks were trained."""
+
+import csv
+import io
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from denoiser.base import DenoiserInfo
+from denoiser.noise import (
+    NOISES,
+    GaussianNoise,
+    ImpulseNoise,
+    NoiseChain,
+    PoissonNoise,
+    SaltAndPepperNoise,
+    SpeckleNoise,
+)
+from denoiser.pipeline import compare, denoise
+from denoiser.registry import create_denoiser
+from denoiser.sweeps import (
+    FACTORS,
+    WINDOW_MEDIAN,
+    Axis,
+    assumed_axis,
+    gain,
+    noise_axes,
+    noise_axis,
+    points_csv,
+    sweep_assumed,
+    sweep_noises,
+    sweep_seeds,
+    sweep_windows,
+    trained_range,
+    vary,
+    window_median,
+)
+
+CHAIN = NoiseChain((GaussianNoise(0.1), SaltAndPepperNoise(0.2, 0.5)))
+BLIND = (
+    "a mixture: Gaussian sigma 0 to 0.25, salt-and-pepper and random impulses up to 40 %, Poisson, "
+    "speckle, mild pixel shuffle, and combinations"
+)
+SMALL = (
+    "a mixture: Gaussian sigma 0.05 to 0.2, random impulses 10 to 40 %, speckle sigma 0.1 to 0.3, "
+    "Poisson peak 10 to 60"
+)
+
+
+def methods(*names):
+    return [create_denoiser(name) for name in names]
+
+
+def network(trained_on, name="net"):
+    return DenoiserInfo(name, name, "network", False, trained_on, 1, "-")
+
+
+class TestAxes:
+    @pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
+    def test_every_parameter_over_its_slider(self, kind, face):
+        noise = kind()
+        for axis_id, parameter in zip(noise_axes(noise), kind.parameters, strict=True):
+            axis = noise_axis(face, noise, axis_id, 9)
+            assert axis.values == tuple(sorted(set(axis.values)))
+            assert axis.values[0] == pytest.approx(parameter.minimum * parameter.scale)
+            assert axis.values[-1] == pytest.approx(parameter.slider_maximum * parameter.scale)
+            assert 4 <= len(axis.values) <= 10
+            for value in axis.values:
+                vary(noise, axis_id, value)
+
+    def test_the_experiment_itself_is_one_of_the_places(self, face):
+        axis = noise_axis(face, GaussianNoise(17 / 255), "0:sigma", 9)
+        assert 17 in axis.values
+        assert axis.marks == ((17, "Compare: 17"),)
+        assert vary(GaussianNoise(17 / 255), "0:sigma", 17) == GaussianNoise(17 / 255)
+
+    def test_noise_grows_to_the_right(self, face):
+        assert not noise_axis(face, GaussianNoise(), "0:sigma", 9).reversed
+        photons = noise_axis(face, PoissonNoise(), "0:peak", 9)
+        assert photons.reversed
+        assert photons.log
+
+    def test_chains_name_their_stages(self):
+        assert list(noise_axes(CHAIN)) == ["0:sigma", "1:amount", "1:salt_ratio"]
+        assert noise_axes(CHAIN)["1:amount"].startswith("Salt and pepper: ")
+        changed = vary(CHAIN, "1:amount", 30)
+        assert changed.stages == (GaussianNoise(0.1), SaltAndPepperNoise(0.3, 0.5))
+
+    @pytest.mark.parametrize("axis_id", ["0:peak", "1:sigma", "window", "", "0"])
+    def test_unknown(self, axis_id):
+        with pytest.raises(ValueError, match="no parameter"):
+            vary(GaussianNoise(), axis_id, 10)
+
+
+class TestSweeps:
+    def test_along_a_noise(self, face):
+        noise = GaussianNoise(25 / 255)
+        places = [(shown, vary(noise, "0:sigma", shown)) for shown in (10, 25)]
+        points = list(sweep_noises(face, places, [3, 4], methods("median"), round_8bit=True))
+        assert [(p.value, p.seed) for p in points] == [(10, 3), (10, 4), (25, 3), (25, 4)]
+        expected = compare(face, noise, 4, ["median"], round_8bit=True)
+        assert points[-1].psnr == {"noisy": expected.noisy.psnr, "median": expected["median"].psnr}
+        np.testing.assert_array_equal(points[-1].comparison["median"].image, expected["median"].image)
+
+    def test_along_seeds(self, face):
+        points = list(sweep_seeds(face, GaussianNoise(), [5, 6], methods("median"), clip=False))
+        assert [(p.value, p.seed) for p in points] == [(5, 5), (6, 6)]
+        expected = compare(face, GaussianNoise(), 6, ["median"], clip=False)
+        assert points[1].psnr["noisy"] == expected.noisy.psnr
+
+    def test_along_windows(self, face):
+        noise = SaltAndPepperNoise(0.3)
+        points = list(sweep_windows(face, noise, [0], methods("trimmed-median"), (3, 5, 7)))
+        listed = compare(face, noise, 0, ["median", "median-5", "trimmed-median"])
+        drawn = [point.psnr[WINDOW_MEDIAN] for point in points]
+        assert drawn[:2] == [listed["median"].psnr, listed["median-5"].psnr]
+        assert len(set(drawn)) == 3
+        assert {p.psnr["trimmed-median"] for p in points} == {listed["trimmed-median"].psnr}
+
+    @pytest.mark.parametrize("shape", [(48, 48), (5, 9), (20, 31, 3)])
+    def test_median_of_any_window_is_the_listed_one(self, shape):
+        noisy = np.random.default_rng(0).random(shape, dtype=np.float32)
+        for size in (3, 5):
+            np.testing.assert_array_equal(window_median(size)(noisy), cv2.medianBlur(noisy, size))
+        with pytest.raises(ValueError, match="odd"):
+            window_median(4)
+
+    def test_assumed_strength_reaches_those_who_want_it(self, face):
+        noise = GaussianNoise(0.1)
+        points = list(sweep_assumed(face, noise, 2, methods("nl-means", "median"), (0.5, 1.0, 2.0)))
+        given = compare(face, noise, 2, ["nl-means", "median"])
+        assert points[1].psnr["nl-means"] == given["nl-means"].psnr
+        assert {p.psnr["median"] for p in points} == {given["median"].psnr}
+        wrong = denoise(given.corruption.noisy, "nl-means", sigma=0.2, clean=face)
+        assert points[2].psnr["nl-means"] == wrong.psnr
+        assert points[2].comparison["nl-means"].sigma.value == pytest.approx(0.2)
+
+    def test_assumed_strength_ends_at_one(self, face):
+        noise = GaussianNoise(0.4)
+        axis = assumed_axis(face, noise, 0, clip=True, round_8bit=False)
+        assert axis.values == tuple(f for f in FACTORS if f * 0.4 <= 1)
+        points = list(sweep_assumed(face, noise, 0, methods("bilateral")))
+        assert [point.value for point in points] == list(axis.values)
+
+    @pytest.mark.parametrize("noise", [SaltAndPepperNoise(), GaussianNoise(0)])
+    def test_no_strength_to_be_wrong_about(self, face, noise):
+        with pytest.raises(ValueError, match="standard deviation"):
+            assumed_axis(face, noise, 0, clip=True, round_8bit=False)
+
+    def test_points_come_one_by_one(self, face):
+        asked = []
+        places = ((asked.append(value) or value, GaussianNoise(value)) for value in (0.1, 0.2))
+        next(sweep_noises(face, places, [0], []))
+        assert asked == [0.1]
+
+
+class TestTrainedRange:
+    @pytest.mark.parametrize(
+        ("text", "noise", "axis_id", "expected"),
+        [
+            (BLIND, GaussianNoise(), "0:sigma", (0, 63.75)),
+            (BLIND, SaltAndPepperNoise(), "0:amount", (0, 40)),
+            (BLIND, SaltAndPepperNoise(), "0:salt_ratio", None),
+            (BLIND, ImpulseNoise(), "0:amount", (0, 40)),
+            (BLIND, PoissonNoise(), "0:peak", None),
+            (BLIND, SpeckleNoise(), "0:sigma", None),
+            (SMALL, GaussianNoise(), "0:sigma", (12.75, 51)),
+            (SMALL, ImpulseNoise(), "0:amount", (10, 40)),
+            (SMALL, SpeckleNoise(), "0:sigma", (25.5, 76.5)),
+            (SMALL, PoissonNoise(), "0:peak", (10, 60)),
+            (SMALL, SaltAndPepperNoise(), "0:amount", None),
+            (BLIND, CHAIN, "0:sigma", None),
+            ("something with 3 % Gaussian charm", GaussianNoise(), "0:sigma", None),
+            (None, GaussianNoise(), "0:sigma", None),
+        ],
+    )
+    def test_what_a_mixture_says(self, text, noise, axis_id, expected):
+        found = trained_range(network(text), noise, axis_id)
+        assert found == (None if expected is None else pytest.approx(expected))
+
+    def test_specialists_know_one_noise(self):
+        info = network("Gaussian noise, sigma 0.06 (gaussian-high)", "net.gaussian-high")
+        assert trained_range(info, GaussianNoise(), "0:sigma") == pytest.approx((15.3, 15.3))
+        assert trained_range(info, SpeckleNoise(), "0:sigma") is None
+        info = network("salt-and-pepper noise on 10 % of pixels", "net.salt-and-pepper-10")
+        assert trained_range(info, SaltAndPepperNoise(), "0:amount") == (10, 10)
+
+    def test_the_shipped_blind_model(self):
+        info = create_denoiser("attention-unet").info
+        low, high = trained_range(info, GaussianNoise(), "0:sigma")
+        assert low == 0
+        assert 25 < high <= 255
+
+
+def test_csv_holds_all_that_was_computed(face):
+    places = [(0.0, GaussianNoise(0)), (25.0, GaussianNoise(25 / 255))]
+    points = list(sweep_noises(face, places, [0], methods("median")))
+    axis = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0))
+    rows = list(csv.DictReader(io.StringIO(points_csv(axis, points, {"median": "Median, 3x3"}))))
+    assert [(row["value"], row["id"]) for row in rows] == [
+        ("0", "noisy"),
+        ("0", "median"),
+        ("25", "noisy"),
+        ("25", "median"),
+    ]
+    assert float(rows[0]["psnr"]) == math.inf
+    assert float(rows[3]["psnr"]) == points[1].psnr["median"]
+    assert float(rows[3]["gain"]) == pytest.approx(gain(points[1], "median"))
+    assert rows[3]["label"] == "Median, 3x3"
+    assert {row["axis"] for row in rows} == {"Standard deviation (of 255)"}
