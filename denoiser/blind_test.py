@@ -1,0 +1,351 @@
+"""A blind test: which of three unlabelled results looks best, asked round after round.
+
+Four judges choose in every round: a person's eye, and three measures, each of which always picks the
+picture it scores best. All four are counted alike, so that what a person prefers can be set against
+what a measure prefers, on the very same pictures. A round in which the person can't tell counts for
+nobody.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeVar
+
+import numpy as np
+from scipy.stats import binomtest, kendalltau
+
+from .noise import NoiseModel, create_noise, noise_kind
+
+ROUNDS = 10
+SHOWN = 3
+"""How many pictures a round shows."""
+
+CHANCE = 1 / SHOWN
+"""How often somebody who does not look picks any one of them."""
+
+CONFIDENCE = 0.95
+"""Of the intervals around a share."""
+
+EYE = "eye"
+"""The judge that is a person."""
+
+_Key = TypeVar("_Key")
+
+_NOISES: tuple[tuple[str, int, int], ...] = (
+    ("gaussian", 15, 60),
+    ("salt-and-pepper", 5, 30),
+    ("poisson", 8, 60),
+    ("speckle", 36, 100),
+    ("impulse", 5, 30),
+)
+"""Kind, and its first parameter's smallest and largest value in the unit that the page shows: enough
+noise for methods to differ, not too much to see a face."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How the measures see one picture.
+
+    Attributes:
+        psnr: In dB.
+        ssim: At most 1.
+        sharpness: 1 is as sharp as the clean picture; see :func:`denoiser.metrics.sharpness`.
+    """
+
+    psnr: float
+    ssim: float
+    sharpness: float
+
+
+def _sharpness_match(scores: Scores) -> float:
+    """How close to 1 the sharpness is; half and twice as sharp are equally far off."""
+    return -abs(math.log(scores.sharpness)) if scores.sharpness > 0 else -math.inf
+
+
+MEASURES: Mapping[str, Callable[[Scores], float]] = MappingProxyType(
+    {
+        "psnr": lambda scores: scores.psnr,
+        "ssim": lambda scores: scores.ssim,
+        # Of the two perceptual measures, the one that is defined for a single picture: the
+        # spectral distance compares sets of pictures.
+        "sharpness": _sharpness_match,
+    }
+)
+"""What each measure wants most of, by its id."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a test is made of.
+
+    Attributes:
+        pool: Ids of the denoisers, at least three.
+        noise: The noise of all rounds; None varies kind and strength.
+        clip: Clip the noisy pictures to [0, 1].
+        round_8bit: Round them to 8 bits.
+    """
+
+    pool: tuple[str, ...]
+    noise: NoiseModel | None = None
+    clip: bool = True
+    round_8bit: bool = False
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round shows.
+
+    Attributes:
+        methods: Ids of three denoisers, in the order of the pictures.
+        face: Id of the clean face.
+        noise: The noise on it.
+        seed: Its seed.
+    """
+
+    methods: tuple[str, ...]
+    face: str
+    noise: NoiseModel
+    seed: int
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What was chosen in one round.
+
+    Attributes:
+        shown: Ids of the denoisers, in the order of the pictures.
+        picked: The person's choice; None where they can't tell.
+        favourites: The choice of each of :data:`MEASURES`.
+    """
+
+    shown: tuple[str, ...]
+    picked: str | None
+    favourites: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Votes added up; how many there were does not make it larger.
+
+    Attributes:
+        shown: In how many decided rounds each denoiser was shown.
+        picks: In how many of them each judge picked it, by judge and denoiser.
+        agreed: In how many of them each measure picked what the person did.
+        decided: Rounds in which the person picked a picture.
+        undecided: Rounds in which they could not tell.
+    """
+
+    shown: Mapping[str, int] = field(default_factory=dict)
+    picks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    agreed: Mapping[str, int] = field(default_factory=dict)
+    decided: int = 0
+    undecided: int = 0
+
+    @property
+    def votes(self) -> int:
+        """All votes."""
+        return self.decided + self.undecided
+
+    def add(self, vote: Vote) -> "Tally":
+        """Return the tally with one more vote."""
+        if vote.picked is None:
+            return Tally(self.shown, self.picks, self.agreed, self.decided, self.undecided + 1)
+        chosen = {EYE: vote.picked, **vote.favourites}
+        same = [name for name, method in vote.favourites.items() if method == vote.picked]
+        return Tally(
+            _plus_one(self.shown, vote.shown),
+            _plus_one(self.picks, chosen.items()),
+            _plus_one(self.agreed, same),
+            self.decided + 1,
+            self.undecided,
+        )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one denoiser came off.
+
+    Attributes:
+        method: Its id.
+        rank: 1 for the one that the person picked most often when it was shown; equals share a rank.
+        shown: In how many decided rounds it was shown.
+        picks: In how many of them each judge picked it.
+        share: The person's picks of the rounds in which it was shown, from 0 to 1.
+        low: Lower end of the share's 95 % Wilson interval.
+        high: Upper end.
+    """
+
+    method: str
+    rank: int
+    shown: int
+    picks: Mapping[str, int]
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well a measure and the person agree.
+
+    Attributes:
+        measure: One of :data:`MEASURES`.
+        same: Rounds in which both picked the same picture.
+        decided: Of how many.
+        luck: Probability of agreeing as often, or more, by picking at random.
+        tau: Kendall's rank correlation (tau-b) of their two rankings of the denoisers, from -1 to 1;
+            NaN where one of them ranks all alike.
+    """
+
+    measure: str
+    same: int
+    decided: int
+    luck: float
+    tau: float
+
+
+def draw_rounds(
+    setup: Setup, faces: Sequence[str], generator: np.random.Generator, count: int = ROUNDS
+) -> tuple[Round, ...]:
+    """Draw the rounds of a test.
+
+    Each denoiser of the pool is shown equally often, or once more than others, and which ones meet is
+    spread as evenly as that allows. Their order within a round is random.
+
+    Args:
+        setup: The denoisers and the noise.
+        faces: Ids of faces to take in turn; with fewer of them than rounds they come again.
+        generator: Where chance comes from.
+        count: How many rounds.
+
+    Raises:
+        ValueError: There are fewer than three denoisers, one comes twice, or there is no face.
+    """
+    pool = setup.pool
+    if len(pool) < SHOWN or len(set(pool)) < len(pool):
+        raise ValueError(f"a blind test takes at least {SHOWN} different denoisers, not {list(pool)}")
+    if not faces:
+        raise ValueError("a blind test takes at least one face")
+    trios = _draw_trios(pool, count, generator)
+    noises = _draw_noises(count, generator) if setup.noise is None else [setup.noise] * count
+    order = [faces[int(index)] for index in generator.permutation(len(faces))]
+    return tuple(
+        Round(trio, face, noise, int(generator.integers(2**31)))
+        for trio, face, noise in zip(trios, itertools.cycle(order), noises, strict=False)
+    )
+
+
+def favourites(shown: Sequence[str], scores: Sequence[Scores]) -> dict[str, str]:
+    """Return which picture each measure picks: the one it scores best, the first of equals.
+
+    Args:
+        shown: Ids of the denoisers.
+        scores: Their pictures' scores, in the same order.
+    """
+    return {
+        name: max(zip(shown, scores, strict=True), key=lambda pair: _ordered(wanted(pair[1])))[0]
+        for name, wanted in MEASURES.items()
+    }
+
+
+def rank(tally: Tally, pool: Sequence[str]) -> list[Standing]:
+    """Rank the denoisers by how often the person picked them when they were shown.
+
+    The share is the plain one, with a Wilson interval for chance. Rounds are drawn so that every
+    denoiser meets the others about equally often, which is what makes plain shares comparable.
+
+    Args:
+        tally: The votes.
+        pool: Ids of the denoisers; one that no decided round showed is left out.
+
+    Returns:
+        The best first; equals in the order of the pool.
+    """
+    shares = {method: _share(tally, EYE, method) for method in pool if tally.shown.get(method)}
+    standings = []
+    for method in sorted(shares, key=lambda name: -shares[name]):
+        shown = tally.shown[method]
+        picks = {judge: tally.picks.get((judge, method), 0) for judge in (EYE, *MEASURES)}
+        interval = binomtest(picks[EYE], shown).proportion_ci(CONFIDENCE, method="wilson")
+        place = 1 + sum(share > shares[method] for share in shares.values())
+        standings.append(
+            Standing(
+                method, place, shown, picks, shares[method], float(interval.low), float(interval.high)
+            )
+        )
+    return standings
+
+
+def agree(tally: Tally, pool: Sequence[str], measure: str) -> Agreement:
+    """Set a measure's choices against the person's.
+
+    Args:
+        tally: The votes; at least one of them decided.
+        pool: Ids of the denoisers.
+        measure: One of :data:`MEASURES`.
+
+    References:
+        M. G. Kendall, "The treatment of ties in ranking problems", Biometrika 33(3), 1945,
+        doi:10.1093/biomet/33.3.239.
+    """
+    same = tally.agreed.get(measure, 0)
+    luck = binomtest(same, tally.decided, CHANCE, alternative="greater").pvalue
+    ranked = [method for method in pool if tally.shown.get(method)]
+    eye, other = ([_share(tally, judge, method) for method in ranked] for judge in (EYE, measure))
+    constant = len(set(eye)) < 2 or len(set(other)) < 2
+    tau = math.nan if constant else float(kendalltau(eye, other).statistic)
+    return Agreement(measure, same, tally.decided, float(luck), tau)
+
+
+def _share(tally: Tally, judge: str, method: str) -> float:
+    return tally.picks.get((judge, method), 0) / tally.shown[method]
+
+
+def _plus_one(counts: Mapping[_Key, int], keys: Iterable[_Key]) -> dict[_Key, int]:
+    return dict(Counter(counts) + Counter(keys))
+
+
+def _ordered(value: float) -> float:
+    """NaN, which is neither more nor less than anything, counts as the worst."""
+    return -math.inf if math.isnan(value) else value
+
+
+def _draw_trios(
+    pool: Sequence[str], count: int, generator: np.random.Generator
+) -> list[tuple[str, ...]]:
+    trios = list(itertools.combinations(pool, SHOWN))
+    shown = dict.fromkeys(pool, 0)
+    met = dict.fromkeys(itertools.combinations(pool, 2), 0)
+    drawn = []
+    for _ in range(count):
+        shuffled = [trios[int(index)] for index in generator.permutation(len(trios))]
+        # The three shown least often, which keeps all within one of each other; of these trios, the
+        # one whose members have met least often.
+        chosen = min(
+            shuffled,
+            key=lambda trio: (
+                sum(shown[method] for method in trio),
+                sum(met[pair] ** 2 for pair in itertools.combinations(trio, 2)),
+            ),
+        )
+        for method in chosen:
+            shown[method] += 1
+        for pair in itertools.combinations(chosen, 2):
+            met[pair] += 1
+        drawn.append(tuple(chosen[int(index)] for index in generator.permutation(SHOWN)))
+    return drawn
+
+
+def _draw_noises(count: int, generator: np.random.Generator) -> list[NoiseModel]:
+    """Every kind before one comes again."""
+    drawn: list[NoiseModel] = []
+    while len(drawn) < count:
+        for index in generator.permutation(len(_NOISES)):
+            kind, low, high = _NOISES[int(index)]
+            parameter = noise_kind(kind).parameters[0]
+            value = int(generator.integers(low, high, endpoint=True)) / parameter.scale
+            drawn.append(create_noise(kind, **{parameter.name: value}))
+    return drawn[:count]

@@ -1,0 +1,448 @@
+"""The blind test: drawing rounds, counting votes, and what the server tells the page."""
+
+import itertools
+import json
+import math
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from denoiser.blind_test import (
+    EYE,
+    MEASURES,
+    ROUNDS,
+    Round,
+    Scores,
+    Setup,
+    Tally,
+    Vote,
+    agree,
+    draw_rounds,
+    favourites,
+    rank,
+)
+from denoiser.noise import GaussianNoise
+from denoiser.samples import bundled_faces
+from denoiser.ui import classroom as classroom_module
+from denoiser.ui import payload as payload_module
+from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms
+from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.sitting import Sitting, SittingError, keep_usable, make_play, tally_view
+from denoiser.weights import WeightsError
+
+POOL = ("median", "gaussian-filter", "bilateral", "total-variation", "wavelet")
+LABELS = {method: method.upper() for method in POOL}
+FACES = tuple(f"lfw-{row}" for row in range(ROUNDS))
+AS_PICKED = dict.fromkeys(MEASURES, "a")
+
+
+def draw(setup=Setup(POOL), faces=FACES, seed=0, **others):  # noqa: B008 (frozen)
+    return draw_rounds(setup, faces, np.random.default_rng(seed), **others)
+
+
+def add_up(*votes):
+    tally = Tally()
+    for vote in votes:
+        tally = tally.add(vote)
+    return tally
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def source():
+    return FaceSource(Offer(bundled_faces(), "Faces for tests"))
+
+
+@pytest.fixture
+def sitting(source):
+    return create_sitting(source)
+
+
+def create_sitting(source, classroom=None, seed=0):
+    setup = Setup(POOL)
+    return Sitting(setup, draw(setup, seed=seed), make_play(source, setup), LABELS, classroom)
+
+
+def finish(sitting, picture=1):
+    """Pick the same place in every round; return the results."""
+    view = sitting.view()
+    while view["phase"] == "round":
+        view = sitting.vote(view["token"], picture)
+    return view
+
+
+# Drawing
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 6, 7, 11])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_method_is_shown_about_equally_often(size, seed):
+    pool = tuple("abcdefghijk"[:size])
+    rounds = draw(Setup(pool), seed=seed)
+    assert len(rounds) == ROUNDS
+    assert all(len(set(r.methods)) == 3 for r in rounds)
+    shown = Counter(method for r in rounds for method in r.methods)
+    counts = [shown[method] for method in pool]
+    assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_five_methods_every_three_meet_once(seed):
+    rounds = draw(seed=seed)
+    assert {frozenset(r.methods) for r in rounds} == set(map(frozenset, itertools.combinations(POOL, 3)))
+
+
+def test_the_order_within_a_round_is_shuffled():
+    places = Counter(
+        draw(seed=seed)[0].methods.index("median")
+        for seed in range(60)
+        if "median" in draw(seed=seed)[0].methods
+    )
+    assert set(places) == {0, 1, 2}
+
+
+def test_noise_varies_in_kind_and_strength_unless_it_is_fixed():
+    varied = [r.noise for r in draw()]
+    assert set(Counter(noise.id for noise in varied).values()) == {2}
+    assert len(set(varied)) == ROUNDS
+    fixed = GaussianNoise(0.1)
+    rounds = draw(Setup(POOL, fixed))
+    assert {r.noise for r in rounds} == {fixed}
+    assert len({r.seed for r in rounds}) == ROUNDS
+
+
+def test_faces_come_again_only_when_there_are_too_few():
+    assert len({r.face for r in draw()}) == ROUNDS
+    assert set(Counter(r.face for r in draw(faces=("x", "y"))).values()) == {5}
+
+
+@pytest.mark.parametrize(
+    ("pool", "faces"), [(("a", "b"), FACES), (("a", "b", "b"), FACES), (("a", "b", "c"), ())]
+)
+def test_what_makes_no_test(pool, faces):
+    with pytest.raises(ValueError, match="at least"):
+        draw(Setup(pool), faces)
+
+
+# Counting
+
+
+def test_measures_pick_the_best_and_sharpness_the_nearest_to_one():
+    picked = favourites(
+        ["a", "b", "c"], [Scores(30, 0.8, 0.5), Scores(28, 0.9, 1.6), Scores(20, math.nan, 3.0)]
+    )
+    # 1.6 is nearer to 1 than 0.5 on a scale where half and twice are equally far.
+    assert picked == {"psnr": "a", "ssim": "b", "sharpness": "b"}
+    blurred = favourites(["a", "b"], [Scores(1, 1, 0.0), Scores(1, 1, 9.0)])
+    assert blurred["sharpness"] == "b"
+
+
+def test_votes_are_counted_for_all_judges_alike():
+    tally = add_up(
+        Vote(("a", "b", "c"), "a", {"psnr": "a", "ssim": "b", "sharpness": "c"}),
+        Vote(("a", "b", "d"), "b", {"psnr": "b", "ssim": "b", "sharpness": "d"}),
+        Vote(("a", "b", "c"), None, AS_PICKED),
+    )
+    assert (tally.decided, tally.undecided, tally.votes) == (2, 1, 3)
+    assert tally.shown == {"a": 2, "b": 2, "c": 1, "d": 1}
+    assert tally.agreed == {"psnr": 2, "ssim": 1}
+    assert tally.picks[EYE, "a"] == tally.picks[EYE, "b"] == 1
+    assert tally.picks["ssim", "b"] == 2
+
+
+def test_ranking_by_share_with_shared_ranks_and_wilson_intervals():
+    tally = Tally(
+        {"a": 10, "b": 4, "c": 4, "d": 6}, {(EYE, "a"): 4, (EYE, "b"): 3, (EYE, "c"): 3}, {}, 10
+    )
+    standings = rank(tally, ["a", "b", "c", "d", "never"])
+    assert [(s.method, s.rank) for s in standings] == [("b", 1), ("c", 1), ("a", 3), ("d", 4)]
+    # Wilson's formula for 4 of 10, worked out by hand: 0.1682 to 0.6873.
+    assert (standings[2].low, standings[2].high) == pytest.approx((0.1682, 0.6873), abs=1e-4)
+    assert standings[3].low == 0 < standings[3].high
+
+
+def test_agreement_with_the_measures():
+    same = [Vote(("a", "b", "c"), "a", AS_PICKED)] * 3 + [Vote(("a", "b", "c"), "b", {"psnr": "b"})]
+    agreement = agree(add_up(*same), ["a", "b", "c"], "psnr")
+    assert (agreement.same, agreement.decided) == (4, 4)
+    assert agreement.luck == pytest.approx(1 / 81)
+    assert agreement.tau == pytest.approx(1)
+    opposite = add_up(*[Vote(("a", "b", "c"), "a", {"psnr": "c"})] * 4)
+    assert agree(opposite, ["a", "b", "c"], "psnr").luck == 1
+    assert agree(opposite, ["a", "b", "c"], "psnr").tau == pytest.approx(-0.5)
+    alike = add_up(*(Vote(("a", "b", "c"), method, AS_PICKED) for method in "abc"))
+    assert math.isnan(agree(alike, ["a", "b", "c"], "psnr").tau)
+
+
+# A sitting
+
+
+def test_a_round_does_not_say_which_picture_is_whose(sitting, source):
+    view = sitting.view()
+    assert set(view) == {
+        "phase", "number", "count", "given", "width", "height", "pictures", "noisy", "token",
+        "version", "note",
+    }  # fmt: skip
+    sent = json.dumps({key: value for key, value in view.items() if key not in ("pictures", "noisy")})
+    for method in POOL:
+        assert method not in sent.lower()
+        assert LABELS[method] not in sent
+    assert len(set(view["pictures"])) == 3
+
+
+def test_rounds_follow_each_other_to_the_results(sitting):
+    tokens = []
+    view = sitting.view()
+    for number in range(1, ROUNDS + 1):
+        assert (view["phase"], view["number"]) == ("round", number)
+        assert sitting.view()["token"] == view["token"]  # looking again deals nothing new
+        tokens.append(view["token"])
+        view = sitting.vote(view["token"], number % 4)
+    assert len(set(tokens)) == ROUNDS
+    assert view["phase"] == "results"
+    assert [text == "Can't tell" for text in view["rounds"]] == [n % 4 == 0 for n in range(1, 11)]
+    assert any("2 rounds in which you could not tell" in note for note in view["notes"])
+
+
+@pytest.mark.parametrize("picture", [-1, 4, True, 1.0, "1", None, [1], {}])
+def test_a_picture_that_was_not_shown_is_no_vote(sitting, picture):
+    view = sitting.view()
+    after = sitting.vote(view["token"], picture)
+    assert (after["number"], after["token"]) == (1, view["token"])
+
+
+@pytest.mark.parametrize("token", ["", "guessed", None, 5, ["x"], {}])
+def test_a_round_that_was_not_dealt_is_no_vote(sitting, token):
+    assert sitting.vote(token, 1)["number"] == 1
+
+
+def test_a_round_is_voted_on_once(sitting):
+    first = sitting.view()["token"]
+    assert sitting.vote(first, 1)["number"] == 2
+    assert sitting.vote(first, 2)["number"] == 2
+
+
+def test_clicks_at_once_count_once(source):
+    classroom = Classroom(Setup(POOL))
+    sitting = create_sitting(source, classroom)
+    token = sitting.view()["token"]
+    threads = [threading.Thread(target=sitting.vote, args=(token, 1)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sitting.view()["number"] == 2
+    assert classroom.tally.votes == 1
+
+
+def test_results_stay_when_further_votes_come(sitting):
+    results = finish(sitting)
+    again = sitting.vote("", 1)
+    assert {**again, "version": 0} == {**results, "version": 0}
+
+
+def test_a_round_is_unmasked_only_after_the_last(sitting):
+    view = sitting.view()
+    sitting.vote(view["token"], 1)
+    early = sitting.look_back(1)
+    assert early["phase"] == "round"
+    assert "look" not in early
+
+
+def test_a_round_unmasked_shows_what_was_shown(sitting):
+    shown = []
+    view = sitting.view()
+    while view["phase"] == "round":
+        shown.append((view["pictures"], view["noisy"]))
+        view = sitting.vote(view["token"], 2)
+    look = sitting.look_back(4)["look"]
+    assert ([card["pixels"] for card in look["cards"]], look["noisy"]) == shown[3]
+    assert [card["picked"] for card in look["cards"]] == [False, True, False]
+    assert look["cards"][1]["label"] == view["rounds"][3]
+    for place in range(3):  # each measure has one favourite
+        assert sum(card["scores"][place]["best"] for card in look["cards"]) == 1
+    psnrs = [float(card["scores"][0]["text"].split()[0]) for card in look["cards"]]
+    assert look["cards"][int(np.argmax(psnrs))]["scores"][0]["best"]
+
+
+@pytest.mark.parametrize("number", [0, 11, True, 1.5, "1", None, []])
+def test_there_are_no_other_rounds_to_unmask(sitting, number):
+    finish(sitting)
+    assert "look" not in sitting.look_back(number)
+
+
+def test_who_picks_as_psnr_does_agrees_with_psnr(source):
+    setup = Setup(POOL)
+    play = make_play(source, setup)
+    rounds = draw(setup)
+    sitting = Sitting(setup, rounds, play, LABELS)
+    for played in rounds:
+        psnrs = [play(played)[method].psnr for method in played.methods]
+        results = sitting.vote(sitting.view()["token"], 1 + int(np.argmax(psnrs)))
+    psnr = results["agreements"][0]
+    assert (psnr["same"], psnr["luck"], psnr["tau"]) == ("10 of 10", "< 1 %", "+1.00")
+
+
+def test_results_are_json_and_say_how_little_they_prove(sitting):
+    results = finish(sitting)
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+    notes = " ".join(results["notes"])
+    assert "10 rounds" in notes
+    assert "6 times" in notes
+    assert "once in 120 times" in notes
+    undecided = finish(create_sitting_like(sitting), 0)
+    assert undecided["standings"] == []
+
+
+def create_sitting_like(sitting):
+    return Sitting(sitting._setup, sitting._rounds, sitting._play, LABELS)
+
+
+def test_a_method_without_weights_is_left_out_and_named(source, monkeypatch):
+    refuse(monkeypatch, "wavelet")
+    setup, note = keep_usable(source, Setup(POOL), draw()[0], LABELS)
+    assert setup.pool == POOL[:4]
+    assert note == "Without WAVELET: Gone missing."
+    with pytest.raises(SittingError, match="Fewer than 3"):
+        keep_usable(source, Setup(POOL[2:]), draw()[0], LABELS)
+
+
+def test_a_method_that_fails_midway_stops_nothing_for_good(source, monkeypatch):
+    played = Round(("median", "wavelet", "bilateral"), "lfw-1", GaussianNoise(0.1), 0)
+    setup = Setup(POOL)
+    sitting = Sitting(setup, [played], make_play(source, setup), LABELS)
+    with monkeypatch.context() as broken:
+        refuse(broken, "wavelet")
+        with pytest.raises(SittingError, match="Gone missing"):
+            sitting.view()
+    assert sitting.view()["phase"] == "round"
+
+
+def refuse(monkeypatch, denoiser_id):
+    def ensure_loaded(wanted):
+        if wanted == denoiser_id:
+            raise WeightsError("Gone missing")
+
+    monkeypatch.setattr(payload_module, "ensure_loaded", ensure_loaded)
+
+
+def test_a_face_that_is_gone_is_one_sentence(source):
+    played = Round(POOL[:3], "fer2013-test-1", GaussianNoise(), 0)
+    with pytest.raises(SittingError, match="Start again"):
+        make_play(source, Setup(POOL))(played)
+
+
+# A class
+
+
+def test_a_class_adds_up_the_votes_of_several_people(source):
+    classroom = Classrooms().open(Setup(POOL))
+    results = [finish(create_sitting(source, classroom, seed), picture=1 + seed) for seed in range(2)]
+    tally = classroom.tally
+    assert tally.votes == 2 * ROUNDS
+    assert sum(tally.picks.get((EYE, method), 0) for method in POOL) == 2 * ROUNDS
+    assert all(classroom.code in result["note"] for result in results)
+    shown = tally_view(tally, POOL, LABELS, "The class")
+    assert shown["headline"].startswith("The class picked")
+
+
+def test_a_class_is_found_by_its_code_and_by_its_teacher_s(source):
+    classrooms = Classrooms()
+    classroom, other = classrooms.open(Setup(POOL)), classrooms.open(Setup(POOL))
+    code = classroom.code
+    assert classrooms.find(f" {code[:3].lower()}-{code[3:]} ") == (classroom, False)
+    assert classrooms.find(other.key) == (other, True)
+
+
+@pytest.mark.parametrize("entered", ["", "NOSUCH", None, 7, ["a"], {"code": 1}, "ÄÖÜ", "x" * 10**6])
+def test_there_is_no_other_class(entered):
+    classrooms = Classrooms()
+    classrooms.open(Setup(POOL))
+    with pytest.raises(ClassroomError, match="no class with this code"):
+        classrooms.find(entered)
+
+
+def test_codes_are_hard_to_guess_and_all_different():
+    classrooms = Classrooms()
+    opened = [classrooms.open(Setup(POOL)) for _ in range(classroom_module.MAX_CLASSES)]
+    assert len({c.code for c in opened} | {c.key for c in opened}) == 2 * len(opened)
+    letters = set("".join(c.code for c in opened))
+    assert len(letters) >= 25
+    assert not letters & set("0O1IL") - {"L"}
+    assert {len(c.code) for c in opened} == {6}
+
+
+def test_classes_are_bounded_in_number():
+    classrooms = Classrooms()
+    opened = [classrooms.open(Setup(POOL)) for _ in range(classroom_module.MAX_CLASSES)]
+    with pytest.raises(ClassroomError, match="too many"):
+        classrooms.open(Setup(POOL))
+    opened[0].close()
+    classrooms.open(Setup(POOL))
+
+
+VOTE = Vote(("median", "wavelet", "bilateral"), "median", dict.fromkeys(MEASURES, "median"))
+
+
+def test_a_class_is_bounded_in_votes(monkeypatch):
+    monkeypatch.setattr(classroom_module, "MAX_VOTES", 2)
+    classroom = Classroom(Setup(POOL))
+    assert [classroom.add(VOTE) for _ in range(3)] == [True, True, False]
+    assert classroom.tally.votes == 2
+
+
+def test_a_class_ends_when_it_is_closed(source):
+    classrooms = Classrooms()
+    classroom = classrooms.open(Setup(POOL))
+    sitting = create_sitting(source, classroom)
+    sitting.vote(sitting.view()["token"], 1)
+    classroom.close()
+    view = sitting.vote(sitting.view()["token"], 1)
+    assert view["number"] == 3  # the test goes on
+    assert "counts for you alone" in view["note"]
+    assert classroom.tally.votes == 1
+    with pytest.raises(ClassroomError):
+        classrooms.find(classroom.code)
+
+
+def test_a_class_ends_three_hours_after_its_last_vote():
+    clock = Clock()
+    classrooms = Classrooms(clock)
+    classroom = classrooms.open(Setup(POOL))
+    for _ in range(3):
+        clock.now += 29 * 60
+        assert classroom.add(VOTE)
+    clock.now += 3 * 3600 - 1
+    assert classrooms.find(classroom.code)[0] is classroom
+    clock.now += 1
+    assert not classroom.add(VOTE)
+    with pytest.raises(ClassroomError):
+        classrooms.find(classroom.code)
+
+
+def test_a_class_that_nobody_uses_ends_after_half_an_hour():
+    clock = Clock()
+    classroom = Classrooms(clock).open(Setup(POOL))
+    clock.now += 30 * 60
+    assert not classroom.is_open
+
+
+def test_votes_from_many_threads_are_all_counted():
+    classroom = Classroom(Setup(POOL))
+    threads = [
+        threading.Thread(target=lambda: [classroom.add(VOTE) for _ in range(200)]) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert classroom.tally.votes == classroom.tally.shown["median"] == 1200
