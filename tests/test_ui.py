@@ -27,9 +27,11 @@ from denoiser.ui.faces import (
 )
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.payload import (
+    LIVE_NETWORKS,
     Face,
     describe_methods,
     error_payload,
+    live_methods,
     live_payload,
     new_version,
     run_methods,
@@ -187,6 +189,19 @@ def test_slow_methods_are_announced_then_sent_under_the_same_key(face):
     assert slow["key"] == live["key"]
 
 
+def test_many_networks_do_not_keep_the_first_ones_waiting(face):
+    methods = describe_methods()
+    settings = parse(methods=list_denoisers())
+    networks = [method_id for method_id in settings.methods if method_id in MODELS]
+    later = networks[LIVE_NETWORKS:]
+    assert later
+    live = live_payload(face, settings, methods, 1)
+    slow = slow_payload(face, settings, methods, 2)
+    assert [card["id"] for card in live["cards"] if card.get("pending")] == later
+    assert [card["id"] for card in slow["cards"] if "psnr" in card] == later
+    assert live_methods(DEFAULT_DENOISERS, methods) == list(DEFAULT_DENOISERS)
+
+
 @pytest.mark.parametrize(
     "others", [{"seed": 1}, {"values": {("gaussian", "sigma"): 26}}, {"clip": False}]
 )
@@ -303,7 +318,8 @@ def test_image_components_are_lossless(app):
 
 def test_default_methods_are_chosen(app):
     groups = [b for b in app.blocks.values() if isinstance(b, gr.CheckboxGroup)]
-    [methods] = [g for g in groups if [choice[1] for choice in g.choices] == list_denoisers()]
+    [methods] = [group for group in groups if group.elem_id == "methods"]
+    assert [choice[1] for choice in methods.choices] == list_denoisers()
     assert methods.value == list(DEFAULT_DENOISERS)
 
 

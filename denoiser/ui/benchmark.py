@@ -26,6 +26,7 @@ from denoiser.results import (
     read_history,
 )
 from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
+from denoiser.ui.emotion import create_accuracy_section
 from denoiser.ui.grid import read_asset
 
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
@@ -97,7 +98,7 @@ def create_benchmark_tab(opened: Callable[..., Any]) -> None:
         gr.Markdown(html.escape(str(error)), elem_id="benchmark-error")
         return
     with gr.Column(elem_id="benchmark"):
-        tab = _create(benchmark)
+        tab = _create(benchmark, opened)
     _connect(benchmark, tab, opened)
 
 
@@ -147,7 +148,7 @@ def _benchmark() -> Benchmark:
     return read_benchmark()
 
 
-def _create(benchmark: Benchmark) -> Tab:
+def _create(benchmark: Benchmark, opened: Callable[..., Any]) -> Tab:
     labels = {method.id: method.label for method in benchmark.methods}
     names = [(method.label, method.id) for method in benchmark.methods]
     default = [m for m in DEFAULT_DENOISERS if m in labels] or [value for _, value in names[:4]]
@@ -198,6 +199,8 @@ def _create(benchmark: Benchmark) -> Tab:
         model = _menu("Model", choices, "benchmark-model")
         training_note = gr.Markdown(visible=False)
         training = _plot("benchmark-training")
+    with _section("emotion"):
+        create_accuracy_section(opened)
     with _section("provenance"):
         gr.Markdown(provenance(benchmark))
     width = gr.Number(visible=False)

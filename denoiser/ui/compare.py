@@ -23,6 +23,12 @@ from denoiser.ui.payload import (
     slow_payload,
 )
 from denoiser.ui.settings import SettingsError
+from denoiser.ui.share import (
+    create_copy_button,
+    create_link_box,
+    describe_link,
+    restore_on_load,
+)
 
 _MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
 
@@ -34,11 +40,15 @@ _HIDDEN: dict[str, Any] = {
 }
 
 
-def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> Controls:
+def create_compare_tab(
+    faces: FaceSource, tabs: gr.Tabs, link_note: gr.Markdown, load: Callable[..., Any]
+) -> Controls:
     """Add the tab's content to the page.
 
     Args:
         faces: Where the samples come from.
+        tabs: The page's tabs, of which a link may open another.
+        link_note: Says what of the link can't be used, above all tabs.
         load: The page's load event.
 
     Returns:
@@ -48,9 +58,9 @@ def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> Controls:
     with gr.Row(elem_id="compare"):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             with gr.Column(elem_id="face-panel"):
-                face = create_face_section(faces, load)
+                face_controls = create_face_section(faces, load)
             with gr.Column(elem_id="noise-panel"):
-                first, second, seed, (clip, round_8bit) = create_noise_section()
+                noise_controls = create_noise_section()
             with gr.Column(elem_id="methods-panel"):
                 shown = create_method_section(methods)
         with gr.Column(scale=3, min_width=300, elem_id="results"):
@@ -62,6 +72,8 @@ def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> Controls:
                     "pictures": gr.Button("Pictures (zip)", size="sm", min_width=120),
                     "numbers": gr.Button("Numbers (CSV)", size="sm", min_width=120),
                 }
+                create_copy_button()
+            link_box = create_link_box()
             download = create_download()
             with (
                 gr.Accordion("Charts of this comparison", open=True, elem_id="charts") as charts,
@@ -70,8 +82,9 @@ def create_compare_tab(faces: FaceSource, load: Callable[..., Any]) -> Controls:
                 bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
                 histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
 
-    controls = Controls(face, first, second, seed, clip, round_8bit, shown)
-    _connect_grid(controls, methods, grid, slow, load)
+    controls = Controls(face_controls, *noise_controls, shown)
+    restored = restore_on_load(link_note, link_box, controls, faces, tabs, face_controls.begin)
+    _connect_grid(controls, methods, grid, slow, restored)
     _connect_charts(controls, grid, charts, [bars, histogram])
     _connect_downloads(controls, buttons, download)
     return controls
@@ -82,7 +95,7 @@ def _connect_grid(
     methods: Mapping[str, DenoiserInfo],
     grid: gr.HTML,
     slow: gr.HTML,
-    load: Callable[..., Any],
+    restored: Callable[..., Any],
 ) -> None:
     models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
 
@@ -93,7 +106,12 @@ def _connect_grid(
         except SettingsError as error:
             return error_payload(str(error), version)
         with models:
-            return live_payload(face, settings, methods, version)
+            payload = live_payload(face, settings, methods, version)
+        return payload | describe_link(face, settings)
+
+    def begin(*values: Any) -> Payload:
+        # What was asked for before the address was read is not shown.
+        return update(*values) | {"first": True}
 
     def update_slow(*values: Any) -> Any:
         version = new_version()
@@ -104,8 +122,9 @@ def _connect_grid(
         with models:
             return slow_payload(face, settings, methods, version)
 
-    gr.on([*controls.changes, load], update, controls.inputs, grid, queue=False, **_HIDDEN)
-    grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, concurrency_id="slow", **_HIDDEN)
+    restored(begin, controls.inputs, grid, queue=False, **_HIDDEN)
+    gr.on(controls.changes, update, controls.inputs, grid, queue=False, **_HIDDEN)
+    grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **_HIDDEN)
 
 
 def _connect_charts(

@@ -7,8 +7,10 @@ from typing import Any
 import gradio as gr
 
 from denoiser.base import DenoiserInfo
-from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, noise_kind
+from denoiser.experiment import Experiment
+from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, noise_kind
 from denoiser.registry import DEFAULT_DENOISERS
+from denoiser.ui.faces import FaceControls, FaceSource
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import (
     NO_NOISE,
@@ -34,34 +36,61 @@ class NoiseControls:
     kind: gr.Dropdown
     sliders: dict[ParameterKey, gr.Slider]
 
+    @property
+    def outputs(self) -> list[Any]:
+        """All components, for ``outputs`` of an event; :meth:`show` makes their values."""
+        return [self.kind, *self.sliders.values()]
+
+    def show(self, noise: NoiseModel | None) -> list[Any]:
+        """Make the values of :attr:`outputs` for a noise, or for none; other kinds keep their sliders.
+
+        Raises:
+            ValueError: The noise is no kind of the menu, or stronger than its slider goes.
+        """
+        values: dict[ParameterKey, Any] = dict.fromkeys(self.sliders, gr.skip())
+        if noise is None:
+            return [NO_NOISE, *values.values()]
+        for parameter in noise_kind(noise.id).parameters:
+            value = display_value(parameter, getattr(noise, parameter.name))
+            low, high = display_range(parameter)
+            if not low <= value <= high:
+                raise ValueError(
+                    f"{display_label(parameter)} goes from {low:g} to {high:g} on the page, "
+                    f"not to {value:g}"
+                )
+            values[noise.id, parameter.name] = value
+        return [noise.id, *values.values()]
+
 
 @dataclass(frozen=True)
 class Controls:
     """Everything a comparison depends on, in the order in which handlers get the values.
 
     Attributes:
-        face: The session's face.
+        faces: What holds and shows the session's face.
         first: The noise.
         second: The noise on top of it.
         seed: Seed of the noise.
         clip: Clip the noisy picture.
         round_8bit: Round it to 8 bits.
+        options: Holds the second noise and the two boxes; closed at first.
         methods: Which denoisers to show.
     """
 
-    face: gr.State
+    faces: FaceControls
     first: NoiseControls
     second: NoiseControls
     seed: gr.Number
     clip: gr.Checkbox
     round_8bit: gr.Checkbox
+    options: gr.Accordion
     methods: gr.CheckboxGroup
 
     @property
     def inputs(self) -> list[Any]:
         """All components, for ``inputs`` of an event; their values go to :meth:`read`."""
         return [
-            self.face,
+            self.faces.face,
             self.first.kind,
             self.second.kind,
             self.seed,
@@ -70,6 +99,23 @@ class Controls:
             self.methods,
             *self.first.sliders.values(),
             *self.second.sliders.values(),
+        ]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components that :meth:`show` sets, for ``outputs`` of an event.
+
+        The event has to be queued: after an unqueued one Gradio does not announce the new face.
+        """
+        return [
+            *self.faces.outputs,
+            *self.first.outputs,
+            *self.second.outputs,
+            self.seed,
+            self.clip,
+            self.round_8bit,
+            self.options,
+            self.methods,
         ]
 
     @property
@@ -99,12 +145,43 @@ class Controls:
             methods=methods,
         )
 
+    def show(self, experiment: Experiment, faces: FaceSource) -> list[Any]:
+        """Make the values of :attr:`outputs` that put an experiment into the controls.
 
-def create_noise_section() -> tuple[NoiseControls, NoiseControls, gr.Number, list[gr.Checkbox]]:
+        A sample that is not here leaves the face as it is, and the note below the faces says so.
+
+        Args:
+            experiment: One noise or a chain of one or two; its strengths within the sliders' ranges.
+            faces: Where the sample comes from.
+
+        Raises:
+            ValueError: The controls can't hold this noise.
+        """
+        noise = experiment.noise
+        stages = noise.stages if isinstance(noise, NoiseChain) else (noise,)
+        if not 1 <= len(stages) <= 2:
+            raise ValueError(f"the page has room for one or two noises, not {len(stages)}")
+        has_options = len(stages) == 2 or not experiment.clip or experiment.round_8bit
+        return [
+            *self.faces.show(experiment.sample, faces),
+            *self.first.show(stages[0]),
+            *self.second.show(stages[1] if len(stages) == 2 else None),
+            experiment.seed,
+            experiment.clip,
+            experiment.round_8bit,
+            gr.Accordion(open=True) if has_options else gr.skip(),  # nothing chosen stays out of sight
+            list(experiment.methods),
+        ]
+
+
+def create_noise_section() -> tuple[
+    NoiseControls, NoiseControls, gr.Number, gr.Checkbox, gr.Checkbox, gr.Accordion
+]:
     """Add the noise's controls to the page.
 
     Returns:
-        First noise, second noise, seed, and the boxes for clipping and rounding.
+        First noise, second noise, seed, the boxes for clipping and rounding, and what holds these two
+        and the second noise.
     """
     gr.Markdown("### 2. Noise")
     with gr.Row(elem_classes="presets"):
@@ -115,7 +192,7 @@ def create_noise_section() -> tuple[NoiseControls, NoiseControls, gr.Number, lis
     with gr.Row():
         seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
         reroll = gr.Button("Other noise", size="md", min_width=110, elem_id="reroll")
-    with gr.Accordion("More noise options", open=False, elem_id="more-noise"):
+    with gr.Accordion("More noise options", open=False, elem_id="more-noise") as options:
         kinds = [NO_NOISE, *(kind.id for kind in NOISES)]
         second = _create_noise_controls("second-noise", "Second noise on top", kinds, "Second: ")
         clip = gr.Checkbox(True, label="Clip to black and white", elem_id="clip")
@@ -131,7 +208,7 @@ def create_noise_section() -> tuple[NoiseControls, NoiseControls, gr.Number, lis
     )
     for name, button in presets.items():
         _connect_preset(button, PRESETS[name], first, second, clip, round_8bit)
-    return first, second, seed, [clip, round_8bit]
+    return first, second, seed, clip, round_8bit, options
 
 
 def create_method_section(methods: dict[str, DenoiserInfo]) -> gr.CheckboxGroup:

@@ -1,12 +1,14 @@
 """The first step of the page: choose a sample face, or bring one."""
 
 import base64
+import contextlib
 import logging
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from denoiser.samples import (
     sample_emotions,
 )
 from denoiser.ui.grid import create_face_strip
-from denoiser.ui.payload import Face
+from denoiser.ui.payload import Face, new_version
 
 STRIP_LENGTH = 12
 _FIRST_SEED = 10  # FER2013 has pictures without a face; this strip of it has none
@@ -47,6 +49,8 @@ _PAUSES = (10, 60, 600)
 _ASK_SECONDS = 2  # how often an open page asks whether FER2013 has come
 # The browser may still be fetching the picture it has just sent, to show it for a moment.
 _DELETE_AFTER_SECONDS = 10
+_NO_SUCH_FACE = "That sample face is not here; the face stays as it is."
+_UPLOAD = "upload-"  # how the id of an uploaded face begins
 _FILE_GONE = "The picture got lost on its way; please choose it again."
 
 
@@ -81,6 +85,43 @@ class Offer:
     coming: bool = False
 
 
+@dataclass(frozen=True)
+class FaceControls:
+    """What holds and shows the session's face.
+
+    Attributes:
+        face: The session's :class:`~denoiser.ui.payload.Face`.
+        strip: The sample faces to click.
+        upload: The session's upload, which can be cropped anew; None for a sample.
+        note: What there is to say about the face.
+        begin: The event after which a loaded page has the face it starts with.
+    """
+
+    face: gr.State
+    strip: gr.HTML
+    upload: gr.State
+    note: gr.Markdown
+    begin: Callable[..., Any]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All of them, for ``outputs`` of an event; :meth:`show` makes their values."""
+        return [self.face, self.strip, self.upload, self.note]
+
+    def show(self, sample_id: str | None, source: "FaceSource") -> list[Any]:
+        """Make the values of :attr:`outputs` that show a sample face.
+
+        None leaves the face as it is; so does an id that nobody knows, and the note says so.
+        """
+        if sample_id is None:
+            return [gr.skip()] * 4
+        try:
+            sample = source.get(sample_id)
+        except FaceDataError:
+            return [gr.skip(), gr.skip(), gr.skip(), _NO_SUCH_FACE]
+        return [_sample_face(sample), _chosen_value(sample), None, ""]
+
+
 class FaceSource:
     """Where the page's sample faces come from; they change once at most, when FER2013 has come.
 
@@ -102,7 +143,7 @@ class FaceSource:
         return self.offer.faces is not self.first.faces
 
     def get(self, sample_id: str) -> Sample:
-        """Return a face by its id; one that was on offer at first is still to be had.
+        """Return a face by its id: one on offer, or one of the bundled, which every machine has.
 
         Raises:
             FaceDataError: There is none.
@@ -110,9 +151,14 @@ class FaceSource:
         try:
             return get_sample(self.offer.faces, sample_id)
         except FaceDataError:
-            if not self.has_changed:
-                raise
-            return get_sample(self.first.faces, sample_id)
+            with contextlib.suppress(FaceDataError):
+                return get_sample(self._bundled, sample_id)
+            raise
+
+    @cached_property
+    def _bundled(self) -> FaceSet:
+        """The bundled faces; they take half a second, which most pages can do without."""
+        return self.first.faces if self.first.faces.split == "bundled" else bundled_faces()
 
     def fetch(self) -> None:
         """Fetch FER2013, if it is coming, and offer it; until then the offer says how far it is.
@@ -213,18 +259,20 @@ def upload_face(upload: Upload, crop: bool) -> tuple[Face, str]:
     note = loaded.note or ("Cropped to the face." if crop else "The centre was cropped.")
     if height == width == FACE_SIZE and not loaded.note and not crop:
         note = "Used as it is."
-    return Face(f"upload-{secrets.token_hex(8)}", "Your picture", loaded.image), note
+    return Face(f"{_UPLOAD}{secrets.token_hex(8)}", "Your picture", loaded.image), note
 
 
-def create_face_section(source: FaceSource, load: Callable[..., Any]) -> gr.State:
+def sample_id(face: Face) -> str | None:
+    """Return which sample a face is; None for an uploaded one."""
+    return None if face.id.startswith(_UPLOAD) else face.id
+
+
+def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceControls:
     """Add the section to the page.
 
     Args:
         source: Where the samples come from.
         load: The page's load event.
-
-    Returns:
-        The session's :class:`~denoiser.ui.payload.Face`.
     """
     at_first = source.offer
     faces = at_first.faces
@@ -299,8 +347,8 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> gr.Stat
     )
     crop.change(_crop_again, [upload, crop], [face, note], **private)
     if at_first.coming:
-        _follow(source, load, face, strip, emotion, about)
-    return face
+        load = _follow(source, load, face, strip, emotion, about)
+    return FaceControls(face, strip, upload, note, load)
 
 
 def _follow(
@@ -310,8 +358,12 @@ def _follow(
     strip: gr.HTML,
     emotion: gr.Dropdown,
     about: gr.Markdown,
-) -> None:
-    """Let the page show FER2013 as soon as it has come; a page loaded after that starts with it."""
+) -> Callable[..., Any]:
+    """Let the page show FER2013 as soon as it has come; a page loaded after that starts with it.
+
+    Returns:
+        The event that follows on its loading.
+    """
     timer = gr.Timer(_ASK_SECONDS)
     shown = [strip, emotion, about, timer]
 
@@ -335,7 +387,8 @@ def _follow(
 
     private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     timer.tick(show, face, shown, queue=False, **private)
-    load(begin, None, [*shown, face], **private)
+    started = load(begin, None, [*shown, face], **private)
+    return started.then  # type: ignore[no-any-return]
 
 
 def _receive_picture(picture: dict[str, Any] | None, crop: bool) -> Any:
@@ -370,17 +423,21 @@ def _emotion_choices(faces: FaceSet) -> dict[str, Any]:
 
 
 def _strip_value(samples: Sequence[Sample], chosen: str | None = None) -> dict[str, Any]:
+    return {"chosen": chosen or samples[0].id, "faces": [_strip_face(sample) for sample in samples]}
+
+
+def _chosen_value(sample: Sample) -> dict[str, Any]:
+    """Choose one of the strip's faces, or put it first where it is none of them."""
+    # The version makes choosing the same face again, after a click on another, a change.
+    return {"version": new_version(), "chosen": sample.id, "face": _strip_face(sample)}
+
+
+def _strip_face(sample: Sample) -> dict[str, Any]:
     return {
-        "chosen": chosen or samples[0].id,
-        "faces": [
-            {
-                "id": sample.id,
-                "label": _caption(sample),
-                "side": sample.image.shape[0],
-                "pixels": base64.b64encode(to_uint8(sample.image).tobytes()).decode(),
-            }
-            for sample in samples
-        ],
+        "id": sample.id,
+        "label": _caption(sample),
+        "side": sample.image.shape[0],
+        "pixels": base64.b64encode(to_uint8(sample.image).tobytes()).decode(),
     }
 
 

@@ -45,6 +45,28 @@ def create_download() -> gr.HTML:
     return _painted("download.js", _NOTHING, elem_classes="unseen")
 
 
+def create_blind_panel(elem_id: str, value: dict[str, Any]) -> gr.HTML:
+    """Add what paints the blind test, or a class that takes it.
+
+    It announces ``vote`` with the round's ``token`` and the ``picture``, ``unmask`` with the ``round``
+    to look back at, and ``again``.
+    """
+    template = (
+        '<section class="blind"><p class="blind-status" role="status" hidden></p>'
+        '<div class="blind-body"></div></section>'
+    )
+    return _painted("blind.js", template, value=value, elem_id=elem_id)
+
+
+def create_address(value: dict[str, Any]) -> gr.HTML:
+    """Add what keeps the page's address in step with the grid, copies it, and says so."""
+    template = (
+        '<div class="share"><p class="share-said" role="status"></p>'
+        '<label class="share-box" hidden>Link <input type="text" readonly></label></div>'
+    )
+    return _painted("share.js", template, value=value, elem_id="share")
+
+
 def read_asset(name: str) -> str:
     """Return the text of a file in ``assets``."""
     return (ASSETS / name).read_text(encoding="utf-8")

@@ -15,8 +15,15 @@ from denoiser.registry import (
 from denoiser.samples import FACE_SIZE
 from denoiser.ui.api import register_api
 from denoiser.ui.benchmark import create_benchmark_tab
+from denoiser.ui.blind import create_blind_tab
+from denoiser.ui.classroom import Classrooms
 from denoiser.ui.compare import create_compare_tab
+from denoiser.ui.emotion import create_emotion_tab
 from denoiser.ui.faces import FaceSource
+from denoiser.ui.inside import create_inside_tab
+from denoiser.ui.lessons import create_lessons_tab
+from denoiser.ui.share import create_link_note, follow_tabs
+from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
 from denoiser.weights import WeightsError
 
@@ -42,11 +49,23 @@ def build_app(faces: FaceSource) -> gr.Blocks:
         delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS),
     ) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
-        with gr.Tabs(elem_id="tabs"):
+        link_note = create_link_note()
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
-                create_compare_tab(faces, app.load)
+                controls = create_compare_tab(faces, tabs, link_note, app.load)
+            with gr.Tab("Lessons", id="lessons") as lessons:
+                create_lessons_tab(controls, faces, lessons.select, tabs)
+            with gr.Tab("Sweep", id="sweep") as sweep:
+                create_sweep_tab(controls, sweep.select)
+            with gr.Tab("Inside", id="inside") as inside:
+                create_inside_tab(controls, inside.select)
+            with gr.Tab("Blind test", id="blind") as blind:
+                create_blind_tab(controls, faces, app.load, tabs, blind.select, Classrooms())
+            with gr.Tab("Emotion check", id="emotion") as emotion:
+                create_emotion_tab(controls, faces, emotion.select)
             with gr.Tab("Benchmark", id="benchmark") as benchmark:
                 create_benchmark_tab(benchmark.select)
+        follow_tabs(tabs)
         register_api(faces)
     return app
 

@@ -1,15 +1,16 @@
 """What the live grid is sent: a comparison as JSON, with everything written out; no Gradio in here.
 
-The browser only paints. Two payloads make one grid: the live one with all fast methods, and a slow
-one that follows, with those that are slow or were still being downloaded. They belong together when
-their keys are equal; of two payloads of a kind, the one with the smaller version is outdated.
+The browser only paints. Two payloads make one grid: the live one with what answers while a slider
+moves, and one that follows, with the rest and those that were still being downloaded. They belong
+together when their keys are equal; of two payloads of a kind, the one with the smaller version is
+outdated.
 """
 
 import base64
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,12 @@ from denoiser.ui.settings import Settings
 from denoiser.weights import WeightsError
 
 Payload = dict[str, Any]
+
+LIVE_NETWORKS = 6
+"""So many networks answer while a slider moves; more of them would keep every picture waiting.
+
+Six take about 60 ms on one core. See ``tests/benchmarks/slider_to_pixels.py``.
+"""
 
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
@@ -104,18 +111,25 @@ def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Ou
     return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
 
 
+def live_methods(chosen: Sequence[str], methods: Mapping[str, DenoiserInfo]) -> list[str]:
+    """Return which of the methods chosen answer while a slider moves: fast filters, some networks."""
+    fast = [method_id for method_id in chosen if not methods[method_id].slow]
+    networks = [method_id for method_id in fast if method_id in MODELS]
+    return [method_id for method_id in fast if method_id not in networks[LIVE_NETWORKS:]]
+
+
 def live_payload(
     face: Face,
     settings: Settings,
     methods: Mapping[str, DenoiserInfo],
     version: int,
 ) -> Payload:
-    """Run the fast methods and write down the whole grid.
+    """Run what answers at once and write down the whole grid.
 
-    Slow methods, and those whose weights are on their way, are announced only.
+    Other methods, and those whose weights are on their way, are announced only.
     """
-    shown = [methods[method_id] for method_id in settings.methods]
-    outcome = run_methods(face, settings, [info.id for info in shown if not info.slow])
+    live = live_methods(settings.methods, methods)
+    outcome = run_methods(face, settings, live)
     corruption = outcome.comparison.corruption
     height, width = corruption.clean.shape
     return {
@@ -137,7 +151,10 @@ def live_payload(
                 "pixels": _encode(corruption.clean),
             },
             {"id": "noisy", "label": "Noisy"} | _scores(outcome.comparison.noisy),
-            *(_pending(info) if info.slow else _card(info, outcome) for info in shown),
+            *(
+                _card(methods[method_id], outcome) if method_id in live else _pending(methods[method_id])
+                for method_id in settings.methods
+            ),
         ],
     }
 
@@ -148,14 +165,15 @@ def slow_payload(
     methods: Mapping[str, DenoiserInfo],
     version: int,
 ) -> Payload:
-    """Run the slow methods and those from the Hub, and write down their cards.
+    """Run the methods that are not live and those from the Hub, and write down their cards.
 
     The card of a model whose weights are still on their way is pending again.
     """
+    live = live_methods(settings.methods, methods)
     shown = [
         methods[method_id]
         for method_id in settings.methods
-        if methods[method_id].slow or comes_from_hub(method_id)
+        if method_id not in live or comes_from_hub(method_id)
     ]
     outcome = run_methods(face, settings, [info.id for info in shown])
     return {
@@ -200,7 +218,7 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
         card
         | _scores(result)
         | {
-            "gain": f"{_number(gain, 1, signed=True)} dB",
+            "gain": f"{write_number(gain, 1, signed=True)} dB",
             "worse": gain < 0,
             "ms": _milliseconds(result.milliseconds),
             "strength": _strength(result),
@@ -218,8 +236,8 @@ def _scores(result: DenoiseResult) -> Payload:
     ssim = math.nan if result.ssim is None else result.ssim
     return {
         "pixels": _encode(result.image),
-        "psnr": f"{_number(psnr, 2)} dB",
-        "ssim": _number(ssim, 3),
+        "psnr": f"{write_number(psnr, 2)} dB",
+        "ssim": write_number(ssim, 3),
         # For finding the best; JSON has no infinity.
         "psnrRank": min(psnr, 1e9),
         "ssimRank": -1 if math.isnan(ssim) else ssim,
@@ -245,7 +263,7 @@ def _milliseconds(milliseconds: float) -> str:
     return "< 0.1 ms" if milliseconds < 0.1 else f"{milliseconds:.1f} ms"
 
 
-def _number(value: float, digits: int, *, signed: bool = False) -> str:
+def write_number(value: float, digits: int, *, signed: bool = False) -> str:
     """Write a number for people, with a proper minus sign."""
     if math.isnan(value):
         return "not defined"

@@ -103,7 +103,7 @@ def parse_settings(
         noise=noise,
         shown_noise=first,
         shown_value=float(first_values[first, noise_kind(first).parameters[0].name]),
-        seed=_parse_seed(seed),
+        seed=parse_seed(seed),
         clip=bool(clip),
         round_8bit=bool(round_8bit),
         methods=tuple(m for m in known if m in methods),  # not in the order of the clicks
@@ -115,11 +115,16 @@ def _parse_noise(noise_id: Any, values: Mapping[ParameterKey, Any]) -> NoiseMode
         raise SettingsError("This kind of noise is unknown.")
     parameters = noise_kind(noise_id).parameters
     return create_noise(
-        noise_id, **{p.name: _parse_value(p, values[noise_id, p.name]) for p in parameters}
+        noise_id, **{p.name: parse_value(p, values[noise_id, p.name]) for p in parameters}
     )
 
 
-def _parse_value(parameter: Parameter, shown: Any) -> float:
+def parse_value(parameter: Parameter, shown: Any) -> float:
+    """Convert what a slider shows, or should show, to its field's value.
+
+    Raises:
+        SettingsError: It is no number, or out of the slider's range.
+    """
     low, high = display_range(parameter)
     # NaN fails the comparison too.
     if not _is_number(shown, parameter.integer) or not low <= shown <= high:
@@ -131,7 +136,12 @@ def _parse_value(parameter: Parameter, shown: Any) -> float:
     return float(min(max(shown / parameter.scale, parameter.minimum), parameter.maximum))
 
 
-def _parse_seed(seed: Any) -> int:
+def parse_seed(seed: Any) -> int:
+    """Check a seed.
+
+    Raises:
+        SettingsError: It is no whole number, or out of range.
+    """
     if not _is_number(seed, whole=True) or not 0 <= seed <= MAX_SEED:
         raise SettingsError(f"The seed has to be a whole number from 0 to {MAX_SEED}.")
     return int(seed)

@@ -1,7 +1,8 @@
 """From moving the slider to new pixels, in Chromium.
 
 Aims for one user: median 80 ms or less with the four default methods, 150 ms with all; at least 10
-updates a second while dragging; the last position always wins.
+updates a second while dragging; the last position always wins. With more networks than answer at once
+(``LIVE_NETWORKS``), ``all_cards_median_ms`` tells when the last of them is there.
 """
 
 import sys
@@ -35,10 +36,13 @@ _PREPARE = """() => {
   window.bench = {
     move: (value) => new Promise((resolve, reject) => {
       const before = look(), start = performance.now();
+      let first = 0;
       const frame = () => {
-        if (lab.dataset.sigma === String(value) && look() !== before) {
-          requestAnimationFrame(() => resolve(performance.now() - start));
-        } else if (performance.now() - start > 20000) reject(new Error("no new pixels in 20 s"));
+        if (!first && lab.dataset.sigma === String(value) && look() !== before) {
+          requestAnimationFrame(() => { first = performance.now() - start; });
+        }
+        if (first && lab.dataset.state !== "updating") resolve([first, performance.now() - start]);
+        else if (performance.now() - start > 20000) reject(new Error("no new pixels in 20 s"));
         else requestAnimationFrame(frame);
       };
       set(value);
@@ -73,15 +77,16 @@ def measure(lab: Lab, moves: int) -> dict[str, Any]:
     lab.page.evaluate(_PREPARE)
     values = [10 + (index * 37) % 80 for index in range(moves + 5)]
     times = [lab.page.evaluate("value => bench.move(value)", value) for value in values]
-    times = times[5:]  # the first few warm up
+    firsts, lasts = zip(*times[5:], strict=True)  # the first few warm up
     drags = [
         lab.page.evaluate("([f, t, s]) => bench.drag(f, t, s)", [*ends, DRAG_SECONDS])
         for ends in [(5, 95), (95, 5)] * DRAGS
     ][:DRAGS]
     return {
         "methods": len(lab.methods()) - 2,
-        "median_ms": round(percentile(times, 0.5), 1),
-        "p90_ms": round(percentile(times, 0.9), 1),
+        "median_ms": round(percentile(firsts, 0.5), 1),
+        "p90_ms": round(percentile(firsts, 0.9), 1),
+        "all_cards_median_ms": round(percentile(lasts, 0.5), 1),
         "drag_updates_per_second": [round(drag["updates"], 1) for drag in drags],
         "drag_settled_ms": [round(drag["settled"]) for drag in drags],
         "last_position_won": all(drag["final"] for drag in drags),

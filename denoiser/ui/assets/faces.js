@@ -28,10 +28,15 @@ function createFace({ id, label, pixels, side }) {
   return button;
 }
 
-// Without faces, the value only says which of those on show is chosen.
+// Without faces, the value says which of those on show is chosen; it may bring that one along, which
+// then takes the last one's place if it is not on show yet.
 function draw() {
   const value = props.value || {};
   if (value.faces) strip.replaceChildren(...value.faces.map(createFace));
+  if (value.face && ![...strip.children].some((button) => button.dataset.id === value.face.id)) {
+    if (strip.lastElementChild) strip.lastElementChild.remove();
+    strip.prepend(createFace(value.face));
+  }
   highlight(value.chosen);
 }
 watch("value", draw);

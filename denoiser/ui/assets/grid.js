@@ -5,6 +5,7 @@ const POLL_MS = 1000; // while a model is being downloaded
 const LENS = 9; // pixels of the picture in the magnifier, a side
 const ERROR_MAX = 32; // of 255: where the error map's colours end
 const RESIDUAL_MAX = 64; // of 255: where the residual's black and white lie
+const START_MS = 20000; // how long to wait at most for the experiment that the address holds
 const FINE = 8192 / 255; // steps of payload.fine per 1 of 255
 // Inferno (Smith and van der Walt, CC0) at nine places, joined by straight lines.
 const INFERNO = [[0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85],
@@ -20,6 +21,7 @@ const list = lab.querySelector(".lab-cards");
 const part = (name) => lab.querySelector(".lab-" + name);
 const cards = new Map(); // id -> elements and pixels of a card
 let live = null, slow = null, view = "picture", spot = null;
+let started = false, early = null; // a payload that came before the address was read
 let settleTimer = 0, speakTimer = 0, pollTimer = 0;
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -301,8 +303,18 @@ function settleLater() {
   settleTimer = setTimeout(() => trigger("settle"), SETTLE_MS);
 }
 
+// The bar's address is another script's business.
+function announce() {
+  lab.dispatchEvent(new CustomEvent("experiment", { bubbles: true }));
+}
+
 function receive(payload) {
   if (!payload || !payload.version || payload.version < Number(lab.dataset.version || 0)) return;
+  started ||= Boolean(payload.first);
+  if (!started) {
+    early = payload;
+    return;
+  }
   lab.dataset.version = payload.version;
   setText(part("status"), payload.error ? `${payload.error} The pictures show the last good settings.` : "");
   if (payload.error) return;
@@ -312,6 +324,9 @@ function receive(payload) {
     fine: new Int16Array(bytes(payload.fine).buffer),
   };
   draw();
+  lab.dataset.link = payload.link;
+  lab.dataset.ownFace = payload.ownFace;
+  announce();
   if (lab.dataset.state === "updating") trigger("slow");
   settleLater();
   speakLater(spokenSummary);
@@ -342,6 +357,7 @@ function showView(name) {
   for (let i = 0; i < 256; i++) image.data.set([...(name === "error" ? colours[i] : [i, i, i]), 255], 4 * i);
   context.putImageData(image, 0, 0);
   cards.forEach(paint);
+  announce();
 }
 
 lab.querySelectorAll(".lab-views input").forEach((input) => {
@@ -356,3 +372,7 @@ setText(part("status"), "");
 showView("picture");
 watch("value", () => receive(props.value));
 receive(props.value);
+setTimeout(() => {
+  started = true;
+  receive(early);
+}, START_MS);

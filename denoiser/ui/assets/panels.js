@@ -1,0 +1,77 @@
+// Paints pictures with their names, numbers and scales. Given by Gradio: element, props, watch, trigger.
+const POLL_MS = 1500; // while a model is being downloaded
+
+const root = element.querySelector(".panels");
+const status = root.querySelector(".panels-status");
+const list = root.querySelector(".panels-list");
+const said = root.querySelector(".panels-said");
+let pollTimer = 0;
+
+function make(tag, className, parent, text = "") {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+function paint(canvas, pixels, width, height) {
+  const rgb = atob(pixels);
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    for (let c = 0; c < 3; c++) image.data[4 * i + c] = rgb.charCodeAt(3 * i + c);
+    image.data[4 * i + 3] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+function addPanel(panel) {
+  const item = make("li", "panel", list);
+  item.dataset.panel = panel.id;
+  make("h4", "panel-label", item, panel.label);
+  if (panel.pixels) {
+    const canvas = make("canvas", "panel-picture", item);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", panel.alt);
+    paint(canvas, panel.pixels, panel.width, panel.height);
+  }
+  if (panel.scale) {
+    const scale = make("p", "panel-scale", item);
+    make("span", "", scale, panel.scale.ends[0]);
+    const bar = make("canvas", "", scale);
+    bar.setAttribute("aria-hidden", "true");
+    paint(bar, panel.scale.pixels, 256, 1);
+    make("span", "", scale, panel.scale.ends[1]);
+  }
+  if (panel.numbers && panel.numbers.length) {
+    const table = make("dl", "panel-numbers", item);
+    for (const [name, value] of panel.numbers) {
+      const row = make("div", "", table);
+      make("dt", "", row, name);
+      make("dd", "", row, value);
+    }
+  }
+  if (panel.note) make("p", "panel-note", item, panel.note);
+}
+
+function draw() {
+  const value = props.value;
+  if (!value || !value.version || value.version < Number(root.dataset.version || 0)) return;
+  status.textContent = value.error || "";
+  status.hidden = !value.error;
+  // What a wrong number interrupts stays on show.
+  if (!value.keep) {
+    list.replaceChildren();
+    value.panels.forEach(addPanel);
+    const sentences = value.panels.map((panel) => panel.alt || `${panel.label}: ${panel.note}`);
+    said.textContent = sentences.length ? `${sentences.join("; ")}.` : "";
+  }
+  root.dataset.version = value.version;
+  clearTimeout(pollTimer);
+  // Hidden parts are taken off the page: nobody waits for them.
+  if (value.pending) pollTimer = setTimeout(() => { if (root.isConnected) trigger("retry"); }, POLL_MS);
+}
+watch("value", draw);
+draw();

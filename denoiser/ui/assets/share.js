@@ -1,0 +1,85 @@
+// Keeps the page's address in step with the experiment, and copies the link. The grid's script says
+// what the experiment is. Given by Gradio: element, props, watch.
+const WRITE_MS = 400; // after the last change; browsers allow about three new addresses a second
+const said = element.querySelector(".share-said");
+const box = element.querySelector(".share-box");
+const { keys } = props.value;
+let tab = "compare"; // the open tab
+let first = null; // what the page started with; its address is left alone until that changes
+let changed = false, writeTimer = 0, clearTimer = 0;
+
+const shown = () => document.querySelector("#comparison .lab")?.dataset || {};
+
+// The query of what the pictures show; empty before there are any.
+function query() {
+  const { link = "", view = "picture" } = shown();
+  return link && view !== "picture" ? `${link}&show=${view}` : link;
+}
+
+function followExperiment() {
+  if (!query()) return;
+  const now = `${query()} ${tab}`;
+  first ??= now;
+  if (now === first && !changed) return clearTimeout(writeTimer);
+  clearTimeout(writeTimer);
+  writeTimer = setTimeout(writeAddress, WRITE_MS);
+}
+
+function writeAddress() {
+  changed = true;
+  const note = document.querySelector("#link-note"); // it was about the link that was opened
+  if (note && !props.value.waiting && !first.startsWith(`${query()} `)) note.hidden = true;
+  // What others put into the address (Gradio its theme, a Space its signature) stays there.
+  const others = new URLSearchParams(window.location.search);
+  keys.forEach((key) => others.delete(key));
+  const opened = tab === "compare" ? "" : `tab=${tab}`;
+  const parts = [others.toString(), query(), opened].filter(Boolean);
+  window.history.replaceState(window.history.state, "", `?${parts.join("&")}${window.location.hash}`);
+}
+
+function say(sentence) {
+  said.textContent = sentence;
+  said.hidden = sentence === "";
+}
+
+async function copyLink() {
+  if (!query()) return;
+  const { origin, pathname } = window.location;
+  const link = `${origin}${pathname}?${query()}`;
+  const own = shown().ownFace === "true"
+    ? " Your own picture is not in the link: whoever opens it sees a sample face, with everything else the same."
+    : "";
+  clearTimeout(clearTimer);
+  say("");
+  box.hidden = true;
+  try {
+    await navigator.clipboard.writeText(link);
+    say(`Copied.${own}`);
+    if (!own) clearTimer = setTimeout(() => say(""), 5000);
+  } catch {
+    // Without HTTPS, or where the page that frames this one forbids it.
+    const field = box.querySelector("input");
+    box.hidden = false;
+    field.value = link;
+    field.focus();
+    field.select();
+    say(`This browser doesn't let the page copy: copy the selected link.${own}`);
+  }
+}
+
+// The experiment of the address has been put into the controls; the view is set here.
+function restore() {
+  const value = props.value || {};
+  const input = document.querySelector(`#comparison .lab-views input[value="${value.view || "picture"}"]`);
+  if (value.view && input && !input.checked) {
+    input.checked = true;
+    input.dispatchEvent(new Event("change"));
+  }
+}
+
+document.addEventListener("experiment", followExperiment);
+document.addEventListener("tab-opened", (event) => { tab = event.detail; followExperiment(); });
+document.addEventListener("copy-link", copyLink);
+watch("value", restore);
+say("");
+followExperiment();

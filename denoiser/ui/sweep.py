@@ -1,0 +1,422 @@
+"""The tab "Sweep": one experiment at many strengths, windows, seeds or assumed strengths.
+
+The chart grows while it computes. One queued listener computes whatever is chosen: it does nothing
+where that is on show already, so that opening the tab again costs nothing.
+"""
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import SweepPoint
+from denoiser.registry import DEFAULT_DENOISERS
+from denoiser.results import NOISY, NOISY_LABEL
+from denoiser.sweeps import SEED, WINDOW, noise_axes, points_csv
+from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
+from denoiser.ui.controls import Controls
+from denoiser.ui.grid import create_download, read_asset
+from denoiser.ui.payload import Face, Payload, describe_methods, new_version
+from denoiser.ui.settings import Settings, SettingsError
+from denoiser.ui.summary import create_summary
+from denoiser.ui.sweep_payload import (
+    DRAWS,
+    METRICS,
+    PLACES,
+    SEEDS,
+    VIEWS,
+    Job,
+    Shown,
+    axis_choices,
+    create_job,
+    default_pair,
+    frames,
+    judge,
+    map_frame,
+    parse_choice,
+    pictures_payload,
+    without_pictures,
+)
+
+# Between two states of the chart, at first and in a long run: each is drawn anew, which takes the
+# browser 0.1 s, and a slow one has to find time for Cancel.
+_SEND_SECONDS, _SEND_SECONDS_LATER = 0.3, 2.0
+_EVENT: dict[str, Any] = {**HIDDEN, "preprocess": False}  # see Controls.read
+
+_TEXTS = {
+    "sweep": """How well each method does as the noise grows. Point at the chart, tap it, or move the
+slider below it, for the pictures of that place. Below the curves, a bar shows the strengths that a
+network was trained on, where they are known: look at what it does beyond them.""",
+    "assumed": """Some filters have to be told how strong the noise is. Here they are told a wrong
+strength, from a quarter to three times the true one: too little leaves noise behind, too much blurs.
+Networks here take no strength; they judge it from the picture.""",
+    "redraw": """One draw of the noise misleads: here is the same experiment with other seeds. *Bias* is
+what a method does wrong in every draw, *spread* is what the noise makes of it by chance; their squares
+add up to the mean squared error
+([Geman et al. 1992](https://doi.org/10.1162/neco.1992.4.1.1)).""",
+}
+
+
+@dataclass(frozen=True)
+class Tab:
+    """Controls and outputs of the tab."""
+
+    view: gr.Radio
+    text: gr.Markdown
+    methods: gr.Dropdown
+    axis: gr.Dropdown
+    places: gr.Radio
+    draws: gr.Radio
+    seeds: gr.Radio
+    run: gr.Button
+    cancel: gr.Button
+    save: gr.Button
+    progress: gr.HTML
+    metric: gr.Radio
+    chart: gr.Plot
+    pair: gr.Column
+    first: gr.Dropdown
+    second: gr.Dropdown
+    verdict: gr.Markdown
+    pictures: gr.HTML
+    download: gr.HTML
+    shown: gr.State
+    width: gr.Number
+
+    @property
+    def choices(self) -> list[Any]:
+        """What decides what is computed."""
+        return [self.view, self.methods, self.axis, self.places, self.draws, self.seeds]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a computation changes, in the order of :class:`_Update`."""
+        return [
+            self.shown,
+            self.progress,
+            self.chart,
+            self.pictures,
+            self.methods,
+            self.axis,
+            self.first,
+            self.second,
+            self.verdict,
+        ]
+
+
+def create_sweep_tab(controls: Controls, opened: Callable[..., Any]) -> None:
+    """Add the tab's content to the page.
+
+    Args:
+        controls: The controls of the tab "Compare".
+        opened: The tab's event of being opened.
+    """
+    with gr.Column(elem_id="sweep"):
+        create_summary(controls, opened)
+        tab = _create()
+    _connect(tab, controls, opened)
+
+
+def compute(
+    face: Face, settings: Settings, own: tuple[Any, ...], shown: Shown
+) -> Iterator[dict[str, Any]]:
+    """Compute what is chosen, and say every now and then how far it is.
+
+    Args:
+        face: The session's face.
+        settings: What is chosen under "Compare".
+        own: What the tab's own controls hold: view, methods, axis, places, draws, seeds.
+        shown: What the tab shows.
+
+    Yields:
+        What has changed: ``shown``, ``progress``, ``frames`` (all so far) and, the first time,
+        ``taken`` with the methods taken over from "Compare", or None. Nothing where what is chosen is
+        on show already.
+
+    Raises:
+        SettingsError: Something is not among what is offered, or can't be computed.
+    """
+    view, methods, axis, places, draws, seeds = own
+    new_offer = settings.methods != shown.offered
+    if new_offer:
+        methods = settings.methods
+    choice = parse_choice(view, methods, axis, places, draws, seeds, settings)
+    job = create_job(face, settings, choice)
+    if shown.job is not None and shown.job.key == job.key and shown.complete:
+        return
+    points: list[SweepPoint] = []
+    made: list[Payload] = []
+
+    def update(state: str, text: str) -> dict[str, Any]:
+        return {
+            "shown": Shown(settings.methods, job, without_pictures(points)),
+            "progress": _progress(state, text, len(points), job.total),
+            "frames": made,
+            "taken": choice.methods if new_offer else None,
+        }
+
+    yield update("running", "Computing.")
+    started = sent = time.monotonic()
+    fresh: list[SweepPoint] = []
+    for point in job.run():
+        points.append(point)
+        fresh.append(point)
+        done, now = len(points) == job.total, time.monotonic()
+        if not done and now - sent < min(max((now - started) / 10, _SEND_SECONDS), _SEND_SECONDS_LATER):
+            continue
+        if job.choice.view != "redraw":
+            known = {frame["place"] for frame in made}
+            new = frames([p for p in fresh if p.value not in known], job, face.image)
+            made = [*made, *new]
+        elif len(points) > 1:
+            made = [map_frame(points, job, face.image)]
+        fresh = []
+        yield update("done", "Done.") if done else update("running", "Computing.")
+        sent = time.monotonic()
+
+
+def _create() -> Tab:
+    labels = [(info.label, method_id) for method_id, info in describe_methods().items()]
+    with gr.Column(elem_classes="sweep-panel"):
+        view = gr.Radio(
+            [(name, key) for key, name in VIEWS.items()],
+            value="sweep",
+            label="View",
+            elem_id="sweep-view",
+        )
+        text = gr.Markdown(_TEXTS["sweep"], elem_classes="sweep-text")
+        with gr.Row():
+            axis = gr.Dropdown(
+                [
+                    *((label, key) for key, label in noise_axes(GaussianNoise()).items()),
+                    ("Window of the median (pixels)", WINDOW),
+                    ("Seed of the noise", SEED),
+                ],
+                value="0:sigma",
+                label="Along",
+                min_width=240,
+                elem_id="sweep-axis",
+            )
+            places = gr.Radio(
+                list(PLACES), value=9, label="Places", min_width=170, elem_id="sweep-places"
+            )
+            draws = gr.Radio(
+                list(DRAWS), value=1, label="Draws at each", min_width=150, elem_id="sweep-draws"
+            )
+            seeds = gr.Radio(
+                list(SEEDS), value=16, label="Seeds", min_width=220, visible=False, elem_id="sweep-seeds"
+            )
+        methods = gr.Dropdown(
+            labels,
+            value=list(DEFAULT_DENOISERS),
+            multiselect=True,
+            label="Methods",
+            elem_id="sweep-methods",
+        )
+        with gr.Row(elem_classes="sweep-actions"):
+            run = gr.Button("Run", size="sm", variant="primary", min_width=90, elem_id="sweep-run")
+            cancel = gr.Button("Cancel", size="sm", min_width=90, elem_id="sweep-cancel")
+            save = gr.Button("Numbers (CSV)", size="sm", min_width=120, elem_id="sweep-save")
+            progress = gr.HTML(
+                html_template=(
+                    '<div class="sweep-progress"><progress aria-label="Progress" hidden></progress>'
+                    '<span aria-hidden="true" hidden></span><span role="status"></span></div>'
+                ),
+                js_on_load=read_asset("sweep_progress.js"),
+                apply_default_css=False,
+                elem_id="sweep-progress",
+            )
+    with gr.Column(elem_classes="sweep-panel"):
+        metric = gr.Radio(
+            [(name, key) for key, name in METRICS.items()],
+            value="psnr",
+            label="Metric",
+            elem_id="sweep-metric",
+        )
+        chart = gr.Plot(show_label=False, min_width=300, elem_id="sweep-chart")
+        with gr.Column(visible=False, elem_id="sweep-pair") as pair:
+            with gr.Row():
+                named = [*labels, (NOISY_LABEL, NOISY)]
+                first, second = (
+                    gr.Dropdown(named, value=value, label=label, min_width=220, elem_id=elem_id)
+                    for value, label, elem_id in (
+                        (DEFAULT_DENOISERS[0], "Is the gap real? Compare", "sweep-first"),
+                        (DEFAULT_DENOISERS[1], "with", "sweep-second"),
+                    )
+                )
+            verdict = gr.Markdown(elem_id="sweep-verdict")
+        pictures = gr.HTML(
+            html_template=read_asset("sweep.html"),
+            js_on_load=read_asset("sweep.js"),
+            apply_default_css=False,
+            elem_id="sweep-pictures",
+        )
+    return Tab(
+        view,
+        text,
+        methods,
+        axis,
+        places,
+        draws,
+        seeds,
+        run,
+        cancel,
+        save,
+        progress,
+        metric,
+        chart,
+        pair,
+        first,
+        second,
+        verdict,
+        pictures,
+        create_download(),
+        gr.State(Shown()),
+        gr.Number(visible=False),
+    )
+
+
+def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
+    own = len(tab.choices)
+
+    def run(*values: Any) -> Iterator[Any]:
+        choices, (metric, first, second, shown), (*rest, width) = (
+            values[:own],
+            values[own : own + 4],
+            values[own + 4 :],
+        )
+        nothing = [gr.skip()] * len(tab.outputs)
+        yield nothing  # a generator that never yields would empty all of its outputs
+        try:
+            face, settings = controls.read(rest)
+            for index, update in enumerate(compute(face, settings, choices, shown)):
+                state: Shown = update["shown"]
+                assert state.job is not None
+                offers = [gr.skip()] * 4
+                if index == 0:
+                    offers = _offers(state.job, settings, update["taken"], first, second)
+                    first, second = (offer["value"] for offer in offers[2:])
+                yield (
+                    state,
+                    update["progress"],
+                    _figure(state, metric, width),
+                    pictures_payload(update["frames"], state.job, face.image),
+                    *offers,
+                    judge(state, first, second, metric),
+                )
+        except SettingsError as error:
+            yield [nothing[0], _progress("error", str(error), 0, 0), *nothing[2:]]
+
+    inputs = [*tab.choices, tab.metric, tab.first, tab.second, tab.shown, *controls.inputs, tab.width]
+    chosen = [component.input for component in tab.choices]
+    running = gr.on(
+        [opened, *chosen, tab.run.click],
+        run,
+        inputs,
+        tab.outputs,
+        js=WITH_WIDTH,
+        concurrency_limit=1,
+        concurrency_id="slow",
+        **_EVENT,
+    )
+    # Said afterwards, or what still comes in until it has stopped would take it back.
+    tab.cancel.click(None, cancels=[running], queue=False, api_visibility="private").then(
+        lambda: _progress("stopped", "Stopped: the chart shows what was computed.", 0, 0),
+        None,
+        tab.progress,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+    def redraw(shown: Shown, metric: Any, first: Any, second: Any, width: Any) -> Any:
+        if shown.job is None:
+            return gr.skip(), gr.skip()
+        return _figure(shown, metric, width), judge(shown, first, second, metric)
+
+    gr.on(
+        [tab.metric.input],
+        redraw,
+        [tab.shown, tab.metric, tab.first, tab.second, tab.width],
+        [tab.chart, tab.verdict],
+        js=WITH_WIDTH,
+        queue=False,
+        **_EVENT,
+    )
+    gr.on(
+        [tab.first.input, tab.second.input],
+        judge,
+        [tab.shown, tab.first, tab.second, tab.metric],
+        tab.verdict,
+        queue=False,
+        **_EVENT,
+    )
+    gr.on(
+        [tab.view.input, tab.axis.input],
+        _arrange,
+        [tab.view, tab.axis],
+        [tab.text, tab.axis, tab.places, tab.draws, tab.seeds, tab.pair],
+        queue=False,
+        **_EVENT,
+    )
+    tab.save.click(_save, tab.shown, tab.download, **_EVENT)
+
+
+def _arrange(view: Any, axis: Any) -> list[Any]:
+    """Show the controls that a view has."""
+    sweeps, redraws = view == "sweep", view == "redraw"
+    return [
+        gr.Markdown(_TEXTS[view if sweeps or redraws else "assumed"]),
+        gr.Dropdown(visible=sweeps),
+        gr.Radio(visible=sweeps and axis not in (SEED, WINDOW)),
+        gr.Radio(visible=sweeps and axis != SEED),
+        gr.Radio(visible=redraws or (sweeps and axis == SEED)),
+        gr.Column(visible=redraws),
+    ]
+
+
+def _offers(
+    job: Job, settings: Settings, taken: tuple[str, ...] | None, first: Any, second: Any
+) -> list[Any]:
+    """Bring the menus up to date: methods taken over, what this noise has, what can be compared."""
+    pair = (first, second)
+    if not all(isinstance(name, str) and name in job.labels for name in pair):
+        pair = default_pair(job.labels)
+    named = [(label, name) for name, label in job.labels.items()]
+    return [
+        gr.skip() if taken is None else gr.update(value=list(taken)),
+        gr.update(choices=axis_choices(settings), value=job.choice.axis),
+        *(gr.update(choices=named, value=name) for name in pair),
+    ]
+
+
+def _figure(shown: Shown, metric: Any, width: Any) -> Any:
+    # Plotly takes a second to import, which a page that shows no chart need not wait for.
+    from denoiser.sweep_plots import redraw_chart, sweep_chart
+
+    job = shown.job
+    assert job is not None
+    metric = metric if isinstance(metric, str) and metric in METRICS else "psnr"
+    pixels = chart_width(width if isinstance(width, int | float) else None)
+    if job.choice.view == "redraw":
+        return redraw_chart(shown.points, job.labels, metric, pixels)
+    return sweep_chart(
+        job.axis, shown.points, job.labels, metric, pixels, trained=job.trained, flat=job.flat
+    )
+
+
+def _progress(state: str, text: str, done: int, total: int) -> Payload:
+    return {"version": new_version(), "state": state, "text": text, "done": done, "total": total}
+
+
+def _save(shown: Shown) -> Any:
+    if shown.job is None or not shown.points:
+        return gr.skip()
+    text = points_csv(shown.job.axis, shown.points, shown.job.labels)
+    data = base64.b64encode(text.encode()).decode()
+    # The version makes a second click on the same file a change.
+    return {"version": new_version(), "name": "sweep.csv", "type": "text/csv", "data": data}

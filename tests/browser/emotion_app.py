@@ -1,0 +1,18 @@
+"""The app with an emotion classifier from elsewhere: ``python -m tests.browser.emotion_app FOLDER``."""
+
+import sys
+from pathlib import Path
+
+import denoiser.ui.emotion as tab
+from denoiser.emotion import load_classifier
+from denoiser.emotion_results import read_emotion_results
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    tab.create_classifier = lambda: load_classifier(folder)  # type: ignore[assignment]
+    tab.read_emotion_results = lambda: read_emotion_results(folder / "metrics.json")  # type: ignore
+
+    from app import demo, faces
+    from denoiser.ui.page import launch
+
+    launch(demo, faces)

@@ -1,0 +1,195 @@
+"""The blind test in Chromium, against the real app: alone, and as a class."""
+
+import numpy as np
+import pytest
+
+from denoiser.blind_test import ROUNDS
+from denoiser.ui.blind import DEFAULT_POOL
+from denoiser.ui.payload import describe_methods
+from tests.browser.lab import _READ_PIXELS
+from tests.conftest import watched_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+PATIENCE = 90_000  # milliseconds; models are loaded when they are first used
+
+# Keeps what the server sends, streams included, in window.received.
+LISTEN = """() => {
+  window.received = "";
+  const fetched = window.fetch;
+  const keep = async (response) => {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part; !(part = await reader.read()).done;) window.received += part.value;
+  };
+  window.fetch = async (...request) => {
+    const response = await fetched(...request);
+    keep(response.clone()).catch(() => {});  // a stream is broken off once it is no longer needed
+    return response;
+  };
+}"""
+
+
+class BlindTab:
+    """What the tests press and read."""
+
+    def __init__(self, page):
+        self.page = page
+        self.board = page.locator("#blind-board")
+        self.panel = page.locator("#class-panel")
+
+    def open(self, url):
+        # By its address: where the window is narrow, the tab itself lies in a menu.
+        self.page.goto(f"{url}/?tab=blind")
+        self.wait_for_round(1)  # it begins by itself
+
+    def wait_for_round(self, number):
+        title = self.board.get_by_role("heading", name=f"Round {number} of {ROUNDS}", exact=True)
+        title.wait_for(timeout=PATIENCE)
+
+    def wait_for_results(self):
+        self.board.get_by_role("heading", name="How your eye ranks").wait_for(timeout=PATIENCE)
+
+    def choice(self, number):
+        return self.board.get_by_role("button", name=f"Picture {number}", exact=True)
+
+    def gray(self, number):
+        read = self.choice(number).locator("canvas").evaluate(_READ_PIXELS)
+        return np.array(read["data"], np.uint8).reshape(read["height"], read["width"], 4)[..., 0]
+
+    def finish(self, key="1"):
+        for number in range(1, ROUNDS + 1):
+            self.wait_for_round(number)
+            self.page.keyboard.press(key)
+        self.wait_for_results()
+
+    def open_section(self, name):
+        self.page.locator(f"#{name} > button").click()
+
+    def wait_for_votes(self, text):
+        self.panel.get_by_text(text, exact=True).wait_for(timeout=PATIENCE)
+
+    def overflow(self):
+        script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return self.page.evaluate(script)
+
+
+@pytest.fixture(params=list(WIDTHS))
+def tab(browser, server, request):
+    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+    width, height, options = WIDTHS[request.param]
+    with watched_page(browser, width, height, **options) as watched:
+        opened = BlindTab(watched.page)
+        opened.open(server)
+        yield opened
+        assert opened.overflow() <= 0
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+def names():
+    """What would give a method away."""
+    methods = describe_methods()
+    return {*DEFAULT_POOL, *(methods[method].label for method in DEFAULT_POOL)}
+
+
+def test_ten_rounds_unmasked_at_the_end(tab):
+    tab.page.evaluate(LISTEN)
+    shown = [tab.gray(number) for number in (1, 2, 3)]
+    assert [picture.shape for picture in shown] == [(48, 48)] * 3
+    assert len({picture.tobytes() for picture in shown}) == 3
+    box = tab.choice(1).locator("canvas").bounding_box()
+    assert box["width"] == pytest.approx(box["height"], abs=1)
+    assert box["width"] >= 100
+    assert tab.choice(1).locator("canvas").evaluate("c => getComputedStyle(c).imageRendering") == (
+        "pixelated"
+    )
+
+    tab.page.keyboard.press("2")  # the round has the focus: its keys work at once
+    tab.wait_for_round(2)
+    tab.choice(3).click()
+    tab.wait_for_round(3)
+    tab.page.keyboard.press("Tab")
+    assert tab.page.evaluate("document.activeElement.getAttribute('aria-label')") == "Picture 1"
+    tab.page.keyboard.press("Enter")
+    tab.wait_for_round(4)
+    tab.board.get_by_role("button", name="Can't tell").click()
+    tab.wait_for_round(5)
+
+    # Neither the page nor anything the server has sent says whose a picture is.
+    token = """() => (window.received.match(/"token": *"[^"]+"/g) || []).length >= 4"""
+    tab.page.wait_for_function(token)
+    sent = tab.board.inner_html() + tab.page.evaluate("window.received")
+    assert [name for name in names() if name in sent] == []
+
+    for number in range(5, ROUNDS + 1):
+        tab.wait_for_round(number)
+        tab.page.keyboard.press("1")
+    tab.wait_for_results()
+    text = tab.board.inner_text()
+    assert "1 round in which you could not tell was left out" in text
+    assert all(measure in text for measure in ("PSNR", "SSIM", "Sharpness"))
+
+    tab.board.get_by_role("button", name="Round 1:").click()
+    cards = tab.board.locator(".blind-card")
+    cards.nth(4).wait_for()
+    labels = cards.locator("strong").all_inner_texts()
+    assert labels[3:] == ["Noisy", "Clean"]
+    assert set(labels[:3]) <= names()
+    assert "your pick" in cards.nth(1).inner_text()  # key 2
+    assert "your pick" not in cards.nth(0).inner_text()
+    read = cards.nth(0).locator("canvas").evaluate(_READ_PIXELS)
+    unmasked = np.array(read["data"], np.uint8).reshape(48, 48, 4)[..., 0]
+    np.testing.assert_array_equal(unmasked, shown[0])
+
+    tab.board.get_by_role("button", name="Again, with other faces").click()
+    tab.wait_for_round(1)
+
+
+def test_keys_elsewhere_are_no_vote_and_the_noisy_picture_is_optional(tab):
+    noisy = tab.board.get_by_role("img", name="The noisy picture")
+    assert not noisy.is_visible()
+    tab.board.get_by_role("button", name="Show the noisy picture").click()
+    noisy.wait_for()
+    tab.open_section("blind-class")
+    tab.page.locator("#class-code input, #class-code textarea").first.fill("")
+    tab.page.keyboard.type("123")
+    tab.page.locator("#class-join").click()
+    tab.page.get_by_text("There is no class with this code").wait_for()
+    tab.wait_for_round(1)
+
+
+def test_too_few_methods_are_refused_in_a_sentence(tab):
+    tab.open_section("blind-options")
+    methods = describe_methods()
+    for method in DEFAULT_POOL[2:]:
+        tab.page.locator("#blind-pool").get_by_label(methods[method].label, exact=True).uncheck()
+    tab.page.locator("#blind-start").click()
+    tab.board.get_by_text("Choose at least 3 methods.").wait_for()
+
+
+def test_a_class_adds_up_its_votes(tab, browser, server):
+    """The tab is the teacher's; the student has a phone."""
+    tab.open_section("blind-class")
+    tab.page.locator("#class-start").click()
+    link = tab.panel.locator("a.blind-link")
+    link.wait_for(timeout=PATIENCE)
+    tab.wait_for_votes("0 votes so far")
+
+    with watched_page(browser, 390, 844, has_touch=True, is_mobile=True) as watched:
+        student = BlindTab(watched.page)
+        watched.page.goto(link.get_attribute("href"))
+        student.panel.get_by_text("You are in:").wait_for(timeout=PATIENCE)
+        assert watched.page.locator("#class-close").count() == 0
+        student.wait_for_round(1)
+        assert "class" in student.board.inner_text()
+        student.page.keyboard.press("1")
+        student.wait_for_round(2)
+        tab.wait_for_votes("1 vote so far")
+        assert "votes so far" not in student.panel.inner_text()  # it would sway them
+        tab.page.locator("#class-close").click()
+        tab.panel.get_by_role("heading", name="Class, closed").wait_for()
+        student.page.keyboard.press("1")
+        student.board.get_by_text("counts for you alone").wait_for()
+        assert watched.errors == []
+    tab.wait_for_votes("1 vote so far")

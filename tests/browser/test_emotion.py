@@ -1,0 +1,130 @@
+"""The tab "Emotion check" in Chromium, with a classifier that was not trained."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from denoiser import create_denoiser, create_noise
+from denoiser.emotion import CLASSES, EmotionClassifier
+from denoiser.images import to_uint8
+from denoiser.samples import bundled_faces, get_sample
+from denoiser.weights import save_emotion_net
+from tests.browser.lab import Lab
+from tests.conftest import app_environment, free_port, running, watched_page
+from tests.test_emotion import METRICS, network
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+
+_READ = """canvas => {
+  const {width, height} = canvas;
+  const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+  return Array.from(data).filter((_, i) => i % 4 === 0);
+}"""
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return EmotionClassifier(network(seed=1))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, classifier):
+    folder = tmp_path_factory.mktemp("emotion")
+    save_emotion_net(classifier.network, folder)
+    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    port = free_port()
+    command = [sys.executable, "-m", "tests.browser.emotion_app", str(folder)]
+    with running(command, port, app_environment(port), seconds=240) as address:
+        yield address
+
+
+@pytest.fixture(params=list(WIDTHS))
+def watched(browser, request):
+    width, height, options = WIDTHS[request.param]
+    with watched_page(browser, width, height, **options) as watched:
+        watched.page.set_default_timeout(90_000)
+        yield watched
+
+
+def open_tab(page, name="Emotion check"):
+    tab = page.get_by_role("tab", name=name)
+    if not tab.first.is_visible():  # on a phone Gradio moves what has no room into a menu
+        page.locator("#tabs .overflow-menu > button").first.click()
+        tab = page.locator("#tabs .overflow-dropdown button", has_text=name)
+    tab.first.click()
+
+
+def cards(page):
+    page.locator("#emotion-pictures .emotion-card").first.wait_for()
+    return page.locator("#emotion-pictures .emotion-card")
+
+
+def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, classifier):
+    page, lab = watched.page, Lab(watched.page)
+    lab.open(url)
+    before = lab.version()
+    lab.set_number(40)
+    lab.wait_for(after=before, sigma=40)
+    open_tab(page)
+    shown = cards(page)
+    ids = [card.get_attribute("data-method") for card in shown.all()]
+    assert ids == ["clean", "noisy", "attention-unet", "patchgan", "autoencoder", "median"]
+
+    chosen = page.locator('#faces button[aria-pressed="true"]').get_attribute("data-id")
+    clean = get_sample(bundled_faces(), chosen).image
+    noisy = create_noise("gaussian", sigma=40 / 255)(clean, seed=0)
+    expected = {"clean": clean, "noisy": noisy, "median": create_denoiser("median")(noisy)}
+    for name, picture in expected.items():
+        card = page.locator(f'#emotion-pictures [data-method="{name}"]')
+        np.testing.assert_array_equal(card.locator("canvas").evaluate(_READ), to_uint8(picture).ravel())
+        read = classifier.predict([picture])[0]
+        assert card.get_attribute("data-read") == read.emotion
+        bars = card.locator(".emotion-bar")
+        assert bars.count() == len(CLASSES)
+        top = bars.nth(CLASSES.index(read.emotion))
+        assert "is-top" in top.get_attribute("class")
+        width = top.locator(".emotion-gauge").evaluate("gauge => gauge.clientWidth")
+        filled = top.locator(".emotion-fill").evaluate("fill => fill.getBoundingClientRect().width")
+        assert filled == pytest.approx(read.confidence * width, abs=1.5)
+    assert "Clean, it reads" in page.locator(".emotion-summary").inner_text()
+
+    table = page.locator("#emotion-table table")
+    table.locator("tbody tr").first.wait_for()
+    assert "★ 71.0" in table.inner_text()
+    assert "Wavelet" not in table.inner_text()  # not chosen under Compare
+    assert "It is not for decisions about people" in page.locator("#emotion-limits").inner_text()
+    assert lab.overflow() == 0
+    assert watched.errors == []
+
+    open_tab(page, "Benchmark")
+    page.locator("#benchmark-emotion-table tbody tr").nth(2).wait_for()
+    page.get_by_label("Read as in the clean picture").click()
+    page.get_by_text("★ 80.0").wait_for()
+
+
+def test_missing_weights_are_told(desktop, url, folder, tmp_path):
+    kept = {file: file.read_bytes() for file in folder.iterdir()}
+    for file in kept:
+        file.unlink()
+    try:
+        Lab(desktop.page).open(url)
+        open_tab(desktop.page)
+        error = desktop.page.locator(".emotion-error")
+        error.wait_for()
+        assert "python -m train emotion" in error.inner_text()
+        told = desktop.page.locator("#emotion-scores-text")
+        told.get_by_text("was not scored yet").wait_for()
+        assert desktop.page.locator("#emotion-table").is_hidden()
+    finally:
+        for file, content in kept.items():
+            file.write_bytes(content)
+    assert desktop.errors == []

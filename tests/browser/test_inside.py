@@ -1,0 +1,255 @@
+"""The tab "Inside" in Chromium, against the real app: its parts, the line one draws, and bad numbers."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from denoiser.images import to_uint8
+from denoiser.inspection import find_anatomy
+from denoiser.metrics import psnr
+from denoiser.noise import GaussianNoise
+from denoiser.registry import create_denoiser
+from denoiser.samples import bundled_faces
+from denoiser.ui.faces import first_face
+from tests.browser.two_part_app import MIDDLE
+from tests.conftest import app_environment, free_port, running, watched_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+PARTS = {
+    "Attention gates": "gates",
+    "Discriminator": "patches",
+    "Residual": "residual",
+    "Bias": "bias",
+    "Invention": "invention",
+}
+READ_GRAY = """canvas => {
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return Array.from(data.filter((_, i) => i % 4 === 0));
+}"""
+
+
+class InsideTab:
+    """What the tests press and read."""
+
+    def __init__(self, page):
+        self.page = page
+        self.line = page.locator("#inside-line .line")
+
+    def open(self, url):
+        self.page.goto(url)
+        self.page.locator("#comparison .card").first.wait_for(timeout=60_000)
+        tab = self.page.get_by_role("tab", name="Inside", exact=True)
+        if not tab.is_visible():  # on a phone, behind the three dots
+            self.page.locator(".overflow-menu > button").first.click()
+            tab = self.page.locator(".overflow-dropdown button", has_text="Inside")
+        tab.first.click()
+
+    def turn_to(self, name):
+        self.page.locator("#inside-part").get_by_role("radio", name=name, exact=True).click()
+
+    def version(self, part):
+        root = self.page.locator(f"#inside-{part}-panels .panels[data-version]")
+        root.wait_for(timeout=60_000)
+        return int(root.get_attribute("data-version"))
+
+    def wait_after(self, part, version):
+        script = """([part, version]) => {
+          const root = document.querySelector(`#inside-${part}-panels .panels`);
+          return root && Number(root.dataset.version) > version;
+        }"""
+        self.page.wait_for_function(script, arg=[part, version], timeout=60_000)
+
+    def panel(self, part, name):
+        return self.page.locator(f'#inside-{part}-panels [data-panel="{name}"]')
+
+    def gray(self, part, name):
+        read = self.panel(part, name).locator("canvas.panel-picture").evaluate(READ_GRAY)
+        return np.array(read, np.uint8).reshape(48, 48)
+
+    def number(self, part, name, label):
+        row = self.panel(part, name).locator("dl div", has_text=label).first
+        return row.locator("dd").inner_text()
+
+    def overflow(self):
+        script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return self.page.evaluate(script)
+
+    def wait_for_line(self, *ends):
+        script = """wanted => {
+          const line = document.querySelector("#inside-line .line");
+          const plot = document.querySelector("#inside-profile-chart .js-plotly-plot");
+          return line && line.dataset.line === wanted && plot && plot.data;
+        }"""
+        self.page.wait_for_function(script, arg=" ".join(map(str, ends)), timeout=60_000)
+
+    def wait_for_profile(self, values):
+        script = """wanted => {
+          const plot = document.querySelector("#inside-profile-chart .js-plotly-plot");
+          const drawn = plot && plot.data && Array.from(plot.data[0].y);
+          return drawn && drawn.length === wanted.length
+            && drawn.every((y, i) => Math.abs(y - wanted[i]) < 0.01);
+        }"""
+        self.page.wait_for_function(script, arg=values, timeout=60_000)
+
+
+@pytest.fixture(params=list(WIDTHS))
+def tab(browser, server, request):
+    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+    width, height, options = WIDTHS[request.param]
+    with watched_page(browser, width, height, **options) as watched:
+        opened = InsideTab(watched.page)
+        opened.open(server)
+        yield opened
+        assert opened.overflow() <= 0
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """The clean and the noisy picture that the page starts with."""
+    clean = first_face(bundled_faces()).image
+    return clean, GaussianNoise(25 / 255)(clean, 0)
+
+
+def test_every_part_shows_what_it_says(tab, pair):
+    clean, noisy = pair
+    for name, part in PARTS.items():
+        tab.turn_to(name)
+        tab.version(part)
+        assert tab.overflow() <= 0
+
+    tab.turn_to("Attention gates")
+    np.testing.assert_array_equal(tab.gray("gates", "noisy"), to_uint8(noisy))
+    assert tab.page.locator('#inside-gates-panels [data-panel^="gate-"]').count() == 3
+
+    tab.turn_to("Bias")
+    biased = create_denoiser("median")(clean)
+    assert tab.number("bias", "median", "PSNR") == f"{psnr(biased, clean):.2f} dB"
+    before = tab.version("bias")
+    tab.page.locator("#inside-bias").get_by_text("The result", exact=True).click()
+    tab.wait_after("bias", before)
+    np.testing.assert_array_equal(tab.gray("bias", "median"), to_uint8(biased))
+
+    tab.turn_to("Discriminator")
+    score = {m: float(tab.number("patches", m, "Mean score")) for m in ("clean", "attention-unet")}
+    assert score["clean"] > score["attention-unet"]
+
+    tab.turn_to("Residual")
+    for chart in ("histogram", "spectrum", "autocorrelation"):
+        tab.page.locator(f"#inside-{chart} .js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
+    before = tab.gray("residual", "residual")
+    version = tab.version("residual")
+    tab.page.locator("#inside-residual input").first.click()
+    tab.page.get_by_role("option", name=create_denoiser("median").info.label, exact=True).click()
+    tab.wait_after("residual", version)
+    taken = 255 * (noisy.astype(np.float64) - create_denoiser("median")(noisy))
+    shown = np.clip(np.rint(127.5 + 127.5 * taken / 64), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(tab.gray("residual", "residual"), shown)
+    assert (before != shown).any()
+
+
+def test_a_line_by_pointer_and_by_keyboard(tab, pair):
+    clean, _ = pair
+    tab.turn_to("Edge profile")
+    tab.wait_for_line(19, 6, 19, 41)
+    tab.wait_for_profile([255 * float(value) for value in clean[19, 6:42]])
+
+    slider = tab.page.locator("#inside-start-row input[type=range]")
+    slider.focus()
+    slider.press("ArrowUp")
+    tab.wait_for_line(20, 6, 19, 41)
+
+    picture = tab.page.locator("#inside-line svg")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+
+    def at(row, column):
+        return (
+            box["x"] + box["width"] * (column + 0.5) / 48,
+            box["y"] + box["height"] * (row + 0.5) / 48,
+        )
+
+    mouse = tab.page.mouse
+    mouse.move(*at(40, 10))
+    mouse.down()
+    mouse.move(*at(40, 20))
+    mouse.move(*at(40, 30))
+    mouse.up()
+    tab.wait_for_line(40, 10, 40, 30)
+    tab.wait_for_profile([255 * float(value) for value in clean[40, 10:31]])
+    for name, value in (("start-row", 40), ("start-column", 10), ("end-row", 40), ("end-column", 30)):
+        assert tab.page.locator(f"#inside-{name} input[type=number]").input_value() == str(value)
+    # An end is taken hold of, and only that end moves.
+    mouse.move(*at(41, 31))
+    mouse.down()
+    mouse.move(*at(5, 30))
+    mouse.up()
+    tab.wait_for_line(40, 10, 5, 30)
+    steps = tab.page.locator("#inside-line tbody tr")
+    assert steps.first.locator("td").inner_text().isdigit()
+
+
+def test_pure_noise_follows_its_controls_and_bad_numbers_are_told(tab):
+    tab.turn_to("Invention")
+    version = tab.version("invention")
+    before = tab.gray("invention", "noise")
+    seed = tab.page.locator("#inside-seed input")
+    seed.fill("7")
+    seed.press("Tab")
+    tab.wait_after("invention", version)
+    assert (tab.gray("invention", "noise") != before).any()
+    version = tab.version("invention")
+    seed.fill("1.5")
+    seed.press("Tab")
+    tab.wait_after("invention", version)
+    status = tab.page.locator("#inside-invention-panels .panels-status")
+    assert status.inner_text().startswith("The seed has to be a whole number")
+    assert tab.panel("invention", "median").is_visible()  # the last good pictures stay
+
+
+def test_the_tab_follows_the_noise_under_compare(browser, server, pair):
+    clean, _ = pair
+    with watched_page(browser, 1440, 900) as watched:
+        tab = InsideTab(watched.page)
+        tab.open(server)
+        version = tab.version("gates")
+        tab.page.get_by_role("tab", name="Compare", exact=True).click()
+        box = tab.page.locator("#noise-gaussian-sigma input[type=number]")
+        box.fill("60")
+        box.press("Tab")
+        tab.page.get_by_role("tab", name="Inside", exact=True).click()
+        tab.wait_after("gates", version)
+        noisy = GaussianNoise(60 / 255)(clean, 0)
+        np.testing.assert_array_equal(tab.gray("gates", "noisy"), to_uint8(noisy))
+        assert watched.errors == []
+
+
+def test_a_new_method_of_two_parts_appears_by_itself(browser):
+    """With a tiny dual autoencoder among the methods, whether or not weights/ has one."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.browser.two_part_app"]
+    with (
+        running(command, port, app_environment(port)) as url,
+        watched_page(browser, 1440, 900) as watched,
+    ):
+        tab = InsideTab(watched.page)
+        tab.open(url)
+        tab.turn_to("Intermediate image")
+        tab.version("intermediate")
+        last = len(find_anatomy().two_part)
+        menu = tab.page.locator("#inside-intermediate input").first
+        menu.click()
+        assert tab.page.get_by_role("option").count() == last + 1
+        tab.page.get_by_role("option", name="Tiny two", exact=True).click()
+        half = to_uint8(np.full((1, 1), MIDDLE, np.float32))
+        script = """wanted => {
+          const picture = document.querySelector(
+            '#inside-intermediate-panels [data-panel="intermediate"] canvas.panel-picture');
+          return picture && picture.getContext("2d").getImageData(0, 0, 1, 1).data[0] === wanted;
+        }"""
+        tab.page.wait_for_function(script, arg=int(half[0, 0]), timeout=60_000)
+        assert watched.errors == []

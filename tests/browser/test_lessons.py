@@ -1,0 +1,152 @@
+"""The tab "Lessons" in Chromium, against the real app: one lesson from end to end, and all ten."""
+
+import numpy as np
+import pytest
+
+from denoiser.images import to_uint8
+from denoiser.lessons import LESSONS, smoothing
+from denoiser.noise import GaussianNoise
+from denoiser.registry import create_denoiser
+from denoiser.samples import bundled_faces
+from denoiser.ui.faces import first_face
+from tests.browser.lab import _READ_PIXELS, Lab
+from tests.conftest import watched_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+PATIENCE = 60_000  # ms, on a machine that has other things to do
+
+
+class LessonsTab:
+    """What the tests press and read."""
+
+    def __init__(self, page):
+        self.page = page
+        self.lab = Lab(page)
+        self.demonstration = page.locator("#lesson-pictures .lesson-demo")
+        self.commit = page.get_by_role("button", name="Commit to this prediction", exact=True)
+        self.explanation = page.locator("#lesson-explanation")
+        self.said = page.locator(".lesson-said")
+
+    def turn_to(self, name):
+        tab = self.page.get_by_role("tab", name=name, exact=True)
+        if tab.is_visible():
+            tab.click()
+        else:  # on a phone, behind the three dots
+            self.page.locator(".overflow-menu > button").first.click()
+            self.page.locator(".overflow-dropdown button", has_text=name).click()
+
+    def open(self, url):
+        self.page.goto(url)
+        self.page.locator("#comparison .card").first.wait_for(timeout=PATIENCE)
+        self.turn_to("Lessons")
+
+    def item(self, lesson):
+        return self.page.locator(f'.lesson-list button[data-lesson="{lesson.id}"]')
+
+    def heading(self, lesson):
+        return self.page.locator("#lesson-head").get_by_role("heading", name=lesson.title, exact=True)
+
+    def choose(self, option):
+        self.page.locator("#lesson-prediction").get_by_label(option, exact=True).check()
+
+    def wait_for(self, lesson):
+        """Wait for the lesson's pictures."""
+        done = self.page.locator(f'.lesson-demo[data-lesson="{lesson.id}"]')
+        done.wait_for(state="attached", timeout=PATIENCE)
+
+    def wait_for_chart(self, lines):
+        script = """lines => {
+          const plot = document.querySelector("#lesson-chart .js-plotly-plot");
+          return plot && plot.data && plot.data.length === lines;
+        }"""
+        self.page.wait_for_function(script, arg=lines, timeout=PATIENCE)
+
+    def picture(self, label):
+        caption = self.page.get_by_text(label, exact=True)
+        return self.demonstration.locator("figure").filter(has=caption)
+
+    def gray(self, label):
+        read = self.picture(label).locator("canvas").evaluate(_READ_PIXELS)
+        return np.array(read["data"], np.uint8).reshape(read["height"], read["width"], 4)[..., 0]
+
+
+@pytest.fixture(params=list(WIDTHS))
+def tab(browser, server, request):
+    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+    width, height, options = WIDTHS[request.param]
+    with watched_page(browser, width, height, **options) as watched:
+        opened = LessonsTab(watched.page)
+        opened.open(server)
+        yield opened
+        assert opened.lab.overflow() <= 0
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+def test_one_lesson_from_the_question_to_the_reason(tab):
+    lesson = smoothing.SMOOTHING
+    clean = first_face(bundled_faces()).image
+    noisy = GaussianNoise(25 / 255)(clean, 0)
+    tab.item(lesson).click()
+    tab.heading(lesson).wait_for()
+    assert not tab.demonstration.is_visible()
+    assert not tab.explanation.is_visible()
+
+    tab.commit.click()
+    tab.page.get_by_text("Choose one of the answers first.").wait_for()
+    tab.choose(lesson.options[0])
+    tab.commit.click()
+    tab.page.get_by_text("Not this time.").wait_for()
+    tab.wait_for(lesson)
+    tab.wait_for_chart(3)
+    np.testing.assert_array_equal(tab.gray("Noisy, width 0"), to_uint8(noisy))
+    assert "bias" in tab.explanation.inner_text()
+    assert "1 of 10 done, 0 predicted right" in tab.said.inner_text()
+    assert "done" in tab.item(lesson).get_attribute("aria-label")
+    assert not tab.commit.is_visible()  # the first answer counts
+    answers = tab.page.locator("#lesson-prediction input").all()
+    assert answers
+    assert all(answer.is_disabled() for answer in answers)
+
+    slider = tab.page.locator("#lesson-slider input[type=range]")
+    slider.focus()
+    slider.press("ArrowLeft")
+    tab.picture("Yours, width 1.9").wait_for(timeout=PATIENCE)
+    np.testing.assert_array_equal(
+        tab.gray("Yours, width 1.9"), to_uint8(np.clip(smoothing.smooth(noisy, 1.9), 0, 1))
+    )
+
+    tab.page.get_by_role("button", name="Open under Compare", exact=True).click()
+    shown = [tab.lab.card(method) for method in lesson.experiment.methods]
+    for card in shown:
+        card.wait_for(timeout=PATIENCE)
+    tab.lab.wait_for()
+    assert set(tab.lab.methods()) == {"clean", "noisy", *lesson.experiment.methods}
+    np.testing.assert_array_equal(tab.lab.gray("noisy"), to_uint8(noisy))
+    expected = create_denoiser("median-5")(noisy)
+    np.testing.assert_array_equal(tab.lab.gray("median-5"), to_uint8(expected))
+
+    tab.turn_to("Lessons")
+    tab.heading(lesson).wait_for()  # nothing is lost on the way
+    assert tab.explanation.is_visible()
+    tab.page.get_by_role("button", name="Next →", exact=True).click()
+    tab.heading(LESSONS[2]).wait_for()
+    assert not tab.explanation.is_visible()
+
+
+def test_each_of_the_ten_computes_its_pictures(tab):
+    for number, lesson in enumerate(LESSONS, 1):
+        tab.item(lesson).click()
+        tab.heading(lesson).wait_for()
+        tab.choose(lesson.options[lesson.answer])
+        tab.commit.click()
+        tab.page.get_by_text("As you predicted.").wait_for()
+        tab.wait_for(lesson)
+        assert tab.demonstration.locator("canvas").count() >= 3
+        assert tab.lab.overflow() <= 0
+        assert tab.explanation.get_by_role("link").count() == len(lesson.sources)
+        tab.said.get_by_text(f"{number} of 10 done, {number} predicted right").wait_for()
+        assert "no score yet" not in tab.page.locator("#lesson").inner_text()
+    assert tab.page.locator(".toast-body").count() == 0

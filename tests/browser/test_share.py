@@ -1,0 +1,275 @@
+"""An experiment in the page's address, in Chromium, against the real app."""
+
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+
+from denoiser.images import to_png
+from denoiser.noise import NoiseChain, create_noise
+from denoiser.pipeline import compare
+from denoiser.samples import bundled_faces, get_sample
+from denoiser.ui.link import read_link
+from tests.browser.hub_app import running_hub_app
+from tests.browser.lab import Lab
+from tests.browser.test_compare import WIDTHS, assert_shows
+from tests.conftest import watched_page
+from tests.test_fer2013_hub import ID, fer2013
+from tests.tiny import pictures
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+LINK = (
+    "?face=astronaut&noise=salt-and-pepper&amount=12.5&salt-ratio=25&second=gaussian&second-sigma=7"
+    "&seed=42&round=yes&methods=autoencoder,median,wavelet"
+)
+
+# What the grid says it shows, whenever that changes, and when the address is written.
+RECORD = """() => {
+  window.given = [];
+  window.written = [];
+  const replace = history.replaceState;
+  history.replaceState = function (...values) {
+    window.written.push(performance.now());
+    return replace.apply(this, values);
+  };
+  const seen = new MutationObserver(() => {
+    const text = document.querySelector("#comparison .lab-given")?.textContent;
+    if (text && text !== given.at(-1)) given.push(text);
+  });
+  seen.observe(document, { subtree: true, childList: true, characterData: true });
+}"""
+
+DRAG = """() => new Promise(resolve => {
+  const slider = document.querySelector("#noise-gaussian-sigma input[type=range]");
+  let value = 30;
+  const timer = setInterval(() => {
+    slider.value = value;
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    if (++value > 60) { clearInterval(timer); resolve(); }
+  }, 40);
+})"""
+
+
+@contextmanager
+def opened(browser, url, width="desktop", script=f"({RECORD})()"):
+    wide, high, options = WIDTHS[width]
+    with watched_page(browser, wide, high, **options) as watched:
+        watched.page.set_default_timeout(120_000)  # other tests may run beside this one
+        watched.page.add_init_script(script)
+        lab = Lab(watched.page)
+        lab.open(url)
+        yield lab
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+def wait_for_address(lab, **wanted):
+    """Wait until the address holds these."""
+
+    def holds(url):
+        found = parse_qs(urlparse(url).query)
+        return all(found.get(name) == [str(value)] for name, value in wanted.items())
+
+    lab.page.wait_for_url(holds)
+
+
+def everything(lab):
+    """All pixels and numbers on show, but for times."""
+    numbers = {
+        f"{method} {name}": lab.card(method).locator(f'[data-metric="{name}"]').all_inner_texts()
+        for method in lab.methods()
+        for name in ("psnr", "ssim", "gain", "strength")
+    }
+    return numbers, {method: lab.rgb(method).tolist() for method in lab.methods()}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_link_shows_what_somebody_set_by_hand(browser, server, width):
+    with opened(browser, server, width) as lab:
+        assert lab.page.url.rstrip("/") == server  # an address is left alone until something changes
+        lab.pick(lab.sample_ids()[5])
+        lab.set_number(31.5)
+        lab.set_number(7, "seed")
+        lab.toggle("Wavelet shrinkage")
+        lab.show("error")
+        wait_for_address(lab, sigma=31.5, seed=7, show="error", face=lab.sample_ids()[5])
+        lab.wait_for(seed=7, sigma=31.5)
+        by_hand, address, faces = everything(lab), lab.page.url, lab.sample_ids()
+        assert lab.page.evaluate("history.length") == 2  # the blank page and this one
+    with opened(browser, address, width) as lab:
+        assert everything(lab) == by_hand
+        assert lab.root.get_attribute("data-view") == "error"
+        assert lab.number().input_value() == "31.5"
+        assert (
+            lab.page.locator('#faces button[aria-pressed="true"]').get_attribute("data-id") == faces[5]
+        )
+        assert not lab.page.locator("#link-note p").is_visible()
+        assert lab.overflow() <= 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_link_is_what_python_computes(browser, server, width):
+    with opened(browser, server + LINK, width) as lab:
+        noises = (
+            create_noise("salt-and-pepper", amount=0.125, salt_ratio=0.25),
+            create_noise("gaussian", sigma=7 / 255),
+        )
+        clean = get_sample(bundled_faces(), "astronaut").image
+        methods = ["autoencoder", "median", "wavelet"]
+        assert_shows(lab, compare(clean, NoiseChain(noises), 42, methods, round_8bit=True))
+        # Nothing else was shown before, and what differs from the usual is in sight.
+        assert len(lab.page.evaluate("given")) == 1
+        assert lab.page.locator("#round-8bit input").is_checked()
+        assert lab.page.locator("#round-8bit").is_visible()
+        assert lab.sample_ids()[0] == "astronaut"
+        assert lab.page.url == server + "/" + LINK
+
+
+def test_dragging_writes_the_address_once(browser, server):
+    with opened(browser, f"{server}?__theme=dark") as lab:
+        lab.page.evaluate(DRAG)
+        wait_for_address(lab, sigma=60, __theme="dark")
+        # How often depends on the machine, which makes pauses; but never faster than browsers allow.
+        written = lab.page.evaluate("written")
+        assert all(np.diff(written) >= 390)
+        assert lab.page.evaluate("history.length") == 2
+        wait_for_address(lab, noise="gaussian", seed=0)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?face=<img src=x onerror=alert(1)>&noise=${alert(2)}&methods={{value}}",
+        "?sigma=1e999&seed=-1&second='\"><script>alert(1)</script>&show=<b>&tab=<i>",
+        "?noise=poisson&peak=%00&methods=" + "median," * 400 + "&seed=5",
+        "?" + "&".join(f"k{i}=v" for i in range(300)) + "&seed=5;DROP&face=../../etc/passwd",
+    ],
+)
+def test_hostile_addresses(browser, server, query):
+    dialogs = []
+    with opened(browser, server + query) as lab:
+        lab.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        note = lab.page.locator("#link-note")
+        note.get_by_text("shown as far as it can be").wait_for()
+        assert note.locator("p").count() == 1
+        assert not set("<>${}'\"") & set(note.inner_text())
+        assert note.locator("img, script, b, i").count() == 0
+        assert len(lab.methods()) >= 2
+        # It is about the link, and goes when the experiment is another.
+        lab.set_number(9, "seed")
+        wait_for_address(lab, seed=9)
+        note.wait_for(state="hidden")
+        assert read_link(urlparse(lab.page.url).query).problems == ()
+    assert dialogs == []
+
+
+def test_an_uploaded_face_is_in_no_address(browser, server, tmp_path):
+    file = tmp_path / "my-secret-name.png"
+    file.write_bytes(to_png(get_sample(bundled_faces(), "astronaut").image))
+    with opened(browser, server) as lab:
+        lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        before = lab.version()
+        lab.upload(file)
+        lab.wait_for(before)
+        lab.set_number(40)
+        wait_for_address(lab, face="own", sigma=40)
+        lab.page.locator("#copy-link").click()
+        lab.page.get_by_text("Your own picture is not in the link").wait_for()
+        link = lab.page.evaluate("navigator.clipboard.readText()")
+        assert "upload" not in link
+        assert "secret" not in link
+    with opened(browser, link) as lab:
+        lab.page.locator("#link-note").get_by_text("someone's own picture").wait_for()
+        assert lab.root.get_attribute("data-sigma") == "40"
+        assert lab.sample_ids()[0] in lab.page.evaluate(
+            "[...document.querySelectorAll('#faces [aria-pressed=true]')].map(face => face.dataset.id)"
+        )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_copy_link(browser, server, width):
+    with opened(browser, f"{server}?__theme=light&seed=3", width) as lab:
+        lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        lab.show("residual")
+        lab.page.locator("#copy-link").click()
+        lab.page.locator("#share").get_by_text("Copied.", exact=True).wait_for()
+        link = lab.page.evaluate("navigator.clipboard.readText()")
+        # Complete, though the address it was made from was not; what others put there is left out.
+        assert link.startswith(f"{server}/?face=lfw-")
+        assert "__theme" not in link
+        assert link.endswith("&show=residual")
+        shown = everything(lab)
+    with opened(browser, link, width) as lab:
+        assert everything(lab) == shown
+
+
+def test_copy_link_without_a_clipboard(browser, server):
+    script = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+    with opened(browser, server + LINK, script=script) as lab:
+        lab.page.locator("#copy-link").click()
+        lab.page.get_by_text("copy the selected link").wait_for()
+        selected = "[document.activeElement.value, getSelection().toString()]"
+        value, selection = lab.page.evaluate(selected)
+        assert value == selection
+        link = read_link(urlparse(value).query)
+        assert link == read_link(LINK)
+
+
+def test_the_note_about_a_link_stands_above_whatever_tab_it_opens(browser, server):
+    with opened(browser, f"{server}?tab=blind&seed=-1") as lab:
+        note = lab.page.locator("#link-note")
+        note.get_by_text("the seed has to be").wait_for()
+        lab.page.get_by_role("heading", name="Round 1 of").wait_for()
+        wait_for_address(lab, tab="blind", seed=0)
+        assert note.is_visible()
+
+
+def test_a_link_to_another_tab(browser, server):
+    with opened(browser, f"{server}?tab=benchmark&seed=3") as lab:
+        lab.page.locator("#benchmark table").first.wait_for()
+        lab.page.get_by_role("tab", name="Compare").click()
+        lab.root.wait_for(state="visible")
+        assert lab.root.get_attribute("data-seed") == "3"
+        lab.page.get_by_role("tab", name="Benchmark").click()
+        wait_for_address(lab, tab="benchmark", seed=3)
+        lab.page.get_by_role("tab", name="Compare").click()
+        lab.page.wait_for_url(lambda url: "tab=" not in url)
+
+
+COUNT = 60
+
+
+def test_a_face_of_fer2013_that_is_still_on_its_way(browser, loopback_hub, tmp_path):
+    loopback_hub.add_repo("dataset", ID, fer2013((1, 1, COUNT)))
+    loopback_hub.fault("", "silent")
+    query = "?face=fer2013-test-32340&noise=gaussian&sigma=12&seed=3&methods=median"
+    with (
+        running_hub_app(loopback_hub, ID, COUNT, tmp_path / "home") as url,
+        opened(browser, url + query) as lab,
+        opened(browser, url + query) as impatient,
+    ):
+        for waiting in (lab, impatient):
+            waiting.page.locator("#link-note").get_by_text("still being downloaded").wait_for()
+            assert waiting.root.get_attribute("data-sigma") == "12"
+        before = impatient.version()
+        impatient.pick(impatient.sample_ids()[3])
+        impatient.wait_for(before)
+        chosen = impatient.gray("clean")
+
+        before = lab.version()
+        loopback_hub.mend()
+        lab.wait_for(before)
+        np.testing.assert_array_equal(lab.gray("clean"), pictures(COUNT, 2)[32_340 - 32_298])
+        lab.page.locator("#link-note p").wait_for(state="hidden")
+        wait_for_address(lab, face="fer2013-test-32340", sigma=12)
+        # Who has chosen another face meanwhile keeps it.
+        impatient.page.locator("#link-note p").wait_for(state="hidden")
+        np.testing.assert_array_equal(impatient.gray("clean"), chosen)
+
+
+def test_a_face_of_fer2013_where_there_is_none(browser, server):
+    with opened(browser, f"{server}?face=fer2013-test-32340&sigma=12") as lab:
+        lab.page.locator("#link-note").get_by_text("FER2013, which is not here").wait_for()
+        assert lab.root.get_attribute("data-sigma") == "12"

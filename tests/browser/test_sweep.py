@@ -1,0 +1,186 @@
+"""The tab "Sweep" in Chromium, against the real app, at both widths."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from denoiser.registry import DEFAULT_DENOISERS
+from denoiser.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
+from tests.browser.lab import _READ_PIXELS, Lab
+from tests.conftest import watched_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
+_IS = """([state, axis]) => {
+  const box = document.querySelector(".sweep-progress");
+  const title = document.querySelector("#sweep-chart .xtitle, #sweep-chart .x2title");
+  return box && box.dataset.state === state && title && title.textContent.startsWith(axis);
+}"""
+
+
+class SweepTab:
+    """What the tests press and read."""
+
+    def __init__(self, page):
+        self.page = page
+        self.lab = Lab(page)
+        self.root = page.locator("#sweep")
+        self.pictures = page.locator("#sweep-pictures .sweep-pictures")
+        self.slider = self.pictures.get_by_role("slider", name="Place on the axis")
+        self.state = page.locator(".sweep-progress")
+
+    def open(self, url):
+        self.lab.open(url)
+        self.go_to("Sweep")
+        self.wait_for("done", "Standard deviation")
+
+    def go_to(self, name):
+        tab = self.page.get_by_role("tab", name=name, exact=True)
+        if not tab.is_visible():  # on a phone, tabs that find no room are in a menu
+            self.page.locator(".overflow-menu > button").click()
+            self.page.locator(".overflow-dropdown").get_by_text(name, exact=True).click()
+        else:
+            tab.click()
+
+    def wait_for(self, state, axis):
+        self.page.wait_for_function(_IS, arg=[state, axis], timeout=120_000)
+
+    def curves(self):
+        """Values along the axis of every named curve that is drawn."""
+        script = """plot => Object.fromEntries(plot.data.filter(t => t.name && t.yaxis !== "y2")
+          .map(t => [t.name, {x: Array.from(t.x), y: Array.from(t.y)}]))"""
+        return self.page.locator("#sweep-chart .js-plotly-plot").evaluate(script)
+
+    def place(self):
+        return float(self.pictures.get_attribute("data-place"))
+
+    def pixels(self, method, index=0):
+        canvas = self.pictures.locator(f'[data-method="{method}"] canvas').nth(index)
+        read = canvas.evaluate(_READ_PIXELS)
+        shape = (read["height"], read["width"], 4)
+        return np.array(read["data"], np.uint8).reshape(shape)[..., :3]
+
+    def choose(self, control, option):
+        self.page.locator(f"#sweep-{control}").get_by_role("radio", name=option, exact=True).click()
+
+
+@pytest.fixture(params=list(WIDTHS))
+def tab(browser, server, request):
+    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+    width, height, options = WIDTHS[request.param]
+    with watched_page(browser, width, height, **options) as watched:
+        watched.page.set_default_timeout(90_000)
+        opened = SweepTab(watched.page)
+        opened.open(server)
+        yield opened
+        assert opened.lab.overflow() <= 0
+        assert watched.errors == []
+        assert watched.hosts == {"127.0.0.1"}
+
+
+def test_the_pictures_under_the_pointer(tab, tmp_path):
+    curves = tab.curves()
+    assert len(curves) == 1 + len(DEFAULT_DENOISERS)
+    assert all(len(curve["x"]) == 9 for curve in curves.values())
+    # Where the slider of the comparison stands, it is the comparison.
+    assert tab.place() == 25
+    shown = {name: tab.pixels(name) for name in ("clean", "noisy", *DEFAULT_DENOISERS)}
+
+    tab.slider.focus()
+    tab.page.keyboard.press("ArrowRight")
+    assert tab.place() == 38
+    assert not np.array_equal(tab.pixels("noisy"), shown["noisy"])
+    np.testing.assert_array_equal(tab.pixels("clean"), shown["clean"])
+
+    plot = tab.page.locator("#sweep-chart .js-plotly-plot")
+    plot.scroll_into_view_if_needed()
+    spot = plot.evaluate(
+        """plot => {
+          const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
+          return [box.left + xaxis._offset + xaxis.d2p(75), box.top + yaxis._offset + yaxis._length / 2];
+        }"""
+    )
+    tab.page.mouse.move(*spot)
+    tab.page.wait_for_function(
+        "document.querySelector('.sweep-pictures').dataset.place === '75'", timeout=30_000
+    )
+
+    with tab.page.expect_download() as download:
+        tab.root.get_by_role("button", name="Numbers (CSV)").click()
+    path = tmp_path / "sweep.csv"
+    download.value.save_as(path)
+    rows = list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
+    written = [float(row["psnr"]) for row in rows if row["id"] == "median"]
+    assert written == pytest.approx(curves["Median 3x3"]["y"])
+
+    before = tab.curves()
+    tab.choose("metric", "SSIM")
+    tab.page.wait_for_function("document.querySelector('#sweep-chart .ytitle')?.textContent === 'SSIM'")
+    assert tab.curves() != before
+
+    tab.page.get_by_role("tab", name="Compare").click()
+    for name, pixels in shown.items():
+        np.testing.assert_array_equal(tab.lab.rgb(name), pixels)
+
+
+def test_assumed_strength_and_redraw(tab):
+    tab.choose("view", "Assumed strength")
+    tab.wait_for("done", "Assumed over true strength")
+    curves = tab.curves()
+    assert len(curves["Non-local means"]["x"]) == len(FACTORS)
+    assert len(set(curves["Median 3x3"]["y"])) == 1
+    assert tab.place() == 1
+    assert "told 25.0 of 255" in tab.pictures.locator('[data-method="nl-means"]').inner_text()
+
+    tab.choose("view", "Re-draw")
+    tab.wait_for("done", "PSNR")
+    verdict = tab.page.locator("#sweep-verdict")
+    verdict.get_by_text("16 draws").wait_for()
+    bias, spread = (tab.pixels("noisy", index) for index in (0, 1))
+    assert np.ptp(bias, axis=-1).max() > 0  # in colour
+    assert not np.array_equal(bias, spread)
+    before = verdict.inner_text()
+    tab.page.locator("#sweep-second input").click()
+    tab.page.get_by_role("option", name="Noisy picture", exact=True).click()
+    verdict.get_by_text("Noisy picture").wait_for()
+    assert verdict.inner_text() != before
+    assert "the gap is real" in verdict.inner_text()
+
+
+def test_menus_keep_what_is_chosen(tab):
+    tab.page.locator("#sweep-axis input").click()
+    tab.page.get_by_role("option", name="Window of the median (pixels)", exact=True).click()
+    tab.wait_for("done", "Window of the median")
+    assert list(tab.curves()["Median of that window"]["x"]) == list(WINDOWS)
+    curves = tab.curves()
+    # What is on show already is not computed again, and stays.
+    tab.go_to("Compare")
+    tab.go_to("Sweep")
+    tab.page.wait_for_timeout(3000)
+    tab.wait_for("done", "Window of the median")
+    assert tab.curves() == curves
+    assert tab.page.locator("#sweep-axis input").input_value() == "Window of the median (pixels)"
+    assert tab.page.locator("#sweep-methods .token").count() == len(DEFAULT_DENOISERS)
+    assert tab.pixels(WINDOW_MEDIAN).shape == (48, 48, 3)
+
+
+def test_cancel_stops_it_and_run_goes_on(tab):
+    tab.choose("draws", "8")
+    tab.page.wait_for_function(
+        "document.querySelector('.sweep-progress').dataset.state === 'running'"
+        " && document.querySelector('.sweep-progress progress').value > 0"
+    )
+    tab.root.get_by_role("button", name="Cancel").click()
+    tab.wait_for("stopped", "Standard deviation")
+    count = tab.state.locator("progress").get_attribute("value")
+    tab.page.wait_for_timeout(3000)
+    assert tab.state.get_attribute("data-state") == "stopped"
+    assert tab.state.locator("progress").get_attribute("value") == count
+    assert int(count) < 72
+    tab.root.get_by_role("button", name="Run").click()
+    tab.page.wait_for_function(
+        "count => document.querySelector('.sweep-progress progress').value > count", arg=int(count)
+    )

@@ -1,0 +1,239 @@
+"""An experiment put into the controls, and its link, without a browser."""
+
+import re
+from dataclasses import replace
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from denoiser.experiment import Experiment
+from denoiser.hub import WEIGHTS_VERSION
+from denoiser.noise import (
+    NOISES,
+    GaussianNoise,
+    JpegArtifacts,
+    NoiseChain,
+    OcclusionNoise,
+    create_noise,
+)
+from denoiser.samples import FaceDataError, FaceSet, bundled_faces, get_sample
+from denoiser.ui.compare import create_compare_tab
+from denoiser.ui.controls import Controls
+from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.link import Link, describe_problems, link_keys, read_link, write_link
+from denoiser.ui.payload import Face
+from denoiser.ui.settings import MAX_SEED, Settings, display_range, parse_value
+from denoiser.ui.share import _find_face, describe_link
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSource:
+    return FaceSource(Offer(bundled_faces(), "Faces for tests"))
+
+
+@pytest.fixture(scope="module")
+def controls(faces) -> Controls:
+    with gr.Blocks() as app:
+        return create_compare_tab(faces, gr.Tabs(), gr.Markdown(), app.load)
+
+
+def settings_after(controls: Controls, updates: list) -> tuple[Face, Settings]:
+    """What the controls say once these updates have reached them."""
+    values = {id(component): component.value for component in controls.inputs}
+    assert len(updates) == len(controls.outputs)
+    for component, update in zip(controls.outputs, updates, strict=True):
+        if update != gr.skip():
+            values[id(component)] = update
+    return controls.read([values[id(component)] for component in controls.inputs])
+
+
+# Into the controls
+
+
+@pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
+def test_every_noise_can_be_shown_alone_and_on_top(controls, faces, kind):
+    noise = kind(**{p.name: p.slider_maximum for p in kind.parameters})
+    for shown in (noise, NoiseChain((create_noise("jpeg", quality=7), noise))):
+        experiment = Experiment(shown, 5, False, True, ("median", "nl-means"), "lfw-9")
+        face, settings = settings_after(controls, controls.show(experiment, faces))
+        assert (face.id, settings.noise, settings.seed) == ("lfw-9", shown, 5)
+        assert (settings.clip, settings.round_8bit) == (False, True)
+        assert set(settings.methods) == {"median", "nl-means"}
+
+
+def test_no_sample_leaves_the_face(controls, faces):
+    face, _ = settings_after(controls, controls.show(Experiment(), faces))
+    assert face is controls.faces.face.value
+
+
+def test_unknown_sample_leaves_the_face_and_says_so(controls, faces):
+    updates = controls.show(Experiment(seed=8, sample="<b>nobody</b>"), faces)
+    face, settings = settings_after(controls, updates)
+    assert face is controls.faces.face.value
+    assert settings.seed == 8
+    note = updates[controls.outputs.index(controls.faces.note)]
+    assert note.endswith("stays as it is.")
+    assert "nobody" not in note
+
+
+def test_a_sample_that_is_not_in_the_strip_comes_with_its_picture(controls, faces):
+    update = controls.faces.show("astronaut", faces)[1]
+    assert update["chosen"] == update["face"]["id"] == "astronaut"
+    assert get_sample(faces.offer.faces, "astronaut").image.shape[0] == update["face"]["side"]
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [create_noise("gaussian", sigma=0.9), NoiseChain(()), NoiseChain((create_noise("jpeg"),) * 3)],
+)
+def test_noise_that_the_controls_cannot_hold(controls, faces, noise):
+    with pytest.raises(ValueError, match="page"):
+        controls.show(Experiment(noise), faces)
+
+
+# The link
+
+
+def test_a_link_reads_like_this():
+    noise = NoiseChain((create_noise("salt-and-pepper", amount=0.1, salt_ratio=0.25), JpegArtifacts(20)))
+    link = write_link(Experiment(noise, 3, False, True, ("attention-unet", "median"), "lfw-7"))
+    assert link == (
+        "face=lfw-7&noise=salt-and-pepper&amount=10&salt-ratio=25&second=jpeg&second-quality=20"
+        f"&seed=3&clip=no&round=yes&methods=attention-unet,median&weights={WEIGHTS_VERSION}"
+    )
+
+
+def test_a_link_of_today_means_the_same_when_defaults_have_changed():
+    # What a link leaves out belongs to its format: this is what it says, written out.
+    link = read_link("face=astronaut&noise=gaussian&sigma=25&seed=0&methods=median")
+    assert link.experiment == Experiment(
+        GaussianNoise(25 / 255), 0, True, False, ("median",), "astronaut"
+    )
+    assert (link.view, link.tab, link.own_face, link.problems) == ("picture", None, False, ())
+
+
+@pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
+def test_every_number_survives_exactly(kind):
+    random = np.random.default_rng(0)
+    for digits in (0, 1, 3, 9, 17):
+        strengths = {}
+        for parameter in kind.parameters:
+            low, high = display_range(parameter)
+            shown = np.clip(
+                round(random.uniform(low, high), 0 if parameter.integer else digits), low, high
+            )
+            strengths[parameter.name] = parse_value(parameter, float(shown))
+        noise = kind(**strengths)
+        for chain in (noise, NoiseChain((noise, noise))):
+            experiment = Experiment(chain, seed=MAX_SEED, methods=(), sample="lfw-0")
+            assert read_link(write_link(experiment)).experiment == experiment
+
+
+def test_short_numbers_stay_short():
+    for shown in (0, 1, 15.3, 25, 99.9):
+        assert f"&sigma={shown:g}&" in write_link(Experiment(GaussianNoise(shown / 255)))
+
+
+@pytest.mark.parametrize("query", ["", "?", "?__theme=dark&__sign=abc", "utm_source=mail", "&&&=&"])
+def test_an_address_without_a_link(query):
+    assert read_link(query) is None
+
+
+def test_an_uploaded_face_is_in_no_link():
+    face = Face("upload-0123456789abcdef", "Your picture", np.zeros((48, 48), np.float32))
+    settings = Settings(GaussianNoise(), "gaussian", 25.0, 0, True, False, ("median",))
+    told = describe_link(face, settings)
+    assert told["ownFace"]
+    assert told["link"].startswith("face=own&")
+    assert "0123456789abcdef" not in told["link"]
+    link = read_link(told["link"])
+    assert link.own_face
+    assert link.experiment.sample is None
+    assert not describe_link(replace(face, id="lfw-3"), settings)["ownFace"]
+
+
+NOISE_IS_25 = Experiment(GaussianNoise(25 / 255))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected", "problem"),
+    [
+        ("noise=fog&seed=4", Experiment(seed=4), "its noise is unknown"),
+        ("noise=&seed=4", Experiment(seed=4), "its noise is unknown"),
+        ("second=fog", NOISE_IS_25, "its second noise is unknown"),
+        ("sigma=101", NOISE_IS_25, r"standard deviation \(of 255\) .* from 0 to 100"),
+        ("sigma=-1", NOISE_IS_25, "from 0 to 100"),
+        ("sigma=nan", NOISE_IS_25, "from 0 to 100"),
+        ("sigma=1e999", NOISE_IS_25, "from 0 to 100"),
+        ("sigma=1_0", NOISE_IS_25, "from 0 to 100"),
+        ("sigma=%D9%A3", NOISE_IS_25, "from 0 to 100"),
+        ("noise=occlusion&size=2.5", Experiment(OcclusionNoise()), "a whole number from 0 to 24"),
+        ("seed=1.5&sigma=10", Experiment(GaussianNoise(10 / 255)), "the seed has to be"),
+        ("seed=" + "9" * 3000, NOISE_IS_25, "the seed has to be"),
+        ("clip=perhaps", NOISE_IS_25, "clip has to be yes or no"),
+        ("methods=magic,median", Experiment(methods=("median",)), "one of its methods is unknown"),
+        ("methods=magic,wand,median", Experiment(methods=("median",)), "some methods are unknown"),
+        ("show=nothing", NOISE_IS_25, "what its pictures show is unknown"),
+        ("weights=v0", NOISE_IS_25, "other weights"),
+        ("x=" + "y" * 5000, NOISE_IS_25, "too long"),
+        ("seed=%00%FF", NOISE_IS_25, "the seed has to be"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_the_rest_is_used(query, expected, problem):
+    link = read_link(query)
+    assert link.experiment == expected
+    assert len(link.problems) == 1
+    sentence = describe_problems(link.problems)
+    assert re.fullmatch(rf"The link is shown as far as it can be: .*{problem}.*\.", sentence)
+
+
+@pytest.mark.parametrize("key", [*link_keys(), "nonsense"])
+def test_nothing_of_the_link_is_repeated(key):
+    link = read_link(f"noise=fog&{key}=<img src=x onerror=alert(1)>${{alert(2)}}&{key}=again")
+    sentence = describe_problems(link.problems)
+    assert "fog" not in sentence
+    assert not re.search("img|alert|again|nonsense", sentence)
+    assert link.problems
+
+
+def test_methods_may_be_none_and_are_never_twice():
+    assert read_link(write_link(Experiment(methods=()))).experiment.methods == ()
+    assert read_link("methods=median,median,").experiment.methods == ("median",)
+
+
+def test_strengths_have_names_of_their_own():
+    kinds = [[p.name.replace("_", "-") for p in kind.parameters] for kind in NOISES]
+    assert len(set(link_keys())) == len(link_keys())
+    assert all(
+        name in link_keys() and f"second-{name}" in link_keys() for names in kinds for name in names
+    )
+
+
+# The face that a link names
+
+
+def test_bundled_faces_are_everywhere(faces):
+    fer2013 = FaceSet(np.zeros((1, 48, 48), np.uint8), np.array([40_000]), ("",), "test", "Made up")
+    source = FaceSource(Offer(fer2013, ""))
+    assert source.get("fer2013-test-40000").id == "fer2013-test-40000"
+    wanted = get_sample(faces.offer.faces, "lfw-7").image
+    np.testing.assert_array_equal(source.get("lfw-7").image, wanted)
+    with pytest.raises(FaceDataError, match="fer2013-test-40000"):
+        source.get("lfw-700")
+
+
+@pytest.mark.parametrize(
+    ("face", "coming", "expected"),
+    [
+        ("lfw-7", False, ("", False)),
+        ("lfw-700", True, ("its face is not among the sample faces here", False)),
+        ("fer2013-test-1", False, ("its face is one of FER2013, which is not here", False)),
+        ("fer2013-test-1", True, ("", True)),
+        ("fer2013-train-1", True, ("its face is not among the sample faces here", False)),
+        ("", False, ("its face is not among the sample faces here", False)),
+    ],
+)
+def test_a_face_that_is_missing_or_coming(faces, face, coming, expected):
+    source = FaceSource(replace(faces.offer, coming=coming))
+    assert _find_face(Link(Experiment(sample=face)), source) == expected

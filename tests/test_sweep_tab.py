@@ -1,0 +1,212 @@
+"""The tab "Sweep" without a browser: what is asked for, what is computed, what the pictures are sent."""
+
+import base64
+import json
+import math
+
+import numpy as np
+import pytest
+
+from denoiser.images import to_uint8
+from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
+from denoiser.pipeline import compare
+from denoiser.results import NOISY
+from denoiser.sweeps import SEED, WINDOW, WINDOW_MEDIAN
+from denoiser.ui import sweep_payload
+from denoiser.ui.payload import Face
+from denoiser.ui.settings import Settings, SettingsError
+from denoiser.ui.sweep import compute
+from denoiser.ui.sweep_payload import (
+    Shown,
+    axis_choices,
+    create_job,
+    judge,
+    parse_choice,
+    pictures_payload,
+)
+from denoiser.weights import WeightsError
+
+METHODS = ("median", "bilateral")
+
+
+@pytest.fixture(scope="module")
+def shown_face(face):
+    return Face("f", "A face", face)
+
+
+def settings(noise=None, methods=METHODS, **changes):
+    values = {"shown_value": 25.0, "seed": 3, "clip": True, "round_8bit": False} | changes
+    noise = noise or GaussianNoise(25 / 255)
+    return Settings(noise=noise, shown_noise=noise.id, methods=methods, **values)
+
+
+def own(view="sweep", methods=METHODS, axis="0:sigma", places=9, draws=1, seeds=8):
+    return view, list(methods), axis, places, draws, seeds
+
+
+def finish(face, given, chosen, shown=None):
+    """Everything that a computation says."""
+    return list(compute(face, given, chosen, shown or Shown(given.methods)))
+
+
+class TestChoice:
+    def test_methods_are_in_the_listed_order(self):
+        choice = parse_choice(*own(methods=["bilateral", "median"]), settings())
+        assert choice.methods == METHODS
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"view": "other"},
+            {"view": ["sweep"]},
+            {"methods": ["magic"]},
+            {"methods": [["median"]]},
+            {"places": 1_000_000},
+            {"places": None},
+            {"draws": {}},
+            {"seeds": "16"},
+            {"seeds": math.nan},
+        ],
+        ids=str,
+    )
+    def test_what_is_not_offered(self, changes):
+        values = dict(zip(("view", "methods", "axis", "places", "draws", "seeds"), own(), strict=True))
+        with pytest.raises(SettingsError, match="unknown"):
+            parse_choice(**values | changes, settings=settings())
+
+    @pytest.mark.parametrize("axis", ["0:peak", None, [], "1:amount"])
+    def test_an_axis_that_this_noise_lacks_becomes_its_first(self, axis):
+        assert parse_choice(*own(axis=axis), settings()).axis == "0:sigma"
+
+    def test_axes_follow_the_noise(self):
+        chain = NoiseChain((GaussianNoise(), SaltAndPepperNoise()))
+        ids = [axis_id for _, axis_id in axis_choices(settings(chain))]
+        assert ids == ["0:sigma", "1:amount", "1:salt_ratio", WINDOW, SEED]
+
+
+class TestCompute:
+    @pytest.mark.parametrize(
+        ("chosen", "total", "places"),
+        [
+            (own(), 9, 9),
+            (own(draws=4), 36, 9),
+            (own(axis=WINDOW), 7, 7),
+            (own(axis=SEED), 8, 8),
+            (own("assumed"), 12, 12),
+            (own("redraw"), 8, 1),
+        ],
+        ids=["strength", "draws", "window", "seeds", "assumed", "redraw"],
+    )
+    def test_every_view_ends_with_all_of_it(self, shown_face, chosen, total, places):
+        updates = finish(shown_face, settings(), chosen)
+        first, last = updates[0], updates[-1]
+        assert (first["progress"]["state"], first["progress"]["done"]) == ("running", 0)
+        assert (last["progress"]["state"], last["progress"]["done"]) == ("done", total)
+        assert last["shown"].complete
+        assert len(last["shown"].points) == total
+        assert all(point.comparison is None for point in last["shown"].points)
+        assert len(last["frames"]) == places
+        payload = pictures_payload(last["frames"], last["shown"].job, shown_face.image)
+        json.dumps(payload, allow_nan=False)
+
+    def test_the_present_strength_is_the_comparison_itself(self, shown_face):
+        (last,) = finish(shown_face, settings(round_8bit=True), own())[-1:]
+        expected = compare(shown_face.image, GaussianNoise(25 / 255), 3, list(METHODS), round_8bit=True)
+        (frame,) = (frame for frame in last["frames"] if frame["place"] == 25)
+        images = {"clean": shown_face.image, NOISY: expected.noisy.image}
+        images |= {name: result.image for name, result in expected.items()}
+        assert [card["id"] for card in frame["cards"]] == list(images)
+        for card in frame["cards"]:
+            (picture,) = card["pictures"]
+            pixels = np.frombuffer(base64.b64decode(picture["pixels"]), np.uint8).reshape(48, 48)
+            np.testing.assert_array_equal(pixels, to_uint8(images[card["id"]]))
+        assert f"{expected['median'].psnr:.2f} dB" in frame["cards"][2]["lines"]
+
+    def test_what_is_on_show_is_not_computed_again(self, shown_face):
+        shown = finish(shown_face, settings(), own())[-1]["shown"]
+        assert finish(shown_face, settings(), own(), shown) == []
+        for given, chosen in (
+            (settings(seed=4), own()),
+            (settings(clip=False), own()),
+            (settings(), own(places=17)),
+            (settings(), own(methods=["median"])),
+        ):
+            assert finish(shown_face, given, chosen, shown)
+        cut = Shown(shown.offered, shown.job, shown.points[:3])  # cancelled
+        assert finish(shown_face, settings(), own(), cut)
+
+    def test_methods_come_from_compare_when_they_change_there(self, shown_face):
+        updates = finish(shown_face, settings(), own(methods=["wavelet"]), Shown())
+        assert updates[0]["taken"] == METHODS
+        shown = updates[-1]["shown"]
+        updates = finish(shown_face, settings(), own(methods=["wavelet"]), shown)
+        assert updates[0]["taken"] is None  # what was chosen here stays
+        assert list(updates[0]["shown"].job.labels) == [NOISY, "wavelet"]
+
+    def test_it_computes_no_more_than_is_taken(self, shown_face, monkeypatch):
+        asked = []
+        original = sweep_payload.sweep_noises
+
+        def spy(*arguments, **options):
+            for point in original(*arguments, **options):
+                asked.append(point)
+                yield point
+
+        monkeypatch.setattr(sweep_payload, "sweep_noises", spy)
+        running = compute(shown_face, settings(), own(places=33), Shown(METHODS))
+        next(running)
+        assert asked == []
+        running.close()
+        assert asked == []
+
+    def test_a_model_without_weights_is_a_note(self, shown_face, monkeypatch):
+        def create(name):
+            raise WeightsError(f"There are no weights of {name}")
+
+        monkeypatch.setattr(sweep_payload, "create_denoiser", create)
+        job = create_job(shown_face, settings(), parse_choice(*own(methods=["patchgan"]), settings()))
+        assert list(job.labels) == [NOISY]
+        assert "There are no weights of patchgan." in job.notes
+
+
+class TestViews:
+    def test_window_replaces_the_medians_of_the_list(self, shown_face):
+        choice = parse_choice(*own(axis=WINDOW, methods=["median", "median-5", "wavelet"]), settings())
+        job = create_job(shown_face, settings(), choice)
+        assert list(job.labels) == [NOISY, WINDOW_MEDIAN, "wavelet"]
+        assert job.flat == ("wavelet",)
+
+    def test_assumed_adds_filters_where_nothing_takes_a_strength(self, shown_face):
+        choice = parse_choice(*own("assumed", methods=["median"]), settings())
+        job = create_job(shown_face, settings(), choice)
+        assert {"nl-means", "bilateral"} <= set(job.labels)
+        assert job.flat == ("median",)
+        assert any("Flat lines" in note and "Median 3x3" in note for note in job.notes)
+
+    @pytest.mark.parametrize("noise", [SaltAndPepperNoise(), GaussianBlur(), GaussianNoise(0)])
+    def test_assumed_needs_a_strength(self, shown_face, noise):
+        choice = parse_choice(*own("assumed"), settings(noise))
+        with pytest.raises(SettingsError, match="no standard deviation"):
+            create_job(shown_face, settings(noise), choice)
+
+    def test_worse_than_nothing_is_flagged(self, shown_face):
+        (last,) = finish(shown_face, settings(), own(methods=["median"]))[-1:]
+        faint, strong = last["frames"][0], last["frames"][-1]
+        assert faint["place"] == 0
+        assert faint["cards"][-1]["flag"] == "worse than doing nothing"
+        assert "flag" not in strong["cards"][-1]
+
+    def test_gap(self, shown_face):
+        updates = finish(shown_face, settings(), own("redraw"))
+        shown = updates[-1]["shown"]
+        assert "the gap is real" in judge(shown, "bilateral", NOISY, "psnr")
+        assert "dB" not in judge(shown, "bilateral", NOISY, "ssim")
+        assert "two different" in judge(shown, NOISY, NOISY, "psnr")
+        for bad in (None, [], "magic", 3):
+            assert "Choose two methods" in judge(shown, bad, NOISY, "psnr")
+        assert judge(updates[0]["shown"], "bilateral", NOISY, "psnr") == ""
+        assert judge(Shown(), "bilateral", NOISY, "psnr") == ""
+
+    def test_gap_without_damage(self, shown_face):
+        shown = finish(shown_face, settings(GaussianNoise(0)), own("redraw"))[-1]["shown"]
+        assert "Nothing was damaged" in judge(shown, "median", NOISY, "psnr")
