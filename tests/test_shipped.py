@@ -13,10 +13,12 @@ from safetensors import safe_open
 import denoiser
 import train
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
+from denoiser.emotion import CLASSES, CLASSIFIER, load_classifier
+from denoiser.emotion_results import read_emotion_results
 from denoiser.images import from_uint8
 from denoiser.noise import PRESETS
-from denoiser.registry import MODELS
-from denoiser.results import read_benchmark
+from denoiser.registry import MODELS, list_denoisers
+from denoiser.results import NOISY, read_benchmark
 from denoiser.samples import bundled_faces
 from denoiser.weights import (
     DISCRIMINATOR_CONFIG_NAME,
@@ -59,7 +61,15 @@ def astronaut():
 def test_there_are_weights_and_no_strangers():
     """Every model or none: a source tree without weights is all right, one with half of them is not."""
     folders = {path.name for path in WEIGHTS.iterdir() if path.is_dir()} if WEIGHTS.is_dir() else set()
-    assert folders in (set(), set(MODELS))
+    assert folders in (set(), {*MODELS, CLASSIFIER})
+
+
+def test_the_emotion_classifier_is_the_one_that_was_tested():
+    """It reads clean faces well, and pictures of every denoiser were given to it."""
+    assert load_classifier().network.config.classes == len(CLASSES)
+    results = read_emotion_results()
+    assert results.clean_accuracy > 0.8
+    assert {method for method, _ in results.scores} == {NOISY, *list_denoisers()}
 
 
 @each_model

@@ -189,6 +189,14 @@ class TestViews:
         with pytest.raises(SettingsError, match="no standard deviation"):
             create_job(shown_face, settings(noise), choice)
 
+    @pytest.mark.parametrize(("axis", "told"), [("0:amount", True), ("0:salt_ratio", False)])
+    def test_only_an_axis_with_a_place_without_noise_says_what_is_infinite_there(
+        self, shown_face, axis, told
+    ):
+        given = settings(SaltAndPepperNoise())
+        job = create_job(shown_face, given, parse_choice(*own(axis=axis), given))
+        assert any("PSNR is infinite" in note for note in job.notes) == told
+
     def test_worse_than_nothing_is_flagged(self, shown_face):
         (last,) = finish(shown_face, settings(), own(methods=["median"]))[-1:]
         faint, strong = last["frames"][0], last["frames"][-1]

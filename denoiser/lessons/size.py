@@ -122,16 +122,17 @@ def _tell_pair(results: Results, pair: str) -> str:
 
 
 def _explain(results: Results) -> str:
-    small, large = "autoencoder", "residual-unet"
+    small, large = "dual-skip-autoencoder", "residual-unet"
     pairs = "\n".join(f"- {_tell_pair(results, pair)}" for pair in _PAIRS)
     return f"""
-**On Gaussian noise, size soon stops paying.** On FER2013's test split at sigma 25 of 255, the
-autoencoder with its {results.parameters(small)} parameters scores {results.score(small, _CONDITION)};
-the residual U-Net with {results.parameters(large)}, {results.score(large, _CONDITION)}. What the noise
-has destroyed no network can know: Levin et al. find a limit for every algorithm, and a law of
-diminishing returns on the way to it. On salt and pepper, where most pixels are intact and can be
-copied exactly, the same two are at {results.score(small, "salt-and-pepper-10")} and
-{results.score(large, "salt-and-pepper-10")}: there the network makes the difference.
+**On Gaussian noise, size soon stops paying.** On FER2013's test split at sigma 25 of 255, the dual
+autoencoder with skips, of {results.parameters(small)} parameters, scores
+{results.score(small, _CONDITION)}; the residual U-Net with {results.parameters(large)},
+{results.score(large, _CONDITION)}. What the noise has destroyed no network can know: Levin et al. find
+a limit for every algorithm, and a law of diminishing returns on the way to it. With impulses on 30 % of
+the pixels, the others are intact and could be copied exactly; there the same two are at
+{results.score(small, _IMPULSES)} and {results.score(large, _IMPULSES)}, and the network makes more of a
+difference.
 
 **Separable convolutions** split one 3x3 convolution over all channels into a 3x3 one per channel and a
 1x1 one across channels. That saves most of its parameters and multiplications. Solovyeva and Abdullah
@@ -153,18 +154,24 @@ SIZE = Lesson(
     title="Is bigger better?",
     minutes=3,
     question=(
-        "Gaussian noise of sigma 25 of 255. The residual U-Net has more than ten times as many "
-        "parameters as the autoencoder, and takes longer. How much PSNR does that buy on average?"
+        "Gaussian noise of sigma 25 of 255. The residual U-Net has almost forty times as many "
+        "parameters as the dual autoencoder with skips, and takes longer. How much PSNR does that "
+        "buy on average?"
     ),
     options=("Less than 0.5 dB", "About 2 dB", "5 dB or more"),
     answer=0,
     experiment=Experiment(
         noise=_NOISE,
-        methods=("single-autoencoder", "single-autoencoder-separable", "autoencoder", "residual-unet"),
+        methods=(
+            "single-autoencoder",
+            "dual-skip-autoencoder",
+            "dual-skip-autoencoder-separable",
+            "residual-unet",
+        ),
     ),
     look=(
         "Try to tell the small networks' pictures from the large ones'. Under Compare, change the "
-        "noise to salt and pepper: now size and structure matter."
+        "noise to random-valued impulses: now size and structure matter."
     ),
     demonstrate=_demonstrate,
     explain=_explain,
