@@ -15,6 +15,7 @@ from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms
 from denoiser.ui.controls import Controls
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.grid import create_blind_panel
+from denoiser.ui.link import CLASS_PARAMETER
 from denoiser.ui.payload import Payload, describe_methods, new_version
 from denoiser.ui.settings import SettingsError
 from denoiser.ui.sitting import (
@@ -28,9 +29,6 @@ from denoiser.ui.sitting import (
 
 DEFAULT_POOL = ("attention-unet", "patchgan", "autoencoder", "median", "nl-means")
 """Methods that look different. Of five, ten rounds show every three together once."""
-
-CLASS_PARAMETER = "class"
-"""Of the page's address: a class's code, to join it."""
 
 _VARIED, _COMPARE = "varied", "compare"
 _TICK_SECONDS = 3
@@ -108,7 +106,6 @@ def create_blind_tab(
     controls: Controls,
     faces: FaceSource,
     load: Callable[..., Any],
-    tabs: gr.Tabs,
     opened: Callable[..., Any],
     classrooms: Classrooms,
 ) -> None:
@@ -118,14 +115,13 @@ def create_blind_tab(
         controls: The controls of the tab "Compare".
         faces: Where the samples come from.
         load: The page's load event.
-        tabs: The page's tabs, of which this one is ``"blind"``.
         opened: The event of this tab being opened.
         classrooms: The page's classes.
     """
     labels = describe_labels(describe_methods())
     tab = _create(labels)
     _connect_test(tab, controls, faces, labels, opened)
-    _connect_class(tab, controls, faces, labels, classrooms, load, tabs)
+    _connect_class(tab, controls, faces, labels, classrooms, load)
 
 
 def parse_setup(pool: Any, noise: Any, controls: Controls, values: Sequence[Any]) -> Setup:
@@ -271,7 +267,6 @@ def _connect_class(
     labels: Mapping[str, str],
     classrooms: Classrooms,
     load: Callable[..., Any],
-    tabs: gr.Tabs,
 ) -> None:
     def enter(member: Membership | None) -> list[Any]:
         """Values for ``class_outputs``; a test begun before ends, as its picks would not count."""
@@ -317,12 +312,12 @@ def _connect_class(
     def follow_link(request: gr.Request) -> Iterator[list[Any]]:
         entered = request.query_params.get(CLASS_PARAMETER)
         if entered is None:
-            yield [gr.skip()] * (2 + len(tab.class_outputs))
+            yield [gr.skip()] * (1 + len(tab.class_outputs))
             return
-        shown = [gr.Tabs(selected="blind"), gr.Accordion(open=True)]
+        opened: Any = gr.Accordion(open=True)
         for values in join(entered):
-            yield [*shown, *values]
-            shown = [gr.skip()] * 2
+            yield [opened, *values]
+            opened = gr.skip()
 
     light: dict[str, Any] = {
         "queue": False,
@@ -336,7 +331,7 @@ def _connect_class(
     tab.close.click(close, tab.member, tab.class_shown, **light)
     tab.leave.click(lambda: enter(None), None, tab.class_outputs, **light)
     tab.timer.tick(refresh, tab.member, tab.panel, **light)
-    load(follow_link, None, [tabs, tab.class_section, *tab.class_outputs], **_QUEUED)
+    load(follow_link, None, [tab.class_section, *tab.class_outputs], **_QUEUED)
 
 
 def _begin(

@@ -40,7 +40,12 @@ _LIST = (
 _DEMO = '<div class="lesson-demo"></div>'
 # To the top of the lesson, when another one is opened from below.
 _SCROLL = "() => { document.querySelector('#lesson').scrollIntoView({ block: 'start' }); }"
-_SCROLL_PAGE = "() => { window.scrollTo(0, 0); }"
+# By its button, which is there at every width: as an event's output the tabs would make every move of a
+# slider slower from then on (see share.py).
+_OPEN_COMPARE = """() => {
+  document.querySelector("#tabs [data-tab-id=compare]").click();
+  window.scrollTo(0, 0);
+}"""
 
 
 @dataclass(frozen=True)
@@ -132,16 +137,13 @@ class Tab:
         ]
 
 
-def create_lessons_tab(
-    controls: Controls, faces: FaceSource, opened: Callable[..., Any], tabs: gr.Tabs
-) -> None:
+def create_lessons_tab(controls: Controls, faces: FaceSource, opened: Callable[..., Any]) -> None:
     """Add the tab's content to the page.
 
     Args:
         controls: The controls of the tab "Compare".
         faces: Where the samples come from.
         opened: The tab's event of being opened.
-        tabs: The page's tabs, of which one is ``"compare"``.
     """
     try:
         results = Results(read_benchmark())
@@ -149,7 +151,7 @@ def create_lessons_tab(
         results = Results(None)
     labels = {method: info.label for method, info in describe_methods().items()}
     tab = _create(results, labels)
-    _connect(tab, results, labels, controls, faces, opened, tabs)
+    _connect(tab, results, labels, controls, faces, opened)
 
 
 def demonstration_value(lesson: Lesson, made: Demonstration) -> Payload:
@@ -272,7 +274,6 @@ def _connect(
     controls: Controls,
     faces: FaceSource,
     opened: Callable[..., Any],
-    tabs: gr.Tabs,
 ) -> None:
     def demonstrate(progress: Progress, face: Face, position: Any) -> Any:
         lesson = progress.open_lesson
@@ -303,7 +304,7 @@ def _connect(
 
     def open_compare(progress: Progress) -> Any:
         experiment = lesson_experiment(progress.open_lesson)
-        return [*controls.show(experiment, faces), gr.Tabs(selected="compare")]
+        return controls.show(experiment, faces)
 
     fast: dict[str, Any] = {**HIDDEN, "queue": False, "preprocess": False}
     slow: dict[str, Any] = {
@@ -340,10 +341,10 @@ def _connect(
     tab.compare.click(
         open_compare,
         tab.progress,
-        [*controls.outputs, tabs],
+        controls.outputs,
         show_progress="hidden",
         api_visibility="private",
-    ).then(None, js=_SCROLL_PAGE, api_visibility="private")
+    ).then(None, js=_OPEN_COMPARE, api_visibility="private")
 
 
 def _lesson_values(progress: Progress, results: Results, labels: Mapping[str, str]) -> list[Any]:

@@ -50,6 +50,9 @@ VIEWS = ("picture", "error", "residual")
 
 OWN_FACE = "own"
 
+CLASS_PARAMETER = "class"
+"""The key under which an address names a class of the blind test."""
+
 _KEYS = ("face", "noise", "second", "seed", "clip", "round", "methods", "weights", "show", "tab")
 _SECOND = "second-"
 _NO_METHODS = "none"
@@ -94,6 +97,11 @@ def write_link(experiment: Experiment) -> str:
     fields["methods"] = ",".join(experiment.methods) or _NO_METHODS
     fields["weights"] = WEIGHTS_VERSION
     return urlencode(fields, safe=",")
+
+
+def names_class(query: str) -> bool:
+    """Tell whether an address invites to a class of the blind test."""
+    return CLASS_PARAMETER in dict(parse_qsl(query.removeprefix("?")[:_LONGEST]))
 
 
 def read_link(query: str) -> Link | None:

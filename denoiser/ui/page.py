@@ -54,13 +54,13 @@ def build_app(faces: FaceSource) -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 controls = create_compare_tab(faces, tabs, link_note, app.load)
             with gr.Tab("Lessons", id="lessons") as lessons:
-                create_lessons_tab(controls, faces, lessons.select, tabs)
+                create_lessons_tab(controls, faces, lessons.select)
             with gr.Tab("Sweep", id="sweep") as sweep:
                 create_sweep_tab(controls, sweep.select)
             with gr.Tab("Inside", id="inside") as inside:
                 create_inside_tab(controls, inside.select)
             with gr.Tab("Blind test", id="blind") as blind:
-                create_blind_tab(controls, faces, app.load, tabs, blind.select, Classrooms())
+                create_blind_tab(controls, faces, app.load, blind.select, Classrooms())
             with gr.Tab("Emotion check", id="emotion") as emotion:
                 create_emotion_tab(controls, faces, emotion.select)
             with gr.Tab("Benchmark", id="benchmark") as benchmark:

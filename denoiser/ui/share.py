@@ -11,7 +11,7 @@ from denoiser.samples import FaceDataError
 from denoiser.ui.controls import Controls
 from denoiser.ui.faces import FaceSource, sample_id
 from denoiser.ui.grid import create_address
-from denoiser.ui.link import Link, describe_problems, link_keys, read_link, write_link
+from denoiser.ui.link import Link, describe_problems, link_keys, names_class, read_link, write_link
 from denoiser.ui.payload import Face, Payload
 from denoiser.ui.settings import Settings
 
@@ -113,27 +113,33 @@ def restore_on_load(
     timer = gr.Timer(_ASK_SECONDS, active=False)
 
     def restore(text: Any, face: Face) -> list[Any]:
-        link = read_link(text) if isinstance(text, str) else None
+        query = text if isinstance(text, str) else ""
+        invited = {"openTab": "blind"} if names_class(query) else {}
+        link = read_link(query)
         if link is None:
-            return [gr.skip()] * (len(controls.outputs) + 5)
+            box_value = _address() | invited if invited else gr.skip()
+            return [*[gr.skip()] * len(controls.outputs), box_value, *[gr.skip()] * 3]
         problems = list(link.problems)
-        opened: Any = gr.skip()
-        if link.tab in [tab.id for tab in _list_tabs(tabs)]:
-            opened = gr.Tabs(selected=link.tab)
-        elif link.tab is not None:
+        opened = {"openTab": link.tab}
+        if link.tab is not None and link.tab not in [tab.id for tab in _list_tabs(tabs)]:
             problems.append("its tab is unknown")
+            opened = {}
         problem, waiting = _find_face(link, faces)
         problems += [problem] if problem else []
         experiment = replace(link.experiment, sample=None) if problem or waiting else link.experiment
         said = " ".join(filter(None, [describe_problems(problems), _COMING if waiting else ""]))
         return [
             *controls.show(experiment, faces),
-            _address() | {"view": link.view, "waiting": waiting},
+            _address() | {"view": link.view, "waiting": waiting} | opened | invited,
             said,
-            opened,
             _Awaited(str(link.experiment.sample), face.id) if waiting else None,
             gr.Timer(active=waiting),
         ]
+
+    def open_tab(event: gr.EventData) -> Any:
+        wanted = event._data.get("tab") if isinstance(event._data, dict) else None
+        known = [tab.id for tab in _list_tabs(tabs)]
+        return gr.Tabs(selected=wanted) if wanted in known else gr.skip()
 
     def bring(wanted: _Awaited | None, face: Face) -> list[Any]:
         """Show a link's face once it has come, unless somebody has chosen another meanwhile."""
@@ -152,13 +158,16 @@ def restore_on_load(
     restored = load(
         restore,
         [query, controls.faces.face],
-        [*controls.outputs, box, note, tabs, awaited, timer],
+        [*controls.outputs, box, note, awaited, timer],
         js="(query, face) => [window.location.search, face]",
         # The face's change is not announced then; what follows on this event does not need that.
         queue=False,
         preprocess=False,
         **_PRIVATE,
     )
+    # An event of its own, which most pages never see: Gradio goes through everything in the outputs of
+    # all events that ever ran, with every move of a slider, and everything is in the tabs.
+    box.open_tab(open_tab, None, tabs, queue=False, **_PRIVATE)
     timer.tick(
         bring,
         [awaited, controls.faces.face],

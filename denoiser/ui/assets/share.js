@@ -1,5 +1,5 @@
 // Keeps the page's address in step with the experiment, and copies the link. The grid's script says
-// what the experiment is. Given by Gradio: element, props, watch.
+// what the experiment is. Given by Gradio: element, props, watch, trigger.
 const WRITE_MS = 400; // after the last change; browsers allow about three new addresses a second
 const said = element.querySelector(".share-said");
 const box = element.querySelector(".share-box");
@@ -75,6 +75,7 @@ function restore() {
     input.checked = true;
     input.dispatchEvent(new Event("change"));
   }
+  if (value.openTab) trigger("open_tab", { tab: value.openTab });
 }
 
 document.addEventListener("experiment", followExperiment);
