@@ -2,6 +2,7 @@
 const SETTLE_MS = 1000;
 const SPEAK_MS = 700;
 const POLL_MS = 1000; // while a model is being downloaded
+const SLOW_MS = 100; // first these pictures are painted, and a slider that moves goes on moving
 const LENS = 9; // pixels of the picture in the magnifier, a side
 const ERROR_MAX = 32; // of 255: where the error map's colours end
 const RESIDUAL_MAX = 64; // of 255: where the residual's black and white lie
@@ -22,7 +23,7 @@ const part = (name) => lab.querySelector(".lab-" + name);
 const cards = new Map(); // id -> elements and pixels of a card
 let live = null, slow = null, view = "picture", spot = null;
 let started = false, early = null; // a payload that came before the address was read
-let settleTimer = 0, speakTimer = 0, pollTimer = 0;
+let settleTimer = 0, speakTimer = 0, pollTimer = 0, slowTimer = 0;
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
@@ -327,7 +328,8 @@ function receive(payload) {
   lab.dataset.link = payload.link;
   lab.dataset.ownFace = payload.ownFace;
   announce();
-  if (lab.dataset.state === "updating") trigger("slow");
+  clearTimeout(slowTimer);
+  if (lab.dataset.state === "updating") slowTimer = setTimeout(() => trigger("slow"), SLOW_MS);
   settleLater();
   speakLater(spokenSummary);
 }
