@@ -3,6 +3,7 @@
 import pytest
 
 from denoiser.results import NOISY, read_benchmark, read_history
+from tests.browser.lab import open_tab
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -20,7 +21,7 @@ class BenchmarkTab:
 
     def open(self, url):
         self.page.goto(url)
-        self.page.get_by_role("tab", name="Benchmark").click()
+        open_tab(self.page, "Benchmark")
         for chart in CHARTS:
             self.page.locator(f"#benchmark-{chart} .js-plotly-plot .main-svg").first.wait_for(
                 timeout=90_000  # the first chart of all loads plotly, in Python and in the browser

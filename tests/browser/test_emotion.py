@@ -11,7 +11,7 @@ from denoiser.emotion import CLASSES, EmotionClassifier
 from denoiser.images import to_uint8
 from denoiser.samples import bundled_faces, get_sample
 from denoiser.weights import save_emotion_net
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, open_tab
 from tests.conftest import app_environment, free_port, running, watched_page
 from tests.test_emotion import METRICS, network
 
@@ -55,14 +55,6 @@ def watched(browser, request):
         yield watched
 
 
-def open_tab(page, name="Emotion check"):
-    tab = page.get_by_role("tab", name=name)
-    if not tab.first.is_visible():  # on a phone Gradio moves what has no room into a menu
-        page.locator("#tabs .overflow-menu > button").first.click()
-        tab = page.locator("#tabs .overflow-dropdown button", has_text=name)
-    tab.first.click()
-
-
 def cards(page):
     page.locator("#emotion-pictures .emotion-card").first.wait_for()
     return page.locator("#emotion-pictures .emotion-card")
@@ -74,7 +66,7 @@ def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, clas
     before = lab.version()
     lab.set_number(40)
     lab.wait_for(after=before, sigma=40)
-    open_tab(page)
+    open_tab(page, "Emotion check")
     shown = cards(page)
     ids = [card.get_attribute("data-method") for card in shown.all()]
     assert ids == ["clean", "noisy", "attention-unet", "patchgan", "autoencoder", "median"]
@@ -117,7 +109,7 @@ def test_missing_weights_are_told(desktop, url, folder, tmp_path):
         file.unlink()
     try:
         Lab(desktop.page).open(url)
-        open_tab(desktop.page)
+        open_tab(desktop.page, "Emotion check")
         error = desktop.page.locator(".emotion-error")
         error.wait_for()
         assert "python -m train emotion" in error.inner_text()

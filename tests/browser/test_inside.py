@@ -12,6 +12,7 @@ from denoiser.noise import GaussianNoise
 from denoiser.registry import create_denoiser
 from denoiser.samples import bundled_faces
 from denoiser.ui.faces import first_face
+from tests.browser.lab import open_tab
 from tests.browser.two_part_app import MIDDLE
 from tests.conftest import app_environment, free_port, running, watched_page
 
@@ -40,12 +41,7 @@ class InsideTab:
 
     def open(self, url):
         self.page.goto(url)
-        self.page.locator("#comparison .card").first.wait_for(timeout=60_000)
-        tab = self.page.get_by_role("tab", name="Inside", exact=True)
-        if not tab.is_visible():  # on a phone, behind the three dots
-            self.page.locator(".overflow-menu > button").first.click()
-            tab = self.page.locator(".overflow-dropdown button", has_text="Inside")
-        tab.first.click()
+        open_tab(self.page, "Inside")
 
     def turn_to(self, name):
         self.page.locator("#inside-part").get_by_role("radio", name=name, exact=True).click()

@@ -9,7 +9,7 @@ from denoiser.noise import GaussianNoise
 from denoiser.registry import create_denoiser
 from denoiser.samples import bundled_faces
 from denoiser.ui.faces import first_face
-from tests.browser.lab import _READ_PIXELS, Lab
+from tests.browser.lab import _READ_PIXELS, Lab, open_tab
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -30,16 +30,10 @@ class LessonsTab:
         self.said = page.locator(".lesson-said")
 
     def turn_to(self, name):
-        tab = self.page.get_by_role("tab", name=name, exact=True)
-        if tab.is_visible():
-            tab.click()
-        else:  # on a phone, behind the three dots
-            self.page.locator(".overflow-menu > button").first.click()
-            self.page.locator(".overflow-dropdown button", has_text=name).click()
+        open_tab(self.page, name)
 
     def open(self, url):
         self.page.goto(url)
-        self.page.locator("#comparison .card").first.wait_for(timeout=PATIENCE)
         self.turn_to("Lessons")
 
     def item(self, lesson):

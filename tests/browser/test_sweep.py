@@ -8,7 +8,7 @@ import pytest
 
 from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
-from tests.browser.lab import _READ_PIXELS, Lab
+from tests.browser.lab import _READ_PIXELS, Lab, open_tab
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
@@ -38,12 +38,7 @@ class SweepTab:
         self.wait_for("done", "Standard deviation")
 
     def go_to(self, name):
-        tab = self.page.get_by_role("tab", name=name, exact=True)
-        if not tab.is_visible():  # on a phone, tabs that find no room are in a menu
-            self.page.locator(".overflow-menu > button").click()
-            self.page.locator(".overflow-dropdown").get_by_text(name, exact=True).click()
-        else:
-            tab.click()
+        open_tab(self.page, name)
 
     def wait_for(self, state, axis):
         self.page.wait_for_function(_IS, arg=[state, axis], timeout=120_000)
