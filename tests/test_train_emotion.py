@@ -310,7 +310,7 @@ class InProcess:
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr(scoring.multiprocessing, "get_context", lambda _: InProcess())
+    monkeypatch.setattr("train.evaluate.multiprocessing.get_context", lambda _: InProcess())
 
 
 def test_evaluation_writes_everything_and_resumes(

@@ -49,13 +49,18 @@ def _fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _test_data(options: argparse.Namespace) -> Path:
+    """Find the test pictures for scoring the models that are here."""
+    if os.environ.get(NAMESPACE_VARIABLE):
+        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
+    return _data(options.data, "test")
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from .evaluate import evaluate
 
-    if os.environ.get(NAMESPACE_VARIABLE):
-        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
     evaluate(
-        _data(options.data, "test"),
+        _test_data(options),
         cache=options.cache,
         workers=options.workers,
         limit=options.limit,
@@ -85,10 +90,8 @@ def _emotion(options: argparse.Namespace) -> int:
 def _evaluate_emotion(options: argparse.Namespace) -> int:
     from .evaluate_emotion import evaluate_emotion
 
-    if os.environ.get(NAMESPACE_VARIABLE):
-        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
     evaluate_emotion(
-        _data(options.data, "test"),
+        _test_data(options),
         cache=options.cache,
         workers=options.workers,
         limit=options.limit,

@@ -1,6 +1,5 @@
 """Train the emotion classifier on clean faces, and test it once."""
 
-import json
 import platform
 import shutil
 from dataclasses import asdict, dataclass
@@ -33,7 +32,7 @@ from .emotion_data import (
     plurality_labels,
     read_labelled,
 )
-from .evaluate import write_whole
+from .evaluate import write_json
 from .fit import average_weights, write_history
 from .supervised import WarmUpAndCosine
 
@@ -191,7 +190,7 @@ def fit_emotion(
     )
     target = export_emotion(config, best.best_model_path, folder, weights)
     facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
-    write_whole(target / METRICS_NAME, json.dumps(facts, indent=1) + "\n")
+    write_json(target / METRICS_NAME, facts)
     return target
 
 

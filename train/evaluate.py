@@ -13,11 +13,11 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ from denoiser.weights import MODEL_NAME, WEIGHTS
 
 from .cards import METRICS_NAME, write_card
 from .report import update_readme
+
+AnyTask = TypeVar("AnyTask")
 
 _BATCH = 64
 _TIMED_FACES = 50
@@ -147,7 +149,12 @@ def evaluate(
         for task in tasks
         if (only is None or task.denoiser in only) and _read_score(task, cache, pictures) is None
     ]
-    _score_all(missing, cache, workers)
+
+    def keep(task: Task, result: Score) -> str:
+        write_json(_cached(task, cache), asdict(result))
+        return f"{task.denoiser} {task.noise} {result.psnr:.2f} dB"
+
+    score_all(missing, _run, keep, name="evaluate", workers=workers)
 
     finished = [_read_score(task, cache, pictures) for task in tasks]
     scores = [score for score in finished if score is not None]
@@ -167,11 +174,11 @@ def evaluate(
     if limit:
         print(json.dumps(benchmark["scores"], indent=1))
         return benchmark
-    _write_json(WEIGHTS / BENCHMARK_NAME, benchmark)
+    write_json(WEIGHTS / BENCHMARK_NAME, benchmark)
     for model_id in MODELS:
         own = [asdict(s) for s in scores if s.denoiser in (model_id, NOISY)]
         if any(score["denoiser"] == model_id for score in own):
-            _write_json(
+            write_json(
                 WEIGHTS / model_id / METRICS_NAME,
                 {key: benchmark[key] for key in ("command", "split", "pictures", "seed", "metrics")}
                 | {"scores": own},
@@ -247,26 +254,42 @@ def _run(task: Task) -> tuple[Task, Score]:
     return task, score(method, _pictures(task.data, task.limit, task.noise), task.noise)
 
 
-def _score_all(tasks: list[Task], cache: Path, workers: int | None) -> None:
+def score_all(
+    tasks: Sequence[AnyTask],
+    run: Callable[[AnyTask], tuple[AnyTask, Any]],
+    keep: Callable[[AnyTask, Any], str],
+    *,
+    name: str,
+    workers: int | None,
+) -> None:
+    """Compute scores, each in one of several processes, with one thread each.
+
+    Args:
+        tasks: What to compute.
+        run: Computes one, and returns it with its result; a function of a module.
+        keep: Writes a result down as soon as it is there, and says what it is, for the progress bar.
+        name: The progress bar's.
+        workers: Processes; all cores by default.
+    """
     if not tasks:
         return
     # Spawned, not forked: a forked copy of PyTorch's threads can hang.
     context = multiprocessing.get_context("spawn")
     pool = context.Pool(workers or os.cpu_count(), torch.set_num_threads, (1,))
-    with (
-        pool,
-        tqdm(total=len(tasks), desc="evaluate", unit="score") as progress,
-    ):
-        for task, result in pool.imap_unordered(_run, tasks):
-            _write_json(_cached(task, cache), asdict(result))
-            progress.set_postfix_str(f"{task.denoiser} {task.noise} {result.psnr:.2f} dB")
+    with pool, tqdm(total=len(tasks), desc=name, unit="score") as progress:
+        for task, result in pool.imap_unordered(run, tasks):
+            progress.set_postfix_str(keep(task, result))
             progress.update()
+
+
+def file_version(path: Path) -> str:
+    """Tell one version of a weight file from another; a denoiser without one is a filter."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "filter"
 
 
 def _cached(task: Task, cache: Path) -> Path:
     """Where a score is kept: another file for other weights or another number of pictures."""
-    file = WEIGHTS / task.denoiser / MODEL_NAME
-    version = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.exists() else "filter"
+    version = file_version(WEIGHTS / task.denoiser / MODEL_NAME)
     return cache / f"{task.noise}__{task.denoiser}__{version}__{task.limit}.json"
 
 
@@ -292,7 +315,8 @@ def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:
     return asdict(info) | {"milliseconds": round(statistics.median(times), 3)}
 
 
-def _write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people to read, whole or not at all."""
     write_whole(path, json.dumps(content, indent=1) + "\n")
 
 

@@ -4,10 +4,7 @@ The noise of a picture is seeded by its row in FER2013, as in :mod:`train.evalua
 test pictures with a FER+ majority (see :mod:`train.emotion_data`).
 """
 
-import hashlib
 import json
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -15,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
 from denoiser.base import Denoiser
 from denoiser.emotion import CLASSIFIER, EmotionClassifier, load_classifier
@@ -29,7 +24,15 @@ from .cards import METRICS_NAME
 from .config import ConfigError
 from .emotion import clean_facts
 from .emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
-from .evaluate import CONDITIONS, Pictures, corrupt_all, denoise_all, write_whole
+from .evaluate import (
+    CONDITIONS,
+    Pictures,
+    corrupt_all,
+    denoise_all,
+    file_version,
+    score_all,
+    write_json,
+)
 from .report import SHOWN, update_emotion
 
 
@@ -108,7 +111,12 @@ def evaluate_emotion(
         for task in tasks
         if (only is None or task.denoiser in only) and _read_score(task, cache, pictures) is None
     ]
-    _score_all(missing, cache, workers)
+
+    def keep(task: Task, result: EmotionScore) -> str:
+        write_json(_cached(task, cache), asdict(result))
+        return f"{task.denoiser} {task.noise} {100 * result.accuracy:.1f} %"
+
+    score_all(missing, _run, keep, name="evaluate-emotion", workers=workers)
     finished = [_read_score(task, cache, pictures) for task in tasks]
     scores = [score for score in finished if score is not None]
     scored = [name for name in ids if any(score.denoiser == name for score in scores)]
@@ -124,7 +132,7 @@ def evaluate_emotion(
     if limit:
         print(json.dumps(metrics["scores"], indent=1))
         return metrics
-    write_whole(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
+    write_json(folder / METRICS_NAME, metrics)
     update_emotion(metrics, readme)
     return metrics
 
@@ -192,25 +200,10 @@ def _run(task: Task) -> tuple[Task, EmotionScore]:
     return task, score_emotions(classifier, method, pictures, labels, clean, task.noise)
 
 
-def _score_all(tasks: list[Task], cache: Path, workers: int | None) -> None:
-    if not tasks:
-        return
-    # Spawned, not forked: a forked copy of PyTorch's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    pool = context.Pool(workers or os.cpu_count(), torch.set_num_threads, (1,))
-    with pool, tqdm(total=len(tasks), desc="evaluate-emotion", unit="score") as progress:
-        for task, result in pool.imap_unordered(_run, tasks):
-            write_whole(_cached(task, cache), json.dumps(asdict(result)) + "\n")
-            progress.set_postfix_str(f"{task.denoiser} {task.noise} {100 * result.accuracy:.1f} %")
-            progress.update()
-
-
 def _cached(task: Task, cache: Path) -> Path:
     """Where a score is kept: another file for other weights or another number of pictures."""
-    versions = [
-        hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.exists() else "filter"
-        for file in (WEIGHTS / task.denoiser / MODEL_NAME, task.classifier / CLASSIFIER_NAME)
-    ]
+    files = (WEIGHTS / task.denoiser / MODEL_NAME, task.classifier / CLASSIFIER_NAME)
+    versions = [file_version(file) for file in files]
     return cache / f"{task.noise}__{task.denoiser}__{'__'.join(versions)}__{task.limit}.json"
 
 
