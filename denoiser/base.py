@@ -15,6 +15,11 @@ Family = Literal["network", "GAN", "autoencoder", "classical", "hybrid"]
 SigmaSource = Literal["known", "estimated", "unused"]
 
 
+def as_sentence(error: Exception) -> str:
+    """Write an error's message as one sentence, with its full stop."""
+    return f"{str(error).rstrip('.')}."
+
+
 @dataclass(frozen=True)
 class DenoiserInfo:
     """What there is to know about a denoiser without running it.

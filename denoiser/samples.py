@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from denoiser.base import Image
+from denoiser.base import Image, as_sentence
 from denoiser.images import from_uint8, load_image, to_uint8
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def fetch_fer2013(
         names = list_files(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
         folders = [_fetch_split(dataset, split, names, on_progress) for split in splits]
     except HubError as error:
-        raise DownloadError(f"{str(error).rstrip('.')}.") from error
+        raise DownloadError(as_sentence(error)) from error
     return folders[0]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from denoiser.base import Image
+from denoiser.base import Image, as_sentence
 from denoiser.experiment import Experiment
 from denoiser.metrics import psnr, ssim
 from denoiser.pipeline import Corruption, denoise
@@ -301,7 +301,7 @@ def run_methods(corruption: Corruption, method_ids: Iterable[str]) -> tuple[list
             check_available(method_id)
             result = denoise(corruption.noisy, method_id, sigma=corruption.sigma)
         except WeightsError as error:
-            missing.append(f"{str(error).rstrip('.')}.")
+            missing.append(as_sentence(error))
         else:
             label = create_denoiser(method_id).info.label
             pictures.append(score_picture(label, result.image, corruption.clean))

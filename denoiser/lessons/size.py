@@ -1,6 +1,6 @@
 """Parameters and milliseconds against quality; plain against separable convolutions."""
 
-from denoiser.base import Image
+from denoiser.base import Image, as_sentence
 from denoiser.experiment import Experiment
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import corrupt, denoise
@@ -50,7 +50,7 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
             check_available(method)
             runs = [denoise(corruption.noisy, method, sigma=corruption.sigma) for _ in range(_RUNS)]
         except WeightsError as error:
-            missing.append(f"{str(error).rstrip('.')}.")
+            missing.append(as_sentence(error))
             rows.append((method, "?", "?", "?", *benchmark))
             continue
         info = create_denoiser(method).info

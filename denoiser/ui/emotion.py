@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.base import as_sentence
 from denoiser.emotion import create_classifier
 from denoiser.emotion_results import ACCURACY, AGREEMENT, EmotionResults, read_emotion_results
 from denoiser.results import ResultsError
@@ -76,7 +77,7 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
             face, settings = controls.read(values)
             return emotion_payload(face, settings, create_classifier(), crowd_label(face, faces))
         except (SettingsError, WeightsError) as error:
-            return {"version": new_version(), "error": f"{str(error).rstrip('.')}."}
+            return {"version": new_version(), "error": as_sentence(error)}
 
     def show_scores(*values: Any) -> Any:
         try:

@@ -1,15 +1,13 @@
 """What the tab "Emotion check" is sent: pictures, and what is read in them; no Gradio in here."""
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 from denoiser.base import Image
 from denoiser.emotion import CLASSES, EmotionClassifier, Prediction
 from denoiser.emotion_results import EmotionResults
-from denoiser.images import to_uint8
 from denoiser.results import NOISY, NOISY_LABEL
-from denoiser.ui.payload import Face, Payload, describe_methods, new_version, run_methods
+from denoiser.ui.payload import Face, Payload, describe_methods, encode_picture, new_version, run_methods
 from denoiser.ui.settings import Settings
 
 CLEAN = "clean"
@@ -139,7 +137,7 @@ def _card(
     return {
         "id": name,
         "label": text,
-        "pixels": base64.b64encode(to_uint8(picture).tobytes()).decode(),
+        "pixels": encode_picture(picture),
         "width": picture.shape[1],
         "alt": f"{text}: read as {_quote(read)}",
         "read": read.emotion.capitalize(),

@@ -1,6 +1,5 @@
 """The first step of the page: choose a sample face, or bring one."""
 
-import base64
 import contextlib
 import logging
 import secrets
@@ -15,7 +14,7 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import is_offline_mode
 
-from denoiser.images import ImageError, LoadedFace, load_face, to_uint8
+from denoiser.images import ImageError, LoadedFace, load_face
 from denoiser.samples import (
     FACE_SIZE,
     Dataset,
@@ -34,7 +33,7 @@ from denoiser.samples import (
     sample_emotions,
 )
 from denoiser.ui.grid import create_face_strip
-from denoiser.ui.payload import Face, new_version
+from denoiser.ui.payload import Face, encode_picture, new_version
 
 STRIP_LENGTH = 12
 _FIRST_SEED = 10  # FER2013 has pictures without a face; this strip of it has none
@@ -437,7 +436,7 @@ def _strip_face(sample: Sample) -> dict[str, Any]:
         "id": sample.id,
         "label": _caption(sample),
         "side": sample.image.shape[0],
-        "pixels": base64.b64encode(to_uint8(sample.image).tobytes()).decode(),
+        "pixels": encode_picture(sample.image),
     }
 
 

@@ -4,7 +4,6 @@ A payload has a ``version``, ``panels`` (a picture, or a sentence in its place, 
 something is on its way from the Hub, ``pending``. Pixels are RGB: the browser only paints.
 """
 
-import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from denoiser.background import LoadingError
-from denoiser.base import DenoiserInfo, Image
+from denoiser.base import DenoiserInfo, Image, as_sentence
 from denoiser.images import to_uint8
 from denoiser.inspection import (
     GRAY,
@@ -38,7 +37,7 @@ from denoiser.metrics import psnr
 from denoiser.pipeline import Corruption, DenoiseResult, denoise
 from denoiser.registry import create_denoiser, ensure_loaded
 from denoiser.results import NOISY_LABEL
-from denoiser.ui.payload import Face, Payload, new_version, run_methods, write_number
+from denoiser.ui.payload import Face, Payload, encode_pixels, new_version, run_methods, write_number
 from denoiser.ui.settings import Settings
 from denoiser.weights import WeightsError
 
@@ -94,12 +93,12 @@ class Panel:
         written |= {
             "width": width,
             "height": height,
-            "pixels": _encode(self.pixels),
+            "pixels": encode_pixels(self.pixels),
             "alt": f"{self.label}: {spoken}" if spoken else self.label,
             "numbers": numbers,
         }
         if self.colours is not None:
-            written["scale"] = {"pixels": _encode(self.colours), "ends": list(self.ends)}
+            written["scale"] = {"pixels": encode_pixels(self.colours), "ends": list(self.ends)}
         return written
 
 
@@ -237,9 +236,9 @@ def patches_payload(
         ensure_discriminator(model_id)
         judge = create_discriminator(model_id)
     except LoadingError as error:
-        return sentence_payload(_sentence(error)) | {"pending": True}
+        return sentence_payload(as_sentence(error)) | {"pending": True}
     except WeightsError as error:
-        return sentence_payload(_sentence(error))
+        return sentence_payload(as_sentence(error))
     attempt = try_methods(face, settings, settings.methods)
     clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
 
@@ -315,7 +314,7 @@ def line_payload(profiles: Profiles, methods: Mapping[str, DenoiserInfo]) -> Pay
         "version": new_version(),
         "width": width,
         "height": height,
-        "pixels": _encode(clean),
+        "pixels": encode_pixels(clean),
         "start": list(profiles.start),
         "end": list(profiles.end),
         "numbers": steps,
@@ -392,7 +391,7 @@ def invention_payload(
             panels.append(panel(method_id, info.label, denoise(noise, method_id, sigma=sigma).image))
         except WeightsError as error:
             pending = pending or isinstance(error, LoadingError)
-            panels.append(Panel(method_id, info.label, note=_sentence(error)))
+            panels.append(Panel(method_id, info.label, note=as_sentence(error)))
     return panels_payload(panels, pending)
 
 
@@ -456,10 +455,6 @@ def _with_numbers(panel: Panel, numbers: Sequence[tuple[str, str]]) -> Panel:
     return replace(panel, numbers=numbers)
 
 
-def _encode(pixels: npt.NDArray[np.uint8]) -> str:
-    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode()
-
-
 # Words
 
 
@@ -496,7 +491,3 @@ def _whiteness_numbers(whiteness: Whiteness) -> list[tuple[str, str]]:
         ("… with the next pixel", write_number(whiteness.with_neighbour, 2, signed=True)),
         ("Whiteness, 0 to 1", write_number(whiteness.flatness, 2)),
     ]
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error).rstrip('.')}."

@@ -4,7 +4,6 @@ All lessons share one set of components. Only the open lesson computes, and only
 committed to a prediction.
 """
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +12,6 @@ import gradio as gr
 import numpy as np
 
 from denoiser.experiment import Experiment
-from denoiser.images import to_uint8
 from denoiser.lessons import LESSONS
 from denoiser.lessons.lesson import (
     Demonstration,
@@ -31,7 +29,7 @@ from denoiser.ui.charts import HIDDEN
 from denoiser.ui.controls import Controls
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.grid import read_asset
-from denoiser.ui.payload import Face, Payload, describe_methods
+from denoiser.ui.payload import Face, Payload, describe_methods, encode_picture
 
 _LIST = (
     '<nav aria-label="Lessons"><ol class="lesson-list"></ol>'
@@ -450,7 +448,7 @@ def _picture_value(picture: Picture) -> Payload:
         "label": picture.label,
         "width": width,
         "height": height,
-        "pixels": base64.b64encode(to_uint8(picture.image).tobytes()).decode(),
+        "pixels": encode_picture(picture.image),
         "lines": [*lines, *([picture.note] if picture.note else [])],
     }
 

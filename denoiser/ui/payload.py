@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from denoiser.background import LoadingError
-from denoiser.base import DenoiserInfo, Image
+from denoiser.base import DenoiserInfo, Image, as_sentence
 from denoiser.images import to_uint8
 from denoiser.networks import read_info
 from denoiser.pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
@@ -105,9 +106,9 @@ def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Ou
                 corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
             )
         except LoadingError as error:
-            loading[method_id] = f"{str(error).rstrip('.')}."
+            loading[method_id] = as_sentence(error)
         except WeightsError as error:
-            failures[method_id] = f"{str(error).rstrip('.')}."
+            failures[method_id] = as_sentence(error)
     return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
 
 
@@ -148,7 +149,7 @@ def live_payload(
                 "id": "clean",
                 "label": "Clean",
                 "kind": face.caption,
-                "pixels": _encode(corruption.clean),
+                "pixels": encode_picture(corruption.clean),
             },
             {"id": "noisy", "label": "Noisy"} | _scores(outcome.comparison.noisy),
             *(
@@ -235,7 +236,7 @@ def _scores(result: DenoiseResult) -> Payload:
     psnr = math.nan if result.psnr is None else result.psnr
     ssim = math.nan if result.ssim is None else result.ssim
     return {
-        "pixels": _encode(result.image),
+        "pixels": encode_picture(result.image),
         "psnr": f"{write_number(psnr, 2)} dB",
         "ssim": write_number(ssim, 3),
         # For finding the best; JSON has no infinity.
@@ -274,8 +275,14 @@ def write_number(value: float, digits: int, *, signed: bool = False) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _encode(image: Image) -> str:
-    return base64.b64encode(to_uint8(image).tobytes()).decode()
+def encode_picture(image: Image) -> str:
+    """Write a picture for a script to paint: its 8-bit pixels as text."""
+    return encode_pixels(to_uint8(image))
+
+
+def encode_pixels(pixels: npt.NDArray[np.uint8]) -> str:
+    """Write 8-bit pixels, gray (H, W) or coloured (H, W, 3), as text."""
+    return base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode()
 
 
 def _encode_fine(corruption: Corruption) -> str:

@@ -4,7 +4,6 @@ Which picture is whose stays on the server until the last round is over: a round
 and a token, nothing else.
 """
 
-import base64
 import math
 import secrets
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from denoiser.base import DenoiserInfo, Image
+from denoiser.base import DenoiserInfo
 from denoiser.blind_test import (
     EYE,
     MEASURES,
@@ -28,13 +27,12 @@ from denoiser.blind_test import (
     favourites,
     rank,
 )
-from denoiser.images import to_uint8
 from denoiser.metrics import sharpness
 from denoiser.pipeline import Comparison, DenoiseResult
 from denoiser.samples import FaceDataError
 from denoiser.ui.classroom import Classroom
 from denoiser.ui.faces import FaceSource
-from denoiser.ui.payload import Face, Outcome, Payload, new_version, run_methods
+from denoiser.ui.payload import Face, Outcome, Payload, encode_picture, new_version, run_methods
 from denoiser.ui.settings import Settings
 
 MEASURE_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "sharpness": "Sharpness"}
@@ -152,8 +150,8 @@ class Sitting:
             "given": comparison.corruption.noise.describe(),
             "width": width,
             "height": height,
-            "pictures": [_encode(comparison[method].image) for method in shown],
-            "noisy": _encode(comparison.corruption.noisy),
+            "pictures": [encode_picture(comparison[method].image) for method in shown],
+            "noisy": encode_picture(comparison.corruption.noisy),
             "token": (token := secrets.token_urlsafe(12)),
         }
         self._token = token  # last: nothing is waiting if the pictures could not be made
@@ -182,7 +180,7 @@ class Sitting:
             cards.append(
                 {
                     "label": self._labels[method],
-                    "pixels": _encode(comparison[method].image),
+                    "pixels": encode_picture(comparison[method].image),
                     "picked": method == vote.picked,
                     "scores": [
                         {"label": MEASURE_LABELS[name], "text": text, "best": name in best}
@@ -196,8 +194,8 @@ class Sitting:
             "width": width,
             "height": height,
             "cards": cards,
-            "noisy": _encode(corruption.noisy),
-            "clean": _encode(corruption.clean),
+            "noisy": encode_picture(corruption.noisy),
+            "clean": encode_picture(corruption.clean),
         }
 
     def _class_note(self) -> str:
@@ -380,7 +378,3 @@ def _compare_first_two(standings: Sequence[Standing], labels: Mapping[str, str],
 
 def _count_rounds(count: int) -> str:
     return f"{count} round" if count == 1 else f"{count:,} rounds"
-
-
-def _encode(image: Image) -> str:
-    return base64.b64encode(to_uint8(image).tobytes()).decode()

@@ -5,7 +5,6 @@ points come one by one. The pictures of a sweep are frames, one for each place o
 browser has ready before somebody points there; those of a re-draw are one frame, of maps.
 """
 
-import base64
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ import cv2
 import numpy as np
 
 from denoiser.background import LoadingError
-from denoiser.base import Denoiser, Image
+from denoiser.base import Denoiser, Image, as_sentence
 from denoiser.classical import CLASSICAL_DENOISERS
 from denoiser.images import to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint, corrupt, score_noisy
@@ -40,7 +39,7 @@ from denoiser.sweeps import (
     vary,
     window_median,
 )
-from denoiser.ui.payload import Face, Payload, new_version, write_number
+from denoiser.ui.payload import Face, Payload, encode_pixels, new_version, write_number
 from denoiser.ui.settings import Settings, SettingsError
 from denoiser.weights import WeightsError
 
@@ -322,9 +321,9 @@ def _load(names: Sequence[str]) -> tuple[list[Denoiser], list[str]]:
             ensure_loaded(name)
             methods.append(create_denoiser(name))
         except LoadingError as error:
-            sentences.append(f"{str(error).rstrip('.')}. Press Run once it has come.")
+            sentences.append(f"{as_sentence(error)} Press Run once it has come.")
         except WeightsError as error:
-            sentences.append(f"{str(error).rstrip('.')}.")
+            sentences.append(as_sentence(error))
     return methods, sentences
 
 
@@ -492,7 +491,7 @@ def _picture(description: str, pixels: np.ndarray, title: str = "") -> Payload:
         "title": title,
         "width": pixels.shape[1],
         "channels": 1 if pixels.ndim == 2 else 3,
-        "pixels": base64.b64encode(np.ascontiguousarray(pixels).tobytes()).decode(),
+        "pixels": encode_pixels(pixels),
     }
 
 
