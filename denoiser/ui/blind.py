@@ -285,11 +285,13 @@ def _connect_class(
         except ClassroomError as error:
             yield refuse(error)
             return
-        yield enter(member)
+        values = enter(member)
+        yield values
         if not member.is_teacher:
-            unchanged = [gr.skip()] * (len(tab.class_outputs) - 2)
+            # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
+            joined = values[: tab.class_outputs.index(tab.sitting)]
             for sitting, payload in _begin(member.classroom.setup, faces, labels, member.classroom):
-                yield [*unchanged, sitting, payload | {"invited": True}]
+                yield [*joined, sitting, payload | {"invited": True}]
 
     def teach(member: Membership | None, pool: Any, noise: Any, *values: Any) -> list[Any]:
         try:

@@ -247,7 +247,7 @@ root.addEventListener("keydown", (event) => {
   if (choice) choice.click();
 });
 
-watch("value", () => {
+function follow() {
   if (!draw() || !["round", "results"].includes(props.value.phase)) return;
   if (document.activeElement.matches("input, textarea, select")) return; // somebody is typing
   const title = body.querySelector(".blind-title");
@@ -255,5 +255,7 @@ watch("value", () => {
   if (props.value.invited) return; // nobody asked for the page to move
   root.scrollIntoView({ block: "nearest" });
   if (root.getBoundingClientRect().top < 0 || props.value.phase === "results") title.scrollIntoView({ block: "nearest" });
-});
-draw();
+}
+
+watch("value", follow);
+follow(); // a class's link has begun a round before its tab was open
