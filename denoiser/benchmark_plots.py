@@ -9,12 +9,12 @@ import html
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .plots import GRID, TEXT, styled
+from .plots import GRID, LETTER, SIDE, TEXT, styled, with_legend_below
 from .plots import NOISY as NOISY_COLOUR
 from .results import (
     METRICS,
@@ -53,12 +53,8 @@ _INK = "#1a1a1a"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 _CHART_HEIGHT = 350  # pixels without the legend
-_SIDE = 75  # pixels for the vertical axis and the right margin
 _AXIS = 60  # pixels for an axis with its title
 _TOP = 15  # pixels above a chart
-_LEGEND_LINE = 19  # pixels
-_LETTER = 6.6  # pixels of one letter at size 12
-_LEGEND_SYMBOL = 50  # pixels of a legend's symbol and the gap after it
 _PHONE_ROW = 34  # pixels of a row in the matrix with two lines of text
 _ROW = 26
 _CELL = 38  # pixels that a number in a cell of the matrix needs
@@ -113,7 +109,7 @@ class _Area:
             points,
             _range([*(point.x for point in points), *more_x], log_x),
             _range([*(point.y for point in points), *more_y], log_y),
-            width - _SIDE,
+            width - SIDE,
             log_x,
             log_y,
         )
@@ -138,7 +134,7 @@ class _Area:
         taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in map(self._pixels, self.points)]
         for point in sorted(named, key=lambda point: -point.y):
             x, y = self._pixels(point)
-            long = _LETTER * len(point.method.label)
+            long = LETTER * len(point.method.label)
             for below, right in ((False, True), (False, False), (True, True), (True, False)):
                 left, low = (x if right else x - long), (y - 24 if below else y + 8)
                 box = (left, low, left + long, low + 16)
@@ -570,28 +566,7 @@ def wrapped(label: str) -> str:
 
 
 def _finished(figure: go.Figure, width: int, height: int = _CHART_HEIGHT, top: int = _TOP) -> go.Figure:
-    """Put the legend below, with room for all of it, and style the figure."""
-    longest = max((len(trace.name or "") for trace in figure.data), default=0)
-    entry = _LEGEND_SYMBOL + math.ceil(longest * _LETTER)
-    columns = max(1, (width - _SIDE - 10) // entry)
-    legend = _LEGEND_LINE * math.ceil(len(figure.data) / columns) + 12
-    layout: dict[str, Any] = {
-        "height": height + legend,
-        "margin": {"l": 10, "r": 15, "t": top, "b": _AXIS + legend},
-        "legend": {
-            "orientation": "h",
-            "maxheight": 2 * height + legend,  # whatever it needs; by default, half the figure
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-            "x": 0,
-            "entrywidth": entry - _LEGEND_SYMBOL + 10,
-            "font": {"size": 12},
-        },
-        "showlegend": True,
-        "hovermode": "closest",
-    }
-    figure.update_layout(layout)
+    figure.update_layout(hovermode="closest")
     figure.update_xaxes(gridcolor=GRID, zeroline=False, title_standoff=8)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
-    return styled(figure)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    return with_legend_below(figure, width, height, top, _AXIS)

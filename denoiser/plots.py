@@ -21,6 +21,10 @@ _BEST = "#1f9d61"
 NOISY = "#9a9a9a"
 _CURVE = "#d9622b"
 
+SIDE = 75  # pixels for the vertical axis and the right margin
+LETTER = 6.6  # pixels of one letter at size 12
+_LEGEND_LINE = 19  # pixels
+_LEGEND_SYMBOL = 50  # pixels of a legend's symbol and the gap after it
 _BAR_HEIGHT = 24  # pixels for each bar, gap included
 _PANEL_MARGIN = 60  # pixels for each panel's heading and axis
 _HISTOGRAM_HEIGHT = 300  # pixels
@@ -119,6 +123,42 @@ def noise_histogram(comparison: Comparison) -> go.Figure:
     )
     figure.update_xaxes(title="noisy - clean, of 255", automargin=True, gridcolor=GRID)
     figure.update_yaxes(title="density", automargin=True, gridcolor=GRID, rangemode="tozero")
+    return styled(figure)
+
+
+def with_legend_below(figure: go.Figure, width: int, height: int, top: int, axis: int) -> go.Figure:
+    """Put the legend below, with room for all of it, style the figure, and return it.
+
+    Plotly's own layout of a legend would cut into the plot.
+
+    Args:
+        figure: What to finish.
+        width: Of the figure, in pixels.
+        height: Of the figure without its legend, in pixels.
+        top: Pixels above the plot.
+        axis: Pixels for the horizontal axis with its title.
+    """
+    named = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
+    entry = _LEGEND_SYMBOL + math.ceil(max(map(len, named), default=0) * LETTER)
+    lines = math.ceil(len(named) / max(1, (width - SIDE - 10) // entry))
+    legend = _LEGEND_LINE * lines + 12
+    figure.update_layout(
+        height=height + legend,
+        margin={"l": 10, "r": 15, "t": top, "b": axis + legend},
+        legend={
+            "orientation": "h",
+            "maxheight": 2 * height + legend,  # whatever it needs; by default, half the figure
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "entrywidth": entry - _LEGEND_SYMBOL + 10,
+            "tracegroupgap": 0,  # a legend in groups would be higher
+            "font": {"size": 12},
+        },
+        showlegend=True,
+    )
+    figure.update_yaxes(automargin=True)
     return styled(figure)
 
 

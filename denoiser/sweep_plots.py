@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from .benchmark_plots import COLOURS, NARROW, SYMBOLS, wrapped
 from .pipeline import SweepPoint
-from .plots import GRID, TEXT, styled
+from .plots import GRID, TEXT, styled, with_legend_below
 from .plots import NOISY as NOISY_COLOUR
 from .redraw import Spread, spread
 from .registry import list_denoisers
@@ -33,10 +33,6 @@ _LANE = 13  # pixels of one network's training range
 _LANES = 34  # pixels above the lanes, for their heading
 _AXIS = 55  # pixels for the axis with its title
 _TOP = 26  # pixels above, for the names of the marks
-_SIDE = 75  # pixels for the vertical axis and the right margin
-_LEGEND_LINE = 19  # pixels
-_LEGEND_SYMBOL = 50  # pixels
-_LETTER = 6.6  # pixels of one letter at size 12
 _BEST_WITHOUT_NOISE = 45  # dB; more than that, where there is no noise, is above the chart
 _ROW = 46  # pixels of one method's repeated draws
 
@@ -412,26 +408,4 @@ def _faint(colour: str) -> str:
 
 
 def _finished(figure: go.Figure, width: int, height: int) -> go.Figure:
-    """Put the legend below, with room for all of it, and style the figure."""
-    named = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
-    entry = _LEGEND_SYMBOL + math.ceil(max(map(len, named), default=0) * _LETTER)
-    lines = math.ceil(len(named) / max(1, (width - _SIDE - 10) // entry))
-    legend = _LEGEND_LINE * lines + 12
-    figure.update_layout(
-        height=height + legend,
-        margin={"l": 10, "r": 15, "t": _TOP, "b": _AXIS + legend},
-        legend={
-            "orientation": "h",
-            "maxheight": 2 * height + legend,  # whatever it needs; by default, half the figure
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-            "x": 0,
-            "entrywidth": entry - _LEGEND_SYMBOL + 10,
-            "tracegroupgap": 0,  # a legend in groups would be higher
-            "font": {"size": 12},
-        },
-        showlegend=True,
-    )
-    figure.update_yaxes(automargin=True)
-    return styled(figure)
+    return with_legend_below(figure, width, height, _TOP, _AXIS)

@@ -27,7 +27,7 @@ from denoiser.results import (
 )
 from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
 from denoiser.ui.emotion import create_accuracy_section
-from denoiser.ui.grid import read_asset
+from denoiser.ui.grid import read_script
 
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
 _PERCEPTION = (("Spectral distance", "spectral_distance"), ("Sharpness", "sharpness"))
@@ -165,7 +165,7 @@ def _create(benchmark: Benchmark, opened: Callable[..., Any]) -> Tab:
         # Gradio's own table sorts through a menu only and does not keep its first column in sight.
         table = gr.HTML(
             html_template=_TABLE,
-            js_on_load=read_asset("table.js"),
+            js_on_load=read_script("table.js"),
             apply_default_css=False,
             elem_id="benchmark-table",
         )

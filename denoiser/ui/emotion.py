@@ -15,7 +15,7 @@ from denoiser.ui.charts import HIDDEN
 from denoiser.ui.controls import Controls
 from denoiser.ui.emotion_payload import emotion_payload, table_value
 from denoiser.ui.faces import FaceSource, sample_id
-from denoiser.ui.grid import read_asset
+from denoiser.ui.grid import read_script
 from denoiser.ui.payload import Face, Payload, new_version
 from denoiser.ui.settings import SettingsError
 from denoiser.ui.summary import create_summary
@@ -61,7 +61,7 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
             gr.Markdown(_INTRODUCTION)
             panel = gr.HTML(
                 html_template=_PANEL,
-                js_on_load=read_asset("emotion.js"),
+                js_on_load=read_script("emotion.js"),
                 apply_default_css=False,
                 elem_id="emotion-pictures",
             )
@@ -177,7 +177,7 @@ def _heading(text: str) -> str:
 def _create_table(elem_id: str) -> gr.HTML:
     return gr.HTML(
         html_template=_TABLE,
-        js_on_load=read_asset("table.js"),
+        js_on_load=read_script("table.js"),
         apply_default_css=False,
         elem_id=elem_id,
     )

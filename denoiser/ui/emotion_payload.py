@@ -139,6 +139,7 @@ def _card(
         "label": text,
         "pixels": encode_picture(picture),
         "width": picture.shape[1],
+        "height": picture.shape[0],
         "alt": f"{text}: read as {_quote(read)}",
         "read": read.emotion.capitalize(),
         "share": _percent(read.confidence),

@@ -72,7 +72,12 @@ def read_asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
+def read_script(name: str) -> str:
+    """Return a script of ``assets``, after what all scripts share."""
+    return read_asset("common.js") + read_asset(name)
+
+
 def _painted(script: str, template: str, **settings: Any) -> gr.HTML:
     return gr.HTML(
-        html_template=template, js_on_load=read_asset(script), apply_default_css=False, **settings
+        html_template=template, js_on_load=read_script(script), apply_default_css=False, **settings
     )

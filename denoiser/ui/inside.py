@@ -17,7 +17,7 @@ from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.samples import FACE_SIZE
 from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
-from denoiser.ui.grid import read_asset
+from denoiser.ui.grid import read_asset, read_script
 from denoiser.ui.inside_payload import (
     bias_payload,
     find_profiles,
@@ -211,7 +211,7 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
             with gr.Column(scale=1, min_width=280, elem_id="inside-line-column"):
                 line = gr.HTML(
                     html_template=read_asset("line.html"),
-                    js_on_load=read_asset("line.js"),
+                    js_on_load=read_script("line.js"),
                     apply_default_css=False,
                     elem_id="inside-line",
                 )
@@ -412,7 +412,7 @@ def _end_slider(label: str, value: int) -> gr.Slider:
 def _panels(part: str) -> gr.HTML:
     return gr.HTML(
         html_template=_PANELS,
-        js_on_load=read_asset("panels.js"),
+        js_on_load=read_script("panels.js"),
         apply_default_css=False,
         elem_id=f"inside-{part}-panels",
     )

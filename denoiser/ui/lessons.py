@@ -28,7 +28,7 @@ from denoiser.results import ResultsError, read_benchmark
 from denoiser.ui.charts import HIDDEN
 from denoiser.ui.controls import Controls
 from denoiser.ui.faces import FaceSource
-from denoiser.ui.grid import read_asset
+from denoiser.ui.grid import read_script
 from denoiser.ui.payload import Face, Payload, describe_methods, encode_picture
 
 _LIST = (
@@ -209,7 +209,7 @@ def _create(results: Results, labels: Mapping[str, str]) -> Tab:
             )
             contents = gr.HTML(
                 html_template=_LIST,
-                js_on_load=read_asset("lesson_list.js"),
+                js_on_load=read_script("lesson_list.js"),
                 apply_default_css=False,
                 value=listed,
                 elem_id="lesson-list",
@@ -232,7 +232,7 @@ def _create(results: Results, labels: Mapping[str, str]) -> Tab:
                     tab_slider = gr.Slider(**_settings(slider), buttons=[], elem_id="lesson-slider")
                     pictures = gr.HTML(
                         html_template=_DEMO,
-                        js_on_load=read_asset("lesson_demo.js"),
+                        js_on_load=read_script("lesson_demo.js"),
                         apply_default_css=False,
                         elem_id="lesson-pictures",
                     )

@@ -19,7 +19,7 @@ from denoiser.results import NOISY, NOISY_LABEL
 from denoiser.sweeps import SEED, WINDOW, noise_axes, points_csv
 from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
-from denoiser.ui.grid import create_download, read_asset
+from denoiser.ui.grid import create_download, read_asset, read_script
 from denoiser.ui.payload import Face, Payload, describe_methods, new_version
 from denoiser.ui.settings import Settings, SettingsError
 from denoiser.ui.summary import create_summary
@@ -226,7 +226,7 @@ def _create() -> Tab:
                     '<div class="sweep-progress"><progress aria-label="Progress" hidden></progress>'
                     '<span aria-hidden="true" hidden></span><span role="status"></span></div>'
                 ),
-                js_on_load=read_asset("sweep_progress.js"),
+                js_on_load=read_script("sweep_progress.js"),
                 apply_default_css=False,
                 elem_id="sweep-progress",
             )
@@ -251,7 +251,7 @@ def _create() -> Tab:
             verdict = gr.Markdown(elem_id="sweep-verdict")
         pictures = gr.HTML(
             html_template=read_asset("sweep.html"),
-            js_on_load=read_asset("sweep.js"),
+            js_on_load=read_script("sweep.js"),
             apply_default_css=False,
             elem_id="sweep-pictures",
         )

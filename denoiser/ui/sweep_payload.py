@@ -490,7 +490,7 @@ def _picture(description: str, pixels: np.ndarray, title: str = "") -> Payload:
         "alt": description,
         "title": title,
         "width": pixels.shape[1],
-        "channels": 1 if pixels.ndim == 2 else 3,
+        "height": pixels.shape[0],
         "pixels": encode_pixels(pixels),
     }
 

@@ -5,14 +5,6 @@ const body = root.querySelector(".blind-body");
 const PATIENCE_MS = 4000; // after which a click that had no answer may be repeated
 let shown = "", waiting = 0, noisyShown = false;
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  if (parent) parent.append(node);
-  return node;
-}
-
 function button(className, parent, text, act) {
   const node = make("button", className, parent, text);
   node.type = "button";
@@ -20,17 +12,9 @@ function button(className, parent, text, act) {
   return node;
 }
 
-function paint(pixels, { width, height }, label) {
+function createPicture(pixels, { width, height }, label) {
   const canvas = make("canvas", "blind-picture");
-  canvas.width = width;
-  canvas.height = height;
-  const image = new ImageData(width, height);
-  const values = atob(pixels);
-  for (let i = 0; i < values.length; i++) {
-    const gray = values.charCodeAt(i);
-    image.data.set([gray, gray, gray, 255], 4 * i);
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  paint(canvas, pixels, width, height);
   if (label) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", label);
@@ -64,11 +48,11 @@ function drawRound(value) {
     choice.dataset.picture = index + 1;
     choice.setAttribute("aria-label", `Picture ${index + 1}`);
     choice.setAttribute("aria-pressed", "false");
-    choice.append(paint(pixels, value));
+    choice.append(createPicture(pixels, value));
     make("span", "blind-number", choice, String(index + 1));
   });
   const noisy = make("div", "blind-noisy", group);
-  noisy.append(paint(value.noisy, value, "The noisy picture that all three were given"));
+  noisy.append(createPicture(value.noisy, value, "The noisy picture that all three were given"));
   make("span", "blind-number", noisy, "Noisy");
   const bar = make("div", "blind-bar", body);
   const unsure = button("blind-button", bar, "Can't tell", () => vote(value, 0));
@@ -163,7 +147,7 @@ function drawLook(look) {
   const list = make("ul", "blind-pictures is-named", place);
   for (const { label, pixels, picked, scores } of look.cards) {
     const card = make("li", picked ? "blind-card is-picked" : "blind-card", list);
-    card.append(paint(pixels, look, label));
+    card.append(createPicture(pixels, look, label));
     make("strong", "", card, label);
     const numbers = make("dl", "", card);
     for (const score of scores) {
@@ -175,7 +159,7 @@ function drawLook(look) {
   }
   for (const [label, pixels] of [["Noisy", look.noisy], ["Clean", look.clean]]) {
     const card = make("li", "blind-card", list);
-    card.append(paint(pixels, look, label));
+    card.append(createPicture(pixels, look, label));
     make("strong", "", card, label);
   }
   make("p", "blind-hint", place, "★ is the measure's own pick: highest PSNR, highest SSIM, sharpness nearest to 1.");

@@ -1,28 +1,8 @@
 // Paints what the classifier reads in each picture. Given by Gradio: element, props, watch.
-// A value is {version, summary: [text], cards: [{id, label, pixels, width, alt, read, share, verdict, changed,
+// A value is {version, summary: [text], cards: [{id, label, pixels, width, height, alt, read, share, verdict, changed,
 // bars: [{name, share, text, top, crowd}]} or {id, label, note}]}, or {version, error}.
 const root = element.querySelector(".emotion");
 const [error, summary, list] = root.children;
-
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  if (parent) parent.append(node);
-  return node;
-}
-
-function paint(canvas, pixels, width) {
-  const bytes = atob(pixels);
-  canvas.width = width;
-  canvas.height = bytes.length / width;
-  const image = new ImageData(canvas.width, canvas.height);
-  for (let i = 0; i < bytes.length; i++) {
-    const gray = bytes.charCodeAt(i);
-    image.data.set([gray, gray, gray, 255], 4 * i);
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
 
 function createBar(bar, parent) {
   const line = make("li", "emotion-bar", parent);
@@ -50,7 +30,7 @@ function createCard(data) {
   const canvas = make("canvas", "card-picture", card);
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", data.alt);
-  paint(canvas, data.pixels, data.width);
+  paint(canvas, data.pixels, data.width, data.height);
   const read = make("p", "emotion-read", card);
   make("strong", "", read, data.read);
   make("span", "", read, ` ${data.share}`);

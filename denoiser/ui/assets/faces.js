@@ -6,21 +6,12 @@ function highlight(id) {
 }
 
 function createFace({ id, label, pixels, side }) {
-  const button = document.createElement("button");
+  const button = make("button");
   button.type = "button";
   button.dataset.id = id;
   button.title = label;
   button.setAttribute("aria-label", label);
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = side;
-  const image = new ImageData(side, side);
-  const values = atob(pixels);
-  for (let i = 0; i < values.length; i++) {
-    const gray = values.charCodeAt(i);
-    image.data.set([gray, gray, gray, 255], 4 * i);
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  button.append(canvas);
+  paint(make("canvas", "", button), pixels, side, side);
   button.addEventListener("click", () => {
     highlight(id);
     trigger("select", { id });

@@ -27,13 +27,6 @@ let settleTimer = 0, speakTimer = 0, pollTimer = 0, slowTimer = 0;
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
-function make(tag, className, parent) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (parent) parent.append(node);
-  return node;
-}
-
 function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
   node.hidden = text === "";
@@ -66,7 +59,7 @@ function colourAt(card, index) {
   return [gray, gray, gray];
 }
 
-function paint(card) {
+function paintCard(card) {
   if (!card.pixels || !live || card.pixels.length !== live.width * live.height) return;
   const { canvas } = card;
   const drawn = card.drawn;
@@ -270,7 +263,7 @@ function draw() {
     if (list.children[index] !== node) list.insertBefore(node, list.children[index] || null);
   });
   markBest(shown);
-  shown.forEach(({ card }) => paint(card));
+  shown.forEach(({ card }) => paintCard(card));
   setText(part("given"), `${live.noiseText}, seed ${live.seed}`);
   lab.dataset.noise = live.noise;
   lab.dataset.seed = live.seed;
@@ -358,7 +351,7 @@ function showView(name) {
   const image = context.createImageData(256, 1);
   for (let i = 0; i < 256; i++) image.data.set([...(name === "error" ? colours[i] : [i, i, i]), 255], 4 * i);
   context.putImageData(image, 0, 0);
-  cards.forEach(paint);
+  cards.forEach(paintCard);
   announce();
 }
 

@@ -2,32 +2,12 @@
 // A value is {pending, groups: [{title, pictures}], tables: [{caption, columns, rows}], remarks}.
 const root = element.querySelector(".lesson-demo");
 
-function make(tag, className, parent, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  if (parent) parent.append(node);
-  return node;
-}
-
-function paint({ pixels, width, height }, parent, label) {
-  const canvas = make("canvas", "lesson-canvas", parent);
-  canvas.width = width;
-  canvas.height = height;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", label);
-  const image = new ImageData(width, height);
-  const values = atob(pixels);
-  for (let i = 0; i < values.length; i++) {
-    const gray = values.charCodeAt(i);
-    image.data.set([gray, gray, gray, 255], 4 * i);
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
 function drawPicture(picture, parent) {
   const figure = make("figure", "lesson-picture", parent);
-  paint(picture, figure, picture.label);
+  const canvas = make("canvas", "lesson-canvas", figure);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", picture.label);
+  paint(canvas, picture.pixels, picture.width, picture.height);
   const caption = make("figcaption", "", figure);
   make("strong", "", caption, picture.label);
   picture.lines.forEach((text, index) => {

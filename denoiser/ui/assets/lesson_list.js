@@ -3,27 +3,18 @@
 const list = element.querySelector(".lesson-list");
 const said = element.querySelector(".lesson-said");
 
-function part(tag, className, text, parent) {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
 function createItem({ id, number, title, minutes, mark, spoken, open }) {
-  const item = document.createElement("li");
-  const button = document.createElement("button");
+  const item = make("li");
+  const button = make("button", "", item);
   button.type = "button";
   button.dataset.lesson = id;
   button.setAttribute("aria-label", `Lesson ${number}: ${title}, ${minutes} minutes${spoken ? `, ${spoken}` : ""}`);
   if (open) button.setAttribute("aria-current", "step");
-  part("span", "lesson-number", number, button);
-  part("span", "lesson-title", title, button);
-  part("span", "lesson-minutes", `${minutes} min`, button);
-  part("span", "lesson-mark", mark, button);
+  make("span", "lesson-number", button, number);
+  make("span", "lesson-title", button, title);
+  make("span", "lesson-minutes", button, `${minutes} min`);
+  make("span", "lesson-mark", button, mark);
   button.addEventListener("click", () => trigger("select", { id }));
-  item.append(button);
   return item;
 }
 

@@ -12,13 +12,6 @@ const [shadow, stroke] = svg.querySelectorAll("line");
 const [first, last] = svg.querySelectorAll("circle");
 let size = null, start = [0, 0], end = [0, 0], held = null, pollTimer = 0;
 
-function make(tag, parent, text) {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
 // Row and column r, c are the middle of a pixel, which is half a pixel from its corner.
 function place() {
   const set = (node, names, [row, column]) => {
@@ -79,15 +72,7 @@ function draw() {
   if (!value.error) {
     const { width, height } = value;
     size = { width, height };
-    canvas.width = width;
-    canvas.height = height;
-    const rgb = atob(value.pixels);
-    const image = new ImageData(width, height);
-    for (let i = 0; i < width * height; i++) {
-      for (let c = 0; c < 3; c++) image.data[4 * i + c] = rgb.charCodeAt(3 * i + c);
-      image.data[4 * i + 3] = 255;
-    }
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    paint(canvas, value.pixels, width, height);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     if (!held) {
       start = value.start;
@@ -96,12 +81,9 @@ function draw() {
     }
     numbers.replaceChildren();
     for (const [name, step] of value.numbers) {
-      const row = document.createElement("tr");
-      const head = make("th", row, name);
-      head.scope = "row";
-      head.className = "line-cell";
-      make("td", row, step).className = "line-cell is-number";
-      numbers.append(row);
+      const row = make("tr", "", numbers);
+      make("th", "line-cell", row, name).scope = "row";
+      make("td", "line-cell is-number", row, step);
     }
     notes.textContent = value.notes.join(" ");
     notes.hidden = value.notes.length === 0;

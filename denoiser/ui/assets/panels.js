@@ -7,26 +7,6 @@ const list = root.querySelector(".panels-list");
 const said = root.querySelector(".panels-said");
 let pollTimer = 0;
 
-function make(tag, className, parent, text = "") {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
-function paint(canvas, pixels, width, height) {
-  const rgb = atob(pixels);
-  canvas.width = width;
-  canvas.height = height;
-  const image = new ImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = rgb.charCodeAt(3 * i + c);
-    image.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
 function addPanel(panel) {
   const item = make("li", "panel", list);
   item.dataset.panel = panel.id;

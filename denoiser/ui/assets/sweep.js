@@ -6,31 +6,16 @@ const [caption, slider] = chooser.children;
 const cards = new Map(); // id -> elements of a card
 let data = null, chosen = null; // the place somebody has chosen; null follows the start
 
-function make(tag, className, parent) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (parent) parent.append(node);
-  return node;
-}
-
 function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-function paint(canvas, { pixels, width, channels, alt }) {
+// Pointing along the axis shows the same picture again and again.
+function repaint(canvas, { pixels, width, height, alt }) {
   if (alt) canvas.setAttribute("aria-label", alt);
   if (canvas.encoded === pixels) return;
   canvas.encoded = pixels;
-  const bytes = atob(pixels);
-  const count = bytes.length / channels;
-  canvas.width = width;
-  canvas.height = count / width;
-  const image = new ImageData(canvas.width, canvas.height);
-  for (let i = 0; i < count; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = bytes.charCodeAt(channels * i + (channels === 3 ? c : 0));
-    image.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(image, 0, 0);
+  paint(canvas, pixels, width, height);
 }
 
 function createCard(id, count) {
@@ -60,10 +45,10 @@ function writeCard(data) {
   card.flag.hidden = !data.flag;
   if (card.written !== data.lines.join("\n")) {
     card.written = data.lines.join("\n");
-    card.lines.replaceChildren(...data.lines.map((text) => Object.assign(make("span"), { textContent: text })));
+    card.lines.replaceChildren(...data.lines.map((text) => make("span", "", null, text)));
   }
   data.pictures.forEach((picture, i) => {
-    paint(card.pictures[i].canvas, picture);
+    repaint(card.pictures[i].canvas, picture);
     setText(card.pictures[i].title, picture.title);
     card.pictures[i].title.hidden = !picture.title;
   });
@@ -154,14 +139,14 @@ function receive() {
   root.dataset.version = data.version;
   legend.replaceChildren(...data.legend.map(({ text, low, high, picture }) => {
     const item = make("li");
-    make("span", "", item).textContent = text;
-    make("i", "", item).textContent = low;
-    paint(make("canvas", "", item), picture);
-    make("i", "", item).textContent = high;
+    make("span", "", item, text);
+    make("i", "", item, low);
+    repaint(make("canvas", "", item), picture);
+    make("i", "", item, high);
     return item;
   }));
   legend.hidden = !data.legend.length;
-  notes.replaceChildren(...data.notes.map((text) => Object.assign(make("p"), { textContent: text })));
+  notes.replaceChildren(...data.notes.map((text) => make("p", "", null, text)));
   draw();
 }
 

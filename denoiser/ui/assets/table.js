@@ -13,8 +13,7 @@ function compare(a, b, direction) {
 }
 
 function createCell(tag, index, column) {
-  const cell = document.createElement(tag);
-  cell.className = "cell";
+  const cell = make(tag, "cell");
   cell.classList.toggle("is-name", index === 0);
   cell.classList.toggle("is-number", column.number);
   return cell;
@@ -27,25 +26,21 @@ function createHeading(column, index) {
   cell.title = column.title;
   const active = sorted.label === column.label;
   if (active) cell.setAttribute("aria-sort", sorted.direction);
-  const button = document.createElement("button");
+  const button = make("button", "", cell, column.label);
   button.type = "button";
-  button.textContent = column.label;
-  const arrow = document.createElement("span");
-  arrow.setAttribute("aria-hidden", "true");
-  arrow.textContent = active ? (sorted.direction === "ascending" ? " ▲" : " ▼") : "";
-  button.append(arrow);
+  const arrow = active ? (sorted.direction === "ascending" ? " ▲" : " ▼") : "";
+  make("span", "", button, arrow).setAttribute("aria-hidden", "true");
   button.addEventListener("click", () => {
     const other = sorted.direction === "ascending" ? "descending" : "ascending";
     sorted = { label: column.label, direction: active ? other : column.first };
     draw();
     [...head.rows[0].cells].find((th) => th.getAttribute("aria-sort")).firstChild.focus();
   });
-  cell.append(button);
   return cell;
 }
 
 function createRow(row, columns) {
-  const line = document.createElement("tr");
+  const line = make("tr");
   row.forEach(({ text, best }, index) => {
     const cell = createCell(index ? "td" : "th", index, columns[index]);
     if (!index) cell.scope = "row";
@@ -61,7 +56,7 @@ function draw() {
   const index = columns.findIndex((column) => column.label === sorted.label);
   const order = [...rows];
   if (index >= 0) order.sort((a, b) => compare(a[index].sort, b[index].sort, sorted.direction));
-  const line = document.createElement("tr");
+  const line = make("tr");
   line.append(...columns.map(createHeading));
   head.replaceChildren(line);
   body.replaceChildren(...order.map((row) => createRow(row, columns)));
