@@ -18,14 +18,10 @@ _IS_NEW = """([version, wanted]) => {
 
 
 def open_tab(page: Any, name: str) -> None:
-    """Open a tab; where the window is narrow, Gradio moves what has no room into a menu."""
+    """Open a tab."""
     # The grid is painted when the page is: until then the tabs still move.
     page.locator("#comparison .card").first.wait_for(state="attached", timeout=60_000)
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.is_visible():
-        page.locator("#tabs .overflow-menu > button").first.click()
-        tab = page.locator("#tabs .overflow-dropdown button", has_text=name)
-    tab.first.click()
+    page.get_by_role("tab", name=name, exact=True).click()
 
 
 class Lab:

@@ -39,7 +39,6 @@ class BlindTab:
         self.panel = page.locator("#class-panel")
 
     def open(self, url):
-        # By its address: where the window is narrow, the tab itself lies in a menu.
         self.page.goto(f"{url}/?tab=blind")
         self.wait_for_round(1)  # it begins by itself
 

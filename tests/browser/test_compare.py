@@ -111,6 +111,21 @@ class TestFirstSight:
             assert lab.overflow() <= 0
             assert lab.cards.first.bounding_box()["width"] > 100
 
+    @pytest.mark.parametrize("width", [390, 320, 640])
+    def test_every_tab_is_in_sight(self, browser, server, width):
+        with watched_page(browser, width, 800, has_touch=True, is_mobile=True) as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            tabs = watched.page.get_by_role("tab")
+            assert tabs.count() == 7
+            for tab in tabs.all():
+                box = tab.bounding_box()
+                assert 0 <= box["x"]
+                assert box["x"] + box["width"] <= width
+            assert not watched.page.locator("#tabs .overflow-menu > button").is_visible()
+            tabs.last.click()
+            watched.page.locator("#benchmark").wait_for()
+
     def test_wide_screens_too(self, lab):
         assert lab.overflow() <= 0
 
