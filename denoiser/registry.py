@@ -14,6 +14,7 @@ MODELS: tuple[str, ...] = (
     "patchgan",
     "autoencoder",
     "residual-unet",
+    "median-unet",
     "single-autoencoder",
     "single-autoencoder-separable",
     "dual-autoencoder",
