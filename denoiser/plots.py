@@ -22,7 +22,7 @@ NOISY = "#9a9a9a"
 _CURVE = "#d9622b"
 
 SIDE = 75  # pixels for the vertical axis and the right margin
-LETTER = 6.6  # pixels of one letter at size 12
+LETTER = 6.3  # pixels of one letter at size 12, in a wide font
 _LEGEND_LINE = 19  # pixels
 _LEGEND_SYMBOL = 50  # pixels of a legend's symbol and the gap after it
 _BAR_HEIGHT = 24  # pixels for each bar, gap included
@@ -140,7 +140,7 @@ def with_legend_below(figure: go.Figure, width: int, height: int, top: int, axis
     """
     named = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
     entry = _LEGEND_SYMBOL + math.ceil(max(map(len, named), default=0) * LETTER)
-    lines = math.ceil(len(named) / max(1, (width - SIDE - 10) // entry))
+    lines = math.ceil(len(named) / max(1, (width - SIDE + 10) // entry))  # as many as Plotly fits
     legend = _LEGEND_LINE * lines + 12
     figure.update_layout(
         height=height + legend,

@@ -120,7 +120,7 @@ class TestFirstSight:
             assert tabs.count() == 7
             for tab in tabs.all():
                 box = tab.bounding_box()
-                assert 0 <= box["x"]
+                assert box["x"] >= 0
                 assert box["x"] + box["width"] <= width
             assert not watched.page.locator("#tabs .overflow-menu > button").is_visible()
             tabs.last.click()
