@@ -25,8 +25,9 @@ from denoiser.results import (
     read_benchmark,
     read_history,
 )
-from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
+from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.emotion import create_accuracy_section
+from denoiser.ui.events import LATEST
 from denoiser.ui.grid import read_script
 
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
@@ -302,7 +303,7 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         events: Sequence[Any], draw: Callable[..., Any], inputs: list[Any], outputs: Any
     ) -> None:
         js = WITH_WIDTH if tab.width in inputs else None
-        gr.on(events, draw, inputs, outputs, js=js, queue=False, **HIDDEN)
+        gr.on(events, draw, inputs, outputs, js=js, queue=False, **LATEST)
 
     strength: list[Any] = [tab.curve, tab.curve_metric, tab.methods]
     trained: list[Any] = [tab.training, tab.training_note]

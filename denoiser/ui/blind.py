@@ -13,6 +13,7 @@ from denoiser.registry import list_denoisers
 from denoiser.samples import pick_samples
 from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms
 from denoiser.ui.controls import Controls
+from denoiser.ui.events import SILENT
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.grid import create_blind_panel
 from denoiser.ui.link import CLASS_PARAMETER
@@ -213,9 +214,8 @@ def _create(labels: Mapping[str, str]) -> _Tab:
 
 
 _QUEUED: dict[str, Any] = {
+    **SILENT,
     "trigger_mode": "once",
-    "show_progress": "hidden",
-    "api_visibility": "private",
     "preprocess": False,  # see Controls.read
     "concurrency_limit": 2,
     "concurrency_id": "blind",
@@ -322,10 +322,9 @@ def _connect_class(
             opened = gr.skip()
 
     light: dict[str, Any] = {
+        **SILENT,
         "queue": False,
         "preprocess": False,
-        "show_progress": "hidden",
-        "api_visibility": "private",
     }
     gr.on([tab.join.click, tab.code.submit], join, tab.code, tab.class_outputs, **_QUEUED)
     chosen = [tab.member, tab.pool, tab.noise, *controls.inputs]

@@ -1,14 +1,5 @@
 """What every tab with charts needs: the width of the window, which only the browser knows."""
 
-from typing import Any
-
-HIDDEN: dict[str, Any] = {
-    "trigger_mode": "always_last",
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
-"""Arguments of an event that follows a control."""
-
 WITH_WIDTH = "(...values) => [...values.slice(0, -1), window.innerWidth]"
 """An event's ``js`` that gives its last input, a hidden number, the width of the window."""
 

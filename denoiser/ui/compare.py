@@ -10,6 +10,7 @@ import gradio as gr
 from denoiser.base import DenoiserInfo
 from denoiser.pipeline import Comparison
 from denoiser.ui.controls import Controls, create_method_section, create_noise_section
+from denoiser.ui.events import LATEST
 from denoiser.ui.exports import contact_sheet_png, numbers_csv, pictures_zip
 from denoiser.ui.faces import FaceSource, create_face_section
 from denoiser.ui.grid import create_download, create_grid, create_slow_results
@@ -33,9 +34,7 @@ from denoiser.ui.share import (
 _MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
 
 _HIDDEN: dict[str, Any] = {
-    "trigger_mode": "always_last",
-    "show_progress": "hidden",
-    "api_visibility": "private",
+    **LATEST,
     "preprocess": False,  # see Controls.read
 }
 

@@ -10,6 +10,7 @@ from denoiser.base import DenoiserInfo
 from denoiser.experiment import Experiment
 from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, noise_kind
 from denoiser.registry import DEFAULT_DENOISERS
+from denoiser.ui.events import LATEST, SILENT
 from denoiser.ui.faces import FaceControls, FaceSource
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import (
@@ -238,9 +239,7 @@ def _create_noise_controls(name: str, label: str, kinds: Sequence[str], prefix: 
         kind,
         list(groups.values()),
         queue=False,
-        trigger_mode="always_last",
-        show_progress="hidden",
-        api_visibility="private",
+        **LATEST,
     )
     return NoiseControls(kind, sliders)
 
@@ -274,6 +273,5 @@ def _connect_preset(
         None,
         [first.kind, second.kind, clip, round_8bit, *sliders],
         queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **SILENT,
     )

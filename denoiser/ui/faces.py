@@ -32,6 +32,7 @@ from denoiser.samples import (
     pick_samples,
     sample_emotions,
 )
+from denoiser.ui.events import SILENT
 from denoiser.ui.grid import create_face_strip
 from denoiser.ui.payload import Face, encode_picture, new_version
 
@@ -321,17 +322,16 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
         except FaceDataError as error:
             raise gr.Error(str(error)) from error
 
-    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     chosen = [face, upload, note]
-    emotion.change(lambda name: show_strip(name, _FIRST_SEED), emotion, [strip, *chosen], **private)
+    emotion.change(lambda name: show_strip(name, _FIRST_SEED), emotion, [strip, *chosen], **SILENT)
     shuffle.click(
         lambda name: show_strip(name, secrets.randbelow(2**31)),
         emotion,
         [strip, *chosen],
-        **private,
+        **SILENT,
     )
     # Queued: after an unqueued event Gradio tells nobody that the session's face has changed.
-    strip.select(choose, None, chosen, trigger_mode="always_last", **private)
+    strip.select(choose, None, chosen, trigger_mode="always_last", **SILENT)
     # Without Gradio's preprocessing, which decodes and converts: 16 bits and transparency would be
     # lost before denoiser.images sees them, and a damaged file would end in an HTTP 500.
     picture.change(
@@ -344,7 +344,7 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
         show_progress_on=note,
         api_visibility="private",
     )
-    crop.change(_crop_again, [upload, crop], [face, note], **private)
+    crop.change(_crop_again, [upload, crop], [face, note], **SILENT)
     if at_first.coming:
         load = _follow(source, load, face, strip, emotion, about)
     return FaceControls(face, strip, upload, note, load)
@@ -384,9 +384,8 @@ def _follow(
         first = first_face(source.offer.faces)
         return [*show(first), first if source.has_changed else gr.skip()]
 
-    private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    timer.tick(show, face, shown, queue=False, **private)
-    started = load(begin, None, [*shown, face], **private)
+    timer.tick(show, face, shown, queue=False, **SILENT)
+    started = load(begin, None, [*shown, face], **SILENT)
     return started.then  # type: ignore[no-any-return]
 
 

@@ -15,8 +15,9 @@ from denoiser.base import DenoiserInfo
 from denoiser.inspection import find_anatomy
 from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.samples import FACE_SIZE
-from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
+from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
+from denoiser.ui.events import LATEST
 from denoiser.ui.grid import read_asset, read_script
 from denoiser.ui.inside_payload import (
     bias_payload,
@@ -38,7 +39,7 @@ MAX_SIGMA = 100
 
 _FIRST_LINE = (19, 6, 19, 41)  # rows and columns of both ends: across the eyes of a cropped face
 _FIRST_SIGMA = 50  # of 255
-_EVENT: dict[str, Any] = {**HIDDEN, "preprocess": False}  # see Controls.read
+_EVENT: dict[str, Any] = {**LATEST, "preprocess": False}  # see Controls.read
 
 _MINUS = "\N{MINUS SIGN}"
 _OVER, _ALONE = "over", "alone"

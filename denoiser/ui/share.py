@@ -9,6 +9,7 @@ import gradio as gr
 from denoiser.experiment import Experiment
 from denoiser.samples import FaceDataError
 from denoiser.ui.controls import Controls
+from denoiser.ui.events import SILENT
 from denoiser.ui.faces import FaceSource, sample_id
 from denoiser.ui.grid import create_address
 from denoiser.ui.link import Link, describe_problems, link_keys, names_class, read_link, write_link
@@ -20,8 +21,6 @@ _OWN_FACE = "it was made with someone's own picture, which no link holds, so thi
 _NO_SUCH_FACE = "its face is not among the sample faces here"
 _NO_FER2013 = "its face is one of FER2013, which is not here"
 _COMING = "The link's face, one of FER2013, is still being downloaded; it is shown once it has come."
-
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -163,16 +162,16 @@ def restore_on_load(
         # The face's change is not announced then; what follows on this event does not need that.
         queue=False,
         preprocess=False,
-        **_PRIVATE,
+        **SILENT,
     )
     # An event of its own, which most pages never see: Gradio goes through everything in the outputs of
     # all events that ever ran, with every move of a slider, and everything is in the tabs.
-    box.open_tab(open_tab, None, tabs, queue=False, **_PRIVATE)
+    box.open_tab(open_tab, None, tabs, queue=False, **SILENT)
     timer.tick(
         bring,
         [awaited, controls.faces.face],
         [*controls.faces.outputs, note, box, timer],
-        **_PRIVATE,
+        **SILENT,
     )
     return restored.then
 

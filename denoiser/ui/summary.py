@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from denoiser.ui.controls import Controls
+from denoiser.ui.events import SILENT
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import Settings, SettingsError
 
@@ -37,7 +38,6 @@ def create_summary(controls: Controls, opened: Callable[..., Any]) -> gr.Markdow
         line,
         queue=False,
         preprocess=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **SILENT,
     )
     return line

@@ -17,8 +17,9 @@ from denoiser.pipeline import SweepPoint
 from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.results import NOISY, NOISY_LABEL
 from denoiser.sweeps import SEED, WINDOW, noise_axes, points_csv
-from denoiser.ui.charts import HIDDEN, WITH_WIDTH, chart_width
+from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
+from denoiser.ui.events import LATEST, SILENT
 from denoiser.ui.grid import create_download, read_asset, read_script
 from denoiser.ui.payload import Face, Payload, describe_methods, new_version
 from denoiser.ui.settings import Settings, SettingsError
@@ -45,7 +46,7 @@ from denoiser.ui.sweep_payload import (
 # Between two states of the chart, at first and in a long run: each is drawn anew, which takes the
 # browser 0.1 s, and a slow one has to find time for Cancel.
 _SEND_SECONDS, _SEND_SECONDS_LATER = 0.3, 2.0
-_EVENT: dict[str, Any] = {**HIDDEN, "preprocess": False}  # see Controls.read
+_EVENT: dict[str, Any] = {**LATEST, "preprocess": False}  # see Controls.read
 
 _TEXTS = {
     "sweep": """How well each method does as the noise grows. Point at the chart, tap it, or move the
@@ -329,8 +330,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         None,
         tab.progress,
         queue=False,
-        show_progress="hidden",
-        api_visibility="private",
+        **SILENT,
     )
 
     def redraw(shown: Shown, metric: Any, first: Any, second: Any, width: Any) -> Any:
