@@ -11,7 +11,6 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,9 +39,6 @@ LIVE_NETWORKS = 6
 
 Six take about 60 ms on one core. See ``tests/benchmarks/slider_to_pixels.py``.
 """
-
-_NETWORKS_AT_ONCE = 2
-"""One comparison's networks on so many threads: PyTorch holds no lock while it computes."""
 
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
@@ -91,8 +87,7 @@ def describe_methods() -> dict[str, DenoiserInfo]:
 def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Outcome:
     """Corrupt the face and run some methods; one that has no weights does not stop the others.
 
-    Nor does one whose weights are still being downloaded: nothing here waits for the Hub. Networks run
-    two at a time, each on one core.
+    Nor does one whose weights are still being downloaded: nothing here waits for the Hub.
     """
     corruption = corrupt(
         face.image,
@@ -101,30 +96,19 @@ def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Ou
         clip=settings.clip,
         round_8bit=settings.round_8bit,
     )
-
-    def attempt(method_id: str) -> DenoiseResult | LoadingError | WeightsError:
-        try:
-            ensure_loaded(method_id)
-            return denoise(corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean)
-        except (LoadingError, WeightsError) as error:
-            return error
-
-    asked = list(method_ids)
-    networks = [method_id for method_id in asked if method_id in MODELS]
-    attempts = {method_id: attempt(method_id) for method_id in asked if method_id not in MODELS}
-    with ThreadPoolExecutor(_NETWORKS_AT_ONCE) as pool:
-        attempts |= zip(networks, pool.map(attempt, networks), strict=True)
     results: dict[str, DenoiseResult] = {}
     failures: dict[str, str] = {}
     loading: dict[str, str] = {}
-    for method_id in asked:
-        outcome = attempts[method_id]
-        if isinstance(outcome, DenoiseResult):
-            results[method_id] = outcome
-        elif isinstance(outcome, LoadingError):
-            loading[method_id] = as_sentence(outcome)
-        else:
-            failures[method_id] = as_sentence(outcome)
+    for method_id in method_ids:
+        try:
+            ensure_loaded(method_id)
+            results[method_id] = denoise(
+                corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
+            )
+        except LoadingError as error:
+            loading[method_id] = as_sentence(error)
+        except WeightsError as error:
+            failures[method_id] = as_sentence(error)
     return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
 
 
