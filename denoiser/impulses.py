@@ -9,6 +9,15 @@ HALF_GRAY_LEVEL = 1 / 510
 """Half an 8-bit gray level: rounding to 8 bits moves no pixel further."""
 
 
+def find_extremes(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which pixels are black and which are white, to half an 8-bit gray level.
+
+    Args:
+        batch: Any shape, in [0, 1].
+    """
+    return batch <= HALF_GRAY_LEVEL, batch >= 1 - HALF_GRAY_LEVEL
+
+
 def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
     """Replace black and white pixels by the median of the others around them (MDBUTMF).
 
@@ -30,7 +39,8 @@ def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
     """
     height, width = batch.shape[2:]
     planes = batch.reshape(-1, height, width)
-    extreme = (planes <= HALF_GRAY_LEVEL) | (planes >= 1 - HALF_GRAY_LEVEL)
+    black, white = find_extremes(planes)
+    extreme = black | white
     trimmed = torch.where(extreme, torch.inf, planes)  # infinity sorts behind what counts
     restored = planes.clone()
     pending = extreme.nonzero()

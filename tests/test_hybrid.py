@@ -55,14 +55,43 @@ def test_median_sees_the_picture_mirrored_beyond_its_border():
     assert trimmed_median(corner)[0, 0, 0, 0] == pytest.approx(0.4)
 
 
-def test_hybrid_starts_as_the_network_after_the_median():
-    unet = build_network("residual-unet", SMALL).eval()
-    hybrid = build_network("median-unet", SMALL).eval()
+@pytest.mark.parametrize("impulse_map", [False, True])
+def test_hybrid_starts_as_the_network_alone(impulse_map):
+    settings = SMALL | {"impulse_map": impulse_map}
+    unet = build_network("residual-unet", settings).eval()
+    hybrid = build_network("median-unet", settings).eval()
     hybrid.start_from(unet.state_dict())
+    gray = 0.1 + 0.8 * faces()
     noisy = impulses(faces())
     with torch.no_grad():
-        torch.testing.assert_close(hybrid(noisy), unet(trimmed_median(noisy)))
-        assert not torch.allclose(hybrid(noisy), unet(noisy), atol=0.01)
+        torch.testing.assert_close(hybrid(gray), unet(gray))  # the median changes nothing
+        # What is kept of the picture, nearly all at first, is kept of the filtered one.
+        torch.testing.assert_close(
+            hybrid(noisy) - unet(noisy), 0.95 * (trimmed_median(noisy) - noisy), atol=0.05, rtol=0
+        )
+
+
+def test_impulse_map_tells_black_and_white_from_nearly_black_and_white():
+    """A level of 1/255 more or less changes little by itself, and much by the map."""
+    network = build_network("residual-unet", SMALL | {"impulse_map": True}).eval()
+    network.input.weight.data[:, 0] = 0  # all it knows is the map
+    levels = torch.tensor([0.0, 1 / 255, 0.5, 254 / 255, 1.0])
+    with torch.no_grad():
+        told = [network.input(_told(network, level)) for level in levels]
+    assert torch.equal(told[1], told[2])
+    assert torch.equal(told[2], told[3])
+    assert not torch.equal(told[0], told[2])
+    assert not torch.equal(told[4], told[2])
+    assert not torch.equal(told[0], told[4])
+
+
+def _told(network, level: float) -> torch.Tensor:
+    """Return what the first convolution sees of a flat picture."""
+    seen = []
+    handle = network.input.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(torch.full((1, 1, 16, 16), float(level)))
+    handle.remove()
+    return seen[0]
 
 
 def test_hybrid_sees_the_noisy_picture_too():

@@ -104,6 +104,7 @@ class TrainConfig:
         loss: Reconstruction loss; see :func:`train.losses.reconstruction_loss`.
         epochs: At most this many.
         batch_size: Pictures per step and process.
+        optimizer: Of supervised training; ``"muon"`` is :class:`train.muon.Muon`.
         learning_rate: At its highest; warmed up, then lowered to nothing by a cosine.
         weight_decay: Of AdamW.
         ema_decay: Decay of the running average of the weights, which is what is validated and shipped.
@@ -131,6 +132,7 @@ class TrainConfig:
     loss: Loss = "psnr"
     epochs: int = 10
     batch_size: int = 32
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     ema_decay: float = 0.999

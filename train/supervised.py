@@ -14,6 +14,7 @@ from .config import TrainConfig, noise_name
 from .data import augment
 from .losses import reconstruction_loss
 from .mixture import NoiseMixture
+from .muon import Muon
 
 
 class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
@@ -46,7 +47,7 @@ class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
 
 
 class SupervisedModule(pl.LightningModule):
-    """The reconstruction loss, AdamW, warm-up and cosine; PSNR on fixed validation noise.
+    """The reconstruction loss, an optimizer, warm-up and cosine; PSNR on fixed validation noise.
 
     Args:
         config: The training run.
@@ -113,12 +114,16 @@ class SupervisedModule(pl.LightningModule):
         self.mean_psnr.reset()
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a short warm-up and a cosine down to nothing."""
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-        )
+        """AdamW or Muon, with a short warm-up and a cosine down to nothing."""
+        config = self.config
+        parameters = self.network.parameters()
+        optimizer: torch.optim.Optimizer
+        if config.optimizer == "muon":
+            optimizer = Muon(parameters, lr=config.learning_rate)
+        else:
+            optimizer = torch.optim.AdamW(
+                parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+            )
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = WarmUpAndCosine(optimizer, steps, warm_up=0.03)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

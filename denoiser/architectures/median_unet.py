@@ -28,6 +28,7 @@ class MedianUNetConfig:
     widths: tuple[int, ...] = ResidualUNetConfig.widths
     encoder_blocks: tuple[int, ...] = ResidualUNetConfig.encoder_blocks
     decoder_blocks: tuple[int, ...] = ResidualUNetConfig.decoder_blocks
+    impulse_map: bool = ResidualUNetConfig.impulse_map
 
 
 class MedianUNet(Network):
@@ -47,14 +48,15 @@ class MedianUNet(Network):
         return self.unet.multiple_of
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a residual U-Net's weights: it sees the filtered picture, and no other at first.
+        """Take over a residual U-Net's weights: it sees the noisy picture, and no other at first.
 
         See :meth:`Network.start_from`.
         """
         if _FIRST not in state:
             raise RuntimeError("these are not the weights of a residual U-Net")
         first = state[_FIRST]
-        self.unet.load_state_dict({**state, _FIRST: torch.cat([first, torch.zeros_like(first)], dim=1)})
+        blind = torch.zeros_like(first[:, :1])  # to the filtered picture, which comes first
+        self.unet.load_state_dict({**state, _FIRST: torch.cat([blind, first], dim=1)})
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""

@@ -8,8 +8,8 @@ References:
     noise carries over to others; L. Chen et al., "Simple baselines for image restoration" (NAFNet),
     ECCV 2022, arXiv:2204.04676: skips by addition, most blocks at the coarse scales.
 
-Ours: the first convolution has biases, because the level itself, 0 or 1, tells an impulse; and beside
-the noise the network returns a gate, which drops a pixel rather than have its whole value subtracted.
+Ours: the network is told which pixels are black or white, for that tells an impulse; and beside the
+noise it returns a gate, which drops a pixel rather than have its whole value subtracted.
 """
 
 import itertools
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from denoiser.impulses import find_extremes
 
 from .network import Network
 
@@ -31,13 +33,15 @@ class ResidualUNetConfig:
         widths: Channels of each scale, the coarsest last.
         encoder_blocks: Residual blocks of each scale on the way down, the coarsest included.
         decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
-        inputs: Channels of the input; the first is the picture that is corrected.
+        inputs: Channels of the input; the first is the picture to correct, the last the noisy one.
+        impulse_map: Whether the network is told which pixels of the noisy picture are black or white.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     encoder_blocks: tuple[int, ...] = (1, 1, 1, 2)
     decoder_blocks: tuple[int, ...] = (2, 1, 1)
     inputs: int = 1
+    impulse_map: bool = False
 
 
 class ResidualBlock(nn.Module):
@@ -71,7 +75,9 @@ class ResidualUNet(Network):
         widths = config.widths
         if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
             raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
-        self.input = nn.Conv2d(config.inputs, widths[0], 3, padding=1)
+        # With biases: where there is no map, the level itself has to tell an impulse.
+        told = config.inputs + 2 * config.impulse_map
+        self.input = nn.Conv2d(told, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
         )
@@ -98,7 +104,11 @@ class ResidualUNet(Network):
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
-        features = self.input(noisy)
+        told = noisy
+        if self.config.impulse_map:
+            black, white = find_extremes(noisy[:, -1:])
+            told = torch.cat([noisy, black.to(noisy), white.to(noisy)], dim=1)
+        features = self.input(told)
         skips = []
         for stage, down in zip(self.encoder, self.down, strict=False):
             features = stage(features)
