@@ -22,6 +22,7 @@ from denoiser.ui.payload import (
     new_version,
     run_methods,
     slow_payload,
+    write_payload,
 )
 from denoiser.ui.settings import SettingsError
 from denoiser.ui.share import (
@@ -98,7 +99,7 @@ def _connect_grid(
 ) -> None:
     models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
 
-    def update(*values: Any) -> Payload:
+    def compare(*values: Any) -> Payload:
         version = new_version()
         try:
             face, settings = controls.read(values)
@@ -108,9 +109,12 @@ def _connect_grid(
             payload = live_payload(face, settings, methods, version)
         return payload | describe_link(face, settings)
 
-    def begin(*values: Any) -> Payload:
+    def begin(*values: Any) -> str:
         # What was asked for before the address was read is not shown.
-        return update(*values) | {"first": True}
+        return write_payload(compare(*values) | {"first": True})
+
+    def update(*values: Any) -> str:
+        return write_payload(compare(*values))
 
     def update_slow(*values: Any) -> Any:
         version = new_version()
@@ -119,7 +123,7 @@ def _connect_grid(
         except SettingsError:  # the grid already says so
             return gr.skip()
         with models:
-            return slow_payload(face, settings, methods, version)
+            return write_payload(slow_payload(face, settings, methods, version))
 
     restored(begin, controls.inputs, grid, queue=False, **_HIDDEN)
     gr.on(controls.changes, update, controls.inputs, grid, queue=False, **_HIDDEN)

@@ -8,6 +8,7 @@ outdated.
 
 import base64
 import hashlib
+import json
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -182,6 +183,15 @@ def slow_payload(
         "key": _key(face, settings),
         "cards": [_card(info, outcome) for info in shown],
     }
+
+
+def write_payload(payload: Payload) -> str:
+    """Write a payload as text, which ``readPayload`` in ``common.js`` reads.
+
+    A component whose value is an object costs the browser more: Gradio's page makes every leaf of it
+    reactive and copies it more than once.
+    """
+    return json.dumps(payload)
 
 
 def error_payload(sentence: str, version: int) -> Payload:

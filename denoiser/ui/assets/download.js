@@ -2,7 +2,7 @@
 watch("value", () => {
   const file = props.value;
   if (!file || !file.data) return;
-  const bytes = Uint8Array.from(atob(file.data), (c) => c.charCodeAt(0));
+  const bytes = decode(file.data);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([bytes], { type: file.type }));
   link.download = file.name;

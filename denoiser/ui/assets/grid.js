@@ -25,8 +25,6 @@ let live = null, slow = null, view = "picture", spot = null;
 let started = false, early = null; // a payload that came before the address was read
 let settleTimer = 0, speakTimer = 0, pollTimer = 0, slowTimer = 0;
 
-const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-
 function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
   node.hidden = text === "";
@@ -73,7 +71,8 @@ function paintCard(card) {
   const image = context.createImageData(live.width, live.height);
   if (view === "picture") {
     // By far the most common, and as fast as the slider moves.
-    new Uint32Array(image.data.buffer).set(Uint32Array.from(card.pixels, (value) => GRAYS[value]));
+    const words = new Uint32Array(image.data.buffer);
+    for (let index = 0; index < words.length; index++) words[index] = GRAYS[card.pixels[index]];
   } else {
     for (let index = 0; index < card.pixels.length; index++) {
       image.data.set(colourAt(card, index), 4 * index);
@@ -196,7 +195,7 @@ function writeCard(card, data) {
   card.data = data;
   if (data.pixels && data.pixels !== card.encoded) {
     card.encoded = data.pixels;
-    card.pixels = bytes(data.pixels);
+    card.pixels = decode(data.pixels);
   }
   const message = data.error || data.note || ""; // instead of a picture
   if (message) card.pixels = card.encoded = null;
@@ -314,8 +313,8 @@ function receive(payload) {
   if (payload.error) return;
   live = {
     ...payload,
-    clean: bytes(payload.cards[0].pixels),
-    fine: new Int16Array(bytes(payload.fine).buffer),
+    clean: decode(payload.cards[0].pixels),
+    fine: new Int16Array(decode(payload.fine).buffer),
   };
   draw();
   lab.dataset.link = payload.link;
@@ -365,8 +364,8 @@ part("large").addEventListener("click", () => {
 lab.addEventListener("slow-results", (event) => receiveSlow(event.detail));
 setText(part("status"), "");
 showView("picture");
-watch("value", () => receive(props.value));
-receive(props.value);
+watch("value", () => receive(readPayload(props.value)));
+receive(readPayload(props.value));
 setTimeout(() => {
   started = true;
   receive(early);
