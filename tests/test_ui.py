@@ -36,6 +36,7 @@ from denoiser.ui.payload import (
     new_version,
     run_methods,
     slow_payload,
+    write_payload,
 )
 from denoiser.ui.settings import (
     MAX_SEED,
@@ -145,7 +146,7 @@ def test_unknown_ids_are_one_sentence(others):
 
 def test_live_payload_is_json_with_the_model_s_pixels(face):
     settings = parse(methods=["median", "nl-means"], seed=5)
-    payload = json.loads(json.dumps(live_payload(face, settings, describe_methods(), 7)))
+    payload = json.loads(write_payload(live_payload(face, settings, describe_methods(), 7)))
     comparison = run_methods(face, settings, settings.methods).comparison
     clean, noisy, median, nl_means = payload["cards"]
     assert [clean["id"], noisy["id"], median["id"]] == ["clean", "noisy", "median"]
@@ -329,6 +330,17 @@ def test_live_event_is_unqueued_and_keeps_the_last_position(app):
     assert live.trigger_mode == "always_last"
     assert live.show_progress == "hidden"
     assert not live.preprocess
+
+
+def test_hidden_events_leave_no_status_behind(app):
+    """The page goes through every status it keeps with each move of a slider."""
+    hidden = [
+        event
+        for event in app.fns.values()
+        if event.show_progress == "hidden" and event.api_visibility == "private"
+    ]
+    assert len(hidden) > 30
+    assert not [event.name for event in hidden if event.show_progress_on != []]
 
 
 def test_only_the_public_api_is_public(app):
