@@ -49,7 +49,18 @@ def test_what_a_space_needs_and_nothing_else():
     }
     assert {name for name in names if name.startswith("denoiser/")} == package
     tops = {name.partition("/")[0] for name in names}
-    assert tops == {"app.py", "requirements.txt", "README.md", "LICENSE", "denoiser", "weights"}
+    needed = {"app.py", "requirements.txt", "README.md", "LICENSE", "denoiser", "weights"}
+    assert tops == needed | {"docs", "train", "tests"}  # of these three, what the README links to
+    assert not [name for name in names if name.startswith(("train/", "tests/")) and name.endswith(".py")]
+
+
+def test_links_of_the_readme_lead_somewhere():
+    names = set(space_files())
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = {link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http", "#"))}
+    assert {"docs/screenshot.png", "train/configs", "LICENSE"} <= links
+    for link in links:
+        assert link in names or any(name.startswith(f"{link}/") for name in names), link
 
 
 def test_the_weights_are_the_only_files_that_need_lfs():

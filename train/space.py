@@ -1,4 +1,4 @@
-"""Publishing the app: a Space on the Hugging Face Hub with what it needs to run, and nothing else."""
+"""Publishing the app: a Space on the Hugging Face Hub with what it needs to run, and what its README links to."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -44,6 +44,12 @@ _PATTERNS = (
     f"weights/*/{DISCRIMINATOR_NAME}",
     f"weights/{CLASSIFIER}/*.json",
     f"weights/{CLASSIFIER}/{CLASSIFIER_NAME}",
+    # What the README shows or links to.
+    "docs/*",
+    "train/configs/*.toml",
+    "train/mixtures/*.toml",
+    "train/sweeps/*",
+    "tests/benchmarks/results.jsonl",
 )
 _OWN = "denoiser/__init__.py"  # a Space without it is another one
 _LFS_SUFFIX = ".safetensors"
