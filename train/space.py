@@ -1,4 +1,4 @@
-"""Publishing the app: a Space on the Hugging Face Hub with what it needs to run, and what its README links to."""
+"""Publishing the app: a Space on the Hugging Face Hub, what it runs on and what its README links."""
 
 import shlex
 from collections.abc import Callable, Mapping
