@@ -115,8 +115,9 @@ def test_the_same_seed_gives_the_same_weights(train):
     assert not same(state(first), state(train("other", seed=1)))
 
 
-def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, tmp_path, monkeypatch):
-    changes = {"epochs": 3, "validations_per_epoch": 1}
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, tmp_path, monkeypatch, optimizer):
+    changes = {"epochs": 3, "validations_per_epoch": 1, "optimizer": optimizer}
     whole = train("whole", **changes)
     start = SupervisedModule.on_train_epoch_start
 
@@ -242,12 +243,16 @@ def some_batches(count, size=8):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "loss"),
-    [*(("attention-unet", loss) for loss in ("mse", "psnr", "l1")), ("autoencoder", "mse")],
+    ("architecture", "loss", "optimizer"),
+    [
+        *(("attention-unet", loss, "adamw") for loss in ("mse", "psnr", "l1")),
+        ("attention-unet", "psnr", "muon"),
+        ("autoencoder", "mse", "adamw"),
+    ],
 )
-def test_a_module_overfits_one_batch(tmp_path, monkeypatch, architecture, loss):
+def test_a_module_overfits_one_batch(tmp_path, monkeypatch, architecture, loss, optimizer):
     torch.manual_seed(0)
-    changes = {"settings": {"widths": [8, 16]}, "learning_rate": 1e-2}
+    changes = {"settings": {"widths": [8, 16]}, "learning_rate": 1e-2, "optimizer": optimizer}
     module = SupervisedModule(tiny_config(tmp_path, architecture=architecture, loss=loss, **changes))
     noisy, clean = picture_pairs(4)
     monkeypatch.setattr(module, "make_pair", lambda batch: (noisy, clean))
@@ -498,6 +503,11 @@ def test_broken_pictures(tmp_path, capsys, train, data):
         (broken / file.name).write_bytes(file.read_bytes()[:-100])
     train("run", "--data", broken, expect=1)
     assert "can't be read" in said(capsys)
+
+
+def test_unknown_optimizer(train, capsys):
+    train("run", expect=1, optimizer="sgd")
+    assert "optimizer must be one of adamw, muon, not 'sgd'" in capsys.readouterr().err
 
 
 def test_wrong_config(train, capsys):
