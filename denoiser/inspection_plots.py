@@ -3,15 +3,18 @@
 import html
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .benchmark_plots import COLOURS, SYMBOLS
-from .inspection import LAGS, Map, Residual, autocorrelation
+from .inspection import CLEAN, LAGS, Map, Residual, autocorrelation
 from .metrics import radial_power_spectrum
-from .plots import GRID, NOISY, TEXT, styled
+from .plots import GRID, TEXT, styled
+from .plots import NOISY as NOISY_COLOUR
+from .results import NOISY
+from .sweep_plots import looks
 
 CORRELATION_MAX = 0.3
 """Where the colours of the autocorrelation end; its middle is 1."""
@@ -24,7 +27,6 @@ _HEIGHT = 320  # pixels of a chart
 _BINS = 41  # odd, so that zero is the middle of a bin
 _LEGEND_LINE = 22  # pixels
 _LEGEND_ENTRY = 190  # pixels that a name in a legend takes, roughly
-_DASHES = ("solid", "dash", "dot", "dashdot")
 # Blue is positive, brown is negative: these two look different to everybody.
 _DIVERGING = [[0.0, "#b45f06"], [0.25, "#e8bf86"], [0.5, "#f7f7f7"], [0.75, "#9cc5ea"], [1.0, "#1c6cc0"]]
 
@@ -127,23 +129,32 @@ def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
     return styled(figure)
 
 
-def profile_chart(profiles: Mapping[str, Map], width: int) -> go.Figure:
+def profile_chart(profiles: Mapping[str, Map], labels: Mapping[str, str], width: int) -> go.Figure:
     """Draw gray values along a line.
 
+    A method has the colour and symbol that it has in the charts of a sweep.
+
     Args:
-        profiles: By name; the first is the clean picture, the second the noisy one.
+        profiles: By method id; ``CLEAN`` and ``NOISY`` are the pictures without and with the noise.
+        labels: Names by the same ids.
         width: Of the chart, in pixels.
     """
     figure = go.Figure()
-    for index, (name, profile) in enumerate(profiles.items()):
+    given: dict[str, dict[str, Any]] = {
+        CLEAN: {"color": TEXT, "width": 4},
+        NOISY: {"color": NOISY_COLOUR, "width": 1, "dash": "dot"},
+    }
+    styles = looks(name for name in profiles if name not in given)
+    for name, profile in profiles.items():
+        method = name not in given
         figure.add_scatter(
             x=list(range(len(profile))),
             y=(255 * profile).tolist(),
-            mode="lines+markers" if index > 1 or len(profile) == 1 else "lines",
-            name=html.escape(name, quote=False),  # plotly reads names as HTML
-            # Symbols and dashes too: not everybody tells all the colours apart.
-            line=_profile_line(index),
-            marker={"symbol": SYMBOLS[(index - 2) % len(SYMBOLS)], "size": 6},
+            mode="lines+markers" if method or len(profile) == 1 else "lines",
+            name=html.escape(labels[name], quote=False),  # plotly reads names as HTML
+            line={"color": styles[name]["color"], "width": 2} if method else given[name],
+            # Symbols too: not everybody tells all the colours apart.
+            marker={"symbol": styles[name]["symbol"] if method else "circle", "size": 6},
             hovertemplate="%{y:.0f}<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(title="pixels from the start", gridcolor=GRID, automargin=True)
@@ -155,22 +166,9 @@ def profile_chart(profiles: Mapping[str, Map], width: int) -> go.Figure:
 
 
 _STYLES = (
-    {"line": {"color": NOISY, "width": 2, "dash": "dash"}},
+    {"line": {"color": NOISY_COLOUR, "width": 2, "dash": "dash"}},
     {"line": {"color": _RESIDUAL, "width": 2}},
 )
-
-
-def _profile_line(index: int) -> dict[str, object]:
-    if index == 0:
-        return {"color": TEXT, "width": 4}
-    if index == 1:
-        return {"color": NOISY, "width": 1, "dash": "dot"}
-    number = index - 2
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "width": 2,
-        "dash": _DASHES[number // len(COLOURS) % len(_DASHES)],
-    }
 
 
 def _with_legend(figure: go.Figure, title: str, lines: int) -> go.Figure:

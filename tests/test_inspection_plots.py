@@ -12,6 +12,7 @@ from denoiser.inspection_plots import (
     profile_chart,
     residual_histogram,
 )
+from denoiser.registry import list_denoisers
 
 
 @pytest.fixture
@@ -54,29 +55,40 @@ def test_nothing_at_all_can_be_drawn(make):
 
 
 def test_profiles_in_their_order():
-    names = ["Clean", "Noisy picture", *(f"Method {i}" for i in range(16))]
-    values = {name: np.linspace(0, i / 20, 30) for i, name in enumerate(names)}
-    traces = profile_chart(values, 900).data
-    assert [trace.name for trace in traces] == names
+    ids = ["clean", "noisy", *list_denoisers()]
+    values = {name: np.linspace(0, i / 30, 30) for i, name in enumerate(ids)}
+    traces = profile_chart(values, dict(zip(ids, map(str.upper, ids), strict=True)), 900).data
+    assert [trace.name for trace in traces] == [name.upper() for name in ids]
     for trace, value in zip(traces, values.values(), strict=True):
         np.testing.assert_allclose(trace.y, 255 * value)
     looks = {(t.line.color, t.line.dash, t.marker.symbol, t.line.width) for t in traces}
-    assert len(looks) == len(names)
+    assert len(looks) == len(ids)
+
+
+def test_methods_keep_their_colours():
+    values = dict.fromkeys(["clean", "noisy", "median", "wavelet"], np.zeros(3))
+    labels = {name: name for name in values}
+    both = profile_chart(values, labels, 900).data
+    del values["median"]
+    alone = profile_chart(values, labels, 900).data
+    assert alone[2].line.color == both[3].line.color != both[2].line.color
 
 
 def test_names_are_no_markup():
-    chart = profile_chart({"Clean": np.zeros(3), "<b>x</b>": np.zeros(3)}, 900)
+    values = {"clean": np.zeros(3), "median": np.zeros(3)}
+    chart = profile_chart(values, {"clean": "Clean", "median": "<b>x</b>"}, 900)
     assert chart.data[1].name == "&lt;b&gt;x&lt;/b&gt;"
 
 
 def test_legends_have_room_on_a_phone():
-    values = {f"Method {i}": np.zeros(5) for i in range(8)}
-    wide, narrow = profile_chart(values, 1400), profile_chart(values, 320)
+    values = {name: np.zeros(5) for name in list_denoisers()[:8]}
+    wide, narrow = (profile_chart(values, {name: name for name in values}, w) for w in (1400, 320))
     assert narrow.layout.height - wide.layout.height >= 22 * 5
     plot_heights = {c.layout.height - c.layout.margin.t - c.layout.margin.b for c in (wide, narrow)}
     assert len(plot_heights) == 1
 
 
 def test_a_line_of_one_pixel_can_be_seen():
-    assert "markers" in profile_chart({"Clean": np.array([0.5])}, 900).data[0].mode
-    assert not math.isnan(profile_chart({"Clean": np.array([0.5])}, 900).data[0].y[0])
+    [trace] = profile_chart({"clean": np.array([0.5])}, {"clean": "Clean"}, 900).data
+    assert "markers" in trace.mode
+    assert not math.isnan(trace.y[0])

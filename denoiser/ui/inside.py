@@ -347,7 +347,7 @@ def _show_profile(
     profiles = find_profiles(face, settings, methods, ends[:2], ends[2:])
     return {
         tab.line: line_payload(profiles, methods),
-        tab.profile: profile_chart(profiles.values, width),
+        tab.profile: profile_chart(profiles.values, profiles.labels, width),
     }
 
 

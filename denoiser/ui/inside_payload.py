@@ -15,6 +15,7 @@ from denoiser.background import LoadingError
 from denoiser.base import DenoiserInfo, Image, as_sentence
 from denoiser.images import to_uint8
 from denoiser.inspection import (
+    CLEAN,
     GRAY,
     AttentionMap,
     Map,
@@ -36,7 +37,7 @@ from denoiser.inspection import (
 from denoiser.metrics import psnr
 from denoiser.pipeline import Corruption, DenoiseResult, denoise
 from denoiser.registry import create_denoiser, ensure_loaded
-from denoiser.results import NOISY_LABEL
+from denoiser.results import NOISY, NOISY_LABEL
 from denoiser.ui.payload import Face, Payload, encode_pixels, new_version, run_methods, write_number
 from denoiser.ui.settings import Settings
 from denoiser.weights import WeightsError
@@ -126,13 +127,15 @@ class Profiles:
     Attributes:
         start: Where it begins.
         end: Where it ends.
-        values: By name, the clean and the noisy picture first; [0, 1].
+        values: By method id, after ``CLEAN`` and ``NOISY``; [0, 1].
+        labels: Names for people, by the same ids; no two are equal.
         attempt: What they are of.
     """
 
     start: Place
     end: Place
     values: Mapping[str, Map]
+    labels: Mapping[str, str]
     attempt: Attempt = field(repr=False)
 
 
@@ -296,19 +299,24 @@ def find_profiles(
 ) -> Profiles:
     """Read the gray values along a line in the clean, the noisy and every denoised picture."""
     attempt = try_methods(face, settings, settings.methods)
-    pictures = {"Clean": attempt.corruption.clean, NOISY_LABEL: attempt.corruption.noisy}
+    pictures = {CLEAN: attempt.corruption.clean, NOISY: attempt.corruption.noisy}
+    labels = {CLEAN: "Clean", NOISY: NOISY_LABEL}
     for method_id, result in attempt.results.items():
+        pictures[method_id] = result.image
         label = methods[method_id].label
-        pictures[label if label not in pictures else f"{label} ({method_id})"] = result.image
+        labels[method_id] = f"{label} ({method_id})" if label in labels.values() else label
     values = {name: edge_profile(picture, start, end) for name, picture in pictures.items()}
-    return Profiles(start, end, values, attempt)
+    return Profiles(start, end, values, labels, attempt)
 
 
 def line_payload(profiles: Profiles, methods: Mapping[str, DenoiserInfo]) -> Payload:
     """Show the clean face with the line, and how steep each profile's steepest step is."""
     clean = gray_pixels(profiles.attempt.corruption.clean)
     height, width = clean.shape[:2]
-    steps = [[name, f"{255 * steepest_step(values):.0f}"] for name, values in profiles.values.items()]
+    steps = [
+        [profiles.labels[name], f"{255 * steepest_step(values):.0f}"]
+        for name, values in profiles.values.items()
+    ]
     sentences = profiles.attempt.sentences
     return {
         "version": new_version(),
