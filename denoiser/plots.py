@@ -216,7 +216,7 @@ def _add_panel(
     )
     if lengths[0] is not None:
         line = {"color": TEXT, "dash": "dash", "width": 1}
-        figure.add_vline(x=lengths[0], line=line, layer="below", row=row, col=1)
+        figure.add_vline(x=lengths[0], line=line, row=row, col=1)
     # A third of the width stays free for "34.56 ★", at 390 pixels too.
     start = min([0.0, *finite])
     figure.update_xaxes(range=[start, start + (end - start) * 1.5], row=row, col=1)
