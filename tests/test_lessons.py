@@ -169,10 +169,10 @@ def test_the_claims_about_networks_hold(results):
     distance = [results.value(m, "gaussian-25", "spectral_distance") for m in (blind, gan)]
     assert distance[1] < distance[0]
     small, large = "dual-skip-autoencoder", "residual-unet"
-    assert 0 <= results.value(large, "gaussian-25") - results.value(small, "gaussian-25") < 0.5
+    assert 0 <= results.value(large, "gaussian-25") - results.value(small, "gaussian-25") < 0.9
     assert results.value(large, "impulse-30") > results.value(small, "impulse-30") + 1
     counts = {method.id: method.parameters for method in results.benchmark.methods}
-    assert 35 < counts[large] / counts[small] < 40  # "almost forty times"
+    assert 12.5 < counts[large] / counts[small] < 13.5  # "thirteen times"
 
 
 def test_the_median_wins_and_loses_on_the_face(face, results):

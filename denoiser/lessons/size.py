@@ -154,11 +154,11 @@ SIZE = Lesson(
     title="Is bigger better?",
     minutes=3,
     question=(
-        "Gaussian noise of sigma 25 of 255. The residual U-Net has almost forty times as many "
+        "Gaussian noise of sigma 25 of 255. The residual U-Net has thirteen times as many "
         "parameters as the dual autoencoder with skips, and takes longer. How much PSNR does that "
         "buy on average?"
     ),
-    options=("Less than 0.5 dB", "About 2 dB", "5 dB or more"),
+    options=("Less than 1 dB", "About 3 dB", "6 dB or more"),
     answer=0,
     experiment=Experiment(
         noise=_NOISE,
