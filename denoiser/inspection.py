@@ -34,9 +34,6 @@ from .weights import (
 GRAY = 0.5
 """The even gray that pure noise is added to."""
 
-CLEAN = "clean"
-"""Stands for the clean picture where methods have their ids; ``NOISY`` is the noisy one."""
-
 LAGS = 8
 """How many pixels the autocorrelation looks away, in each direction."""
 

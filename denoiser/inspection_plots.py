@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .inspection import CLEAN, LAGS, Map, Residual, autocorrelation
+from .inspection import LAGS, Map, Residual, autocorrelation
 from .metrics import radial_power_spectrum
 from .plots import GRID, TEXT, styled
 from .plots import NOISY as NOISY_COLOUR
-from .results import NOISY
+from .results import CLEAN, NOISY
 from .sweep_plots import looks
 
 CORRELATION_MAX = 0.3

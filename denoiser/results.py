@@ -21,6 +21,9 @@ from .weights import WEIGHTS
 
 BENCHMARK_NAME = "benchmark.json"
 HISTORY_NAME = "history.csv"
+CLEAN = "clean"
+"""Stands for the clean picture where methods have their ids."""
+
 NOISY = "noisy"
 """Stands for the noisy picture itself where a denoiser's id is expected."""
 

@@ -429,7 +429,9 @@ def test_a_gan_exports_its_generator(train):
     assert read_config("tiny", folder.parent).family == "GAN"
     load_network("tiny", folder.parent)
     run = folder.parent.parent / "runs" / "tiny" / "last.ckpt"
-    trained = torch.load(run, weights_only=True)["state_dict"]
+    config = train_config.read_config(folder.parent.parent / "config.toml")
+    module = AdversarialModule.load_from_checkpoint(run, weights_only=True, config=config)
+    trained = module.state_dict()
     judge = load_discriminator("tiny", folder.parent)
     assert judge.config.width == 4
     for name, tensor in judge.state_dict().items():

@@ -69,10 +69,11 @@ def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
     Args:
         matrix: (M, N), any numbers.
     """
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthogonalize(matrix.T).T  # the products are smaller
     a, b, c = _COEFFICIENTS
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / (wide.norm() + 1e-12)
+    wide = matrix / (matrix.norm() + 1e-12)
     for _ in range(_STEPS):
         square = wide @ wide.T
         wide = a * wide + (b * square + c * square @ square) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return wide

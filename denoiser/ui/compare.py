@@ -10,7 +10,7 @@ import gradio as gr
 from denoiser.base import DenoiserInfo
 from denoiser.pipeline import Comparison
 from denoiser.ui.controls import Controls, create_method_section, create_noise_section
-from denoiser.ui.events import LATEST
+from denoiser.ui.events import RAW
 from denoiser.ui.exports import contact_sheet_png, numbers_csv, pictures_zip
 from denoiser.ui.faces import FaceSource, create_face_section
 from denoiser.ui.grid import create_download, create_grid, create_slow_results
@@ -33,11 +33,6 @@ from denoiser.ui.share import (
 )
 
 _MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
-
-_HIDDEN: dict[str, Any] = {
-    **LATEST,
-    "preprocess": False,  # see Controls.read
-}
 
 
 def create_compare_tab(
@@ -125,9 +120,9 @@ def _connect_grid(
         with models:
             return write_payload(slow_payload(face, settings, methods, version))
 
-    restored(begin, controls.inputs, grid, queue=False, **_HIDDEN)
-    gr.on(controls.changes, update, controls.inputs, grid, queue=False, **_HIDDEN)
-    grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **_HIDDEN)
+    restored(begin, controls.inputs, grid, queue=False, **RAW)
+    gr.on(controls.changes, update, controls.inputs, grid, queue=False, **RAW)
+    grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **RAW)
 
 
 def _connect_charts(
@@ -149,10 +144,10 @@ def _connect_charts(
     def draw_if_open(opened: bool, *values: Any) -> Any:
         return draw(*values) if opened else (gr.skip(), gr.skip())
 
-    charts.expand(lambda: True, None, is_open, queue=False, **_HIDDEN)
-    charts.collapse(lambda: False, None, is_open, queue=False, **_HIDDEN)
-    charts.expand(draw, controls.inputs, plots, **_HIDDEN)
-    grid.settle(draw_if_open, [is_open, *controls.inputs], plots, **_HIDDEN)
+    charts.expand(lambda: True, None, is_open, queue=False, **RAW)
+    charts.collapse(lambda: False, None, is_open, queue=False, **RAW)
+    charts.expand(draw, controls.inputs, plots, **RAW)
+    grid.settle(draw_if_open, [is_open, *controls.inputs], plots, **RAW)
 
 
 def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], download: gr.HTML) -> None:

@@ -13,7 +13,7 @@ from denoiser.results import ResultsError
 from denoiser.samples import FaceDataError
 from denoiser.ui.controls import Controls
 from denoiser.ui.emotion_payload import emotion_payload, table_value
-from denoiser.ui.events import LATEST
+from denoiser.ui.events import RAW
 from denoiser.ui.faces import FaceSource, sample_id
 from denoiser.ui.grid import read_script
 from denoiser.ui.payload import Face, Payload, new_version
@@ -94,16 +94,15 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
             table_value(results, ACCURACY, methods),
         )
 
-    event: dict[str, Any] = {**LATEST, "preprocess": False}  # see Controls.read
     opened(
         read,
         controls.inputs,
         panel,
         concurrency_limit=1,
         concurrency_id="slow",
-        **(event | {"show_progress": "minimal", "show_progress_on": panel}),
+        **(RAW | {"show_progress": "minimal", "show_progress_on": panel}),
     )
-    opened(show_scores, controls.inputs, [scores_text, scores, table], queue=False, **event)
+    opened(show_scores, controls.inputs, [scores_text, scores, table], queue=False, **RAW)
 
 
 def create_accuracy_section(opened: Callable[..., Any]) -> None:
@@ -131,7 +130,7 @@ def create_accuracy_section(opened: Callable[..., Any]) -> None:
     def draw(metric: Any) -> Any:
         return table_value(results, AGREEMENT if metric == AGREEMENT else ACCURACY)
 
-    gr.on([opened, metric.change], draw, metric, table, queue=False, preprocess=False, **LATEST)
+    gr.on([opened, metric.change], draw, metric, table, queue=False, **RAW)
 
 
 def describe_scores(results: EmotionResults, whose: str) -> str:

@@ -16,3 +16,6 @@ each with a search of the whole page.
 
 LATEST: dict[str, Any] = {**SILENT, "trigger_mode": "always_last"}
 """Arguments of a silent event that follows a control: of several, the last one counts."""
+
+RAW: dict[str, Any] = {**LATEST, "preprocess": False}
+"""Arguments of such an event that is given what the browser sends; see ``Controls.read``."""

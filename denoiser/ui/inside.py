@@ -17,7 +17,7 @@ from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.samples import FACE_SIZE
 from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
-from denoiser.ui.events import LATEST
+from denoiser.ui.events import RAW
 from denoiser.ui.grid import read_asset, read_script
 from denoiser.ui.inside_payload import (
     bias_payload,
@@ -39,7 +39,6 @@ MAX_SIGMA = 100
 
 _FIRST_LINE = (19, 6, 19, 41)  # rows and columns of both ends: across the eyes of a cropped face
 _FIRST_SIGMA = 50  # of 255
-_EVENT: dict[str, Any] = {**LATEST, "preprocess": False}  # see Controls.read
 
 _MINUS = "\N{MINUS SIGN}"
 _OVER, _ALONE = "over", "alone"
@@ -318,8 +317,8 @@ def _connect(
             return [gr.skip()] * len(tab.ends)
         return list(ends)
 
-    tab.part.change(turn_to, tab.part, list(tab.sections.values()), queue=False, **_EVENT)
-    tab.line.pick(take_line, None, list(tab.ends), queue=False, **_EVENT)
+    tab.part.change(turn_to, tab.part, list(tab.sections.values()), queue=False, **RAW)
+    tab.line.pick(take_line, None, list(tab.ends), queue=False, **RAW)
     retries = [panels.retry for panels in tab.panels.values()]
     gr.on(
         [opened, *(control.change for control in tab.controls), *retries, tab.line.retry],
@@ -329,7 +328,7 @@ def _connect(
         js=WITH_WIDTH,
         concurrency_limit=1,
         concurrency_id="slow",
-        **_EVENT,
+        **RAW,
     )
 
 

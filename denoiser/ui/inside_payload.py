@@ -15,7 +15,6 @@ from denoiser.background import LoadingError
 from denoiser.base import DenoiserInfo, Image, as_sentence
 from denoiser.images import to_uint8
 from denoiser.inspection import (
-    CLEAN,
     GRAY,
     AttentionMap,
     Map,
@@ -37,7 +36,7 @@ from denoiser.inspection import (
 from denoiser.metrics import psnr
 from denoiser.pipeline import Corruption, DenoiseResult, denoise
 from denoiser.registry import create_denoiser, ensure_loaded
-from denoiser.results import NOISY, NOISY_LABEL
+from denoiser.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.ui.payload import Face, Payload, encode_pixels, new_version, run_methods, write_number
 from denoiser.ui.settings import Settings
 from denoiser.weights import WeightsError

@@ -26,7 +26,7 @@ from denoiser.lessons.lesson import (
 from denoiser.registry import list_denoisers
 from denoiser.results import ResultsError, read_benchmark
 from denoiser.ui.controls import Controls
-from denoiser.ui.events import LATEST, SILENT
+from denoiser.ui.events import RAW, SILENT
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.grid import read_script
 from denoiser.ui.payload import Face, Payload, describe_methods, encode_picture
@@ -304,7 +304,7 @@ def _connect(
         experiment = lesson_experiment(progress.open_lesson)
         return controls.show(experiment, faces)
 
-    fast: dict[str, Any] = {**LATEST, "queue": False, "preprocess": False}
+    fast: dict[str, Any] = {**RAW, "queue": False}
     slow: dict[str, Any] = {
         "trigger_mode": "always_last",
         "show_progress": "minimal",

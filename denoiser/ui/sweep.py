@@ -19,7 +19,7 @@ from denoiser.results import NOISY, NOISY_LABEL
 from denoiser.sweeps import SEED, WINDOW, noise_axes, points_csv
 from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
-from denoiser.ui.events import LATEST, SILENT
+from denoiser.ui.events import RAW, SILENT
 from denoiser.ui.grid import create_download, read_asset, read_script
 from denoiser.ui.payload import Face, Payload, describe_methods, new_version
 from denoiser.ui.settings import Settings, SettingsError
@@ -46,7 +46,6 @@ from denoiser.ui.sweep_payload import (
 # Between two states of the chart, at first and in a long run: each is drawn anew, which takes the
 # browser 0.1 s, and a slow one has to find time for Cancel.
 _SEND_SECONDS, _SEND_SECONDS_LATER = 0.3, 2.0
-_EVENT: dict[str, Any] = {**LATEST, "preprocess": False}  # see Controls.read
 
 _TEXTS = {
     "sweep": """How well each method does as the noise grows. Point at the chart, tap it, or move the
@@ -322,7 +321,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         js=WITH_WIDTH,
         concurrency_limit=1,
         concurrency_id="slow",
-        **_EVENT,
+        **RAW,
     )
     # Said afterwards, or what still comes in until it has stopped would take it back.
     tab.cancel.click(None, cancels=[running], queue=False, api_visibility="private").then(
@@ -345,7 +344,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         [tab.chart, tab.verdict],
         js=WITH_WIDTH,
         queue=False,
-        **_EVENT,
+        **RAW,
     )
     gr.on(
         [tab.first.input, tab.second.input],
@@ -353,7 +352,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         [tab.shown, tab.first, tab.second, tab.metric],
         tab.verdict,
         queue=False,
-        **_EVENT,
+        **RAW,
     )
     gr.on(
         [tab.view.input, tab.axis.input],
@@ -361,9 +360,9 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         [tab.view, tab.axis],
         [tab.text, tab.axis, tab.places, tab.draws, tab.seeds, tab.pair],
         queue=False,
-        **_EVENT,
+        **RAW,
     )
-    tab.save.click(_save, tab.shown, tab.download, **_EVENT)
+    tab.save.click(_save, tab.shown, tab.download, **RAW)
 
 
 def _arrange(view: Any, axis: Any) -> list[Any]:
