@@ -6,13 +6,11 @@ that does not answer it takes minutes to say so. Here a file is checked before i
 cache, and again whenever it is taken from there.
 """
 
-import errno
 import hashlib
 import os
 import re
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,15 +25,7 @@ from huggingface_hub import (
     get_token,
     hf_hub_url,
 )
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import (
     build_hf_headers,
@@ -45,6 +35,8 @@ from huggingface_hub.utils import (
     validate_repo_id,
 )
 from huggingface_hub.utils._http import default_client_factory  # it alone obeys HF_HUB_OFFLINE
+
+from .hub_errors import FAILURES, HubError, UnusableError, explain
 
 RepoType = Literal["model", "dataset"]
 Progress = Callable[[int, int], None]
@@ -73,27 +65,6 @@ CAP_SECONDS = 30.0
 _CHUNK = 64 * 1024
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # Git's of a small file, SHA-256 of a large one
-
-
-class HubError(RuntimeError):
-    """A file can't be had from the Hub; the message is one sentence for a person.
-
-    Attributes:
-        retry_after: Seconds that the Hub asked to wait before the next try; 0 where it did not say.
-    """
-
-    def __init__(self, message: str, retry_after: float = 0.0):
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class _UnusableError(Exception):
-    """What the Hub has or sends can't be used; the message says why."""
-
-
-# InvalidURL is no HTTPError, and httpx's errors are no OSErrors. A client that another thread closed is
-# a RuntimeError.
-_FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError, _UnusableError)
 
 
 def fetch_file(
@@ -131,8 +102,8 @@ def fetch_file(
         return _File(repo_id, filename, revision, repo_type, sha256).get(max_bytes, on_progress)
     except HubError:
         raise
-    except _FAILURES as error:
-        raise _explain(error, repo_id, filename, revision) from None
+    except FAILURES as error:
+        raise explain(error, repo_id, filename, revision) from None
 
 
 def cached_file(
@@ -197,8 +168,8 @@ def list_files(repo_id: str, *, revision: str, repo_type: RepoType = "model") ->
         return [file.rfilename for file in _with_any_token(ask)[0].siblings or ()]
     except HubError:
         raise
-    except _FAILURES as error:
-        raise _explain(error, repo_id, "the list of files", revision) from None
+    except FAILURES as error:
+        raise explain(error, repo_id, "the list of files", revision) from None
 
 
 def cap_timeouts(seconds: float = CAP_SECONDS, on_response: Callable[[Any], None] | None = None) -> None:
@@ -261,9 +232,9 @@ class _File:
             return cached
         commit, etag, size, token = self.probe()
         if self.sha256 is not None and len(etag) == 64 and etag != self.sha256:
-            raise _UnusableError("it is another file than the one expected")
+            raise UnusableError("it is another file than the one expected")
         if max_bytes is not None and size > max_bytes:
-            raise _UnusableError(f"it is too large: {size:,} bytes, of at most {max_bytes:,} expected")
+            raise UnusableError(f"it is too large: {size:,} bytes, of at most {max_bytes:,} expected")
         blob = self.blobs / etag
         if not (blob.is_file() and self.is_good(blob)):
             self.download(commit, etag, size, token, on_progress)
@@ -323,9 +294,9 @@ class _File:
             self.ref.unlink(missing_ok=True)
             found, token = self._ask(self.revision)
         if not (found.commit_hash and _COMMIT.fullmatch(found.commit_hash)):
-            raise _UnusableError("what answers in its place is not a Hugging Face Hub")
+            raise UnusableError("what answers in its place is not a Hugging Face Hub")
         if not (found.etag and _HASH.fullmatch(found.etag)) or found.size is None:
-            raise _UnusableError("the Hub does not say what its hash and size have to be")
+            raise UnusableError("the Hub does not say what its hash and size have to be")
         return found.commit_hash, found.etag, found.size, token
 
     def _ask(self, revision: str) -> tuple[Any, bool | None]:
@@ -358,7 +329,7 @@ class _File:
                     return
                 part.unlink()
                 if last:
-                    raise _UnusableError("it arrived damaged twice and was thrown away")
+                    raise UnusableError("it arrived damaged twice and was thrown away")
         finally:
             part.unlink(missing_ok=True)
 
@@ -392,16 +363,16 @@ def _download(
         try:
             for done in _receive(url, headers, part):
                 if done > size:
-                    raise _UnusableError(f"it is larger than the {size:,} bytes announced")
+                    raise UnusableError(f"it is larger than the {size:,} bytes announced")
                 if time.monotonic() > deadline:
-                    raise _UnusableError("the download is too slow")
+                    raise UnusableError("the download is too slow")
                 if on_progress is not None:
                     on_progress(done, size)
             done = part.stat().st_size
             if done == size:
                 return
             if not left:
-                raise _UnusableError(f"it broke off after {done:,} of {size:,} bytes")
+                raise UnusableError(f"it broke off after {done:,} of {size:,} bytes")
         except (httpx.TransportError, RuntimeError):
             if not left:
                 raise
@@ -468,70 +439,3 @@ def _write_whole(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.incomplete")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
-
-
-def _explain(error: Exception, repo_id: str, filename: str, revision: str) -> HubError:
-    """Turn whatever went wrong into one sentence, without an address, a path or a token in it."""
-    reason, retry_after = _reason(error, repo_id, filename, revision)
-    return HubError(f"{filename} of {repo_id} can't be had from the Hub: {reason}", retry_after)
-
-
-def _reason(error: Exception, repo_id: str, filename: str, revision: str) -> tuple[str, float]:
-    if isinstance(error, HFValidationError):
-        return "that is not a valid name of a repository", 0
-    if isinstance(error, HfHubHTTPError):
-        return _http_reason(error, revision), _retry_after(error)
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set and it is not in the cache", 0
-    if isinstance(error, httpx.TimeoutException):
-        return "the Hub does not answer in time", 0
-    if isinstance(error, httpx.ConnectError):
-        if any(isinstance(e, socket.gaierror) for e in causes(error)):
-            return "the Hub's name can't be resolved (is there a network?)", 0
-        return "the connection is refused", 0
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return "HF_ENDPOINT is not the address of a Hub", 0
-    if isinstance(error, httpx.HTTPError):
-        return "the connection broke off", 0
-    if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return "the disk with the cache is full", 0
-        return "the cache can't be written", 0
-    if isinstance(error, _UnusableError):
-        return str(error), 0
-    return "the Hub's client failed", 0
-
-
-def _http_reason(error: HfHubHTTPError, revision: str) -> str:
-    status = error.response.status_code
-    if isinstance(error, GatedRepoError):
-        return "its owner has to grant access first (it is gated)"
-    if isinstance(error, RevisionNotFoundError):
-        return f"it has no revision {revision!r}"
-    if isinstance(error, EntryNotFoundError):
-        return "there is no such file"
-    if status == 401:
-        return "there is no such repository, or it is private and needs a valid HF_TOKEN"
-    if isinstance(error, RepositoryNotFoundError) or status == 404:
-        return "there is no such repository"
-    if status == 403:
-        return "access is forbidden"
-    if status == 429:
-        seconds = _retry_after(error)
-        wait = f"; it asks to wait {seconds:.0f} seconds" if seconds else ""
-        return f"the Hub has had too many requests from here{wait}"
-    if status >= 500:
-        return f"the Hub has a problem of its own (HTTP {status})"
-    return f"the Hub refuses (HTTP {status})"
-
-
-def _retry_after(error: HfHubHTTPError) -> float:
-    value = error.response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else 0.0
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, what it was raised from, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -276,7 +276,8 @@ def fetch_fer2013(
         DownloadError: The Hub can't be reached, or does not give the files.
         FaceDataError: They are not FER2013.
     """
-    from denoiser.hub import HubError, list_files
+    from denoiser.hub import list_files
+    from denoiser.hub_errors import HubError
 
     splits = tuple(splits)
     cached = cached_fer2013(dataset, splits)

@@ -22,7 +22,8 @@ from .architectures import ModuleT, Network, build_network, channels_last
 from .architectures.emotion_net import EmotionNet, EmotionNetConfig
 from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from .base import Family
-from .hub import WEIGHTS_VERSION, HubError, cached_file, fetch_file, list_files
+from .hub import WEIGHTS_VERSION, cached_file, fetch_file, list_files
+from .hub_errors import HubError
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CONFIG_NAME = "config.json"

@@ -21,7 +21,8 @@ import denoiser
 from denoiser import background, hub, networks, registry, weights
 from denoiser.architectures import AttentionUNet, Autoencoder, Network, build_network
 from denoiser.background import BackgroundLoader, LoadingError
-from denoiser.hub import HubError, cached_file, cap_timeouts, fetch_file
+from denoiser.hub import cached_file, cap_timeouts, fetch_file
+from denoiser.hub_errors import HubError
 from denoiser.noise import GaussianNoise
 from denoiser.registry import create_denoiser, ensure_loaded
 from denoiser.samples import bundled_faces

@@ -25,7 +25,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx, logging, tqdm, validate_repo_id
 
-from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, causes, endpoint
+from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
+from denoiser.hub_errors import causes
 from denoiser.results import HISTORY_NAME
 from denoiser.weights import (
     CONFIG_NAME,
