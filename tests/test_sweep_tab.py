@@ -12,18 +12,12 @@ from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPeppe
 from denoiser.pipeline import compare
 from denoiser.results import NOISY
 from denoiser.sweeps import SEED, WINDOW, WINDOW_MEDIAN
-from denoiser.ui import sweep_payload
+from denoiser.ui import sweep_job
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import Settings, SettingsError
 from denoiser.ui.sweep import compute
-from denoiser.ui.sweep_payload import (
-    Shown,
-    axis_choices,
-    create_job,
-    judge,
-    parse_choice,
-    pictures_payload,
-)
+from denoiser.ui.sweep_job import axis_choices, create_job, parse_choice
+from denoiser.ui.sweep_payload import Shown, judge, pictures_payload
 from denoiser.weights import WeightsError
 
 METHODS = ("median", "bilateral")
@@ -145,14 +139,14 @@ class TestCompute:
 
     def test_it_computes_no_more_than_is_taken(self, shown_face, monkeypatch):
         asked = []
-        original = sweep_payload.sweep_noises
+        original = sweep_job.sweep_noises
 
         def spy(*arguments, **options):
             for point in original(*arguments, **options):
                 asked.append(point)
                 yield point
 
-        monkeypatch.setattr(sweep_payload, "sweep_noises", spy)
+        monkeypatch.setattr(sweep_job, "sweep_noises", spy)
         running = compute(shown_face, settings(), own(places=33), Shown(METHODS))
         next(running)
         assert asked == []
@@ -163,7 +157,7 @@ class TestCompute:
         def create(name):
             raise WeightsError(f"There are no weights of {name}")
 
-        monkeypatch.setattr(sweep_payload, "create_denoiser", create)
+        monkeypatch.setattr(sweep_job, "create_denoiser", create)
         job = create_job(shown_face, settings(), parse_choice(*own(methods=["patchgan"]), settings()))
         assert list(job.labels) == [NOISY]
         assert "There are no weights of patchgan." in job.notes

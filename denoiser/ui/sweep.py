@@ -24,21 +24,23 @@ from denoiser.ui.grid import create_download, read_asset, read_script
 from denoiser.ui.payload import Face, Payload, describe_methods, new_version
 from denoiser.ui.settings import Settings, SettingsError
 from denoiser.ui.summary import create_summary
-from denoiser.ui.sweep_payload import (
+from denoiser.ui.sweep_job import (
     DRAWS,
-    METRICS,
     PLACES,
     SEEDS,
     VIEWS,
     Job,
-    Shown,
     axis_choices,
     create_job,
+    parse_choice,
+)
+from denoiser.ui.sweep_payload import (
+    METRICS,
+    Shown,
     default_pair,
     frames,
     judge,
     map_frame,
-    parse_choice,
     pictures_payload,
     without_pictures,
 )
