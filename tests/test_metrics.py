@@ -75,18 +75,31 @@ def test_psnr_agrees_with_scikit_image(pair):
     assert psnr(noisy, clean) == pytest.approx(expected, abs=1e-6)
 
 
-def test_ssim_agrees_with_scikit_image(pair):
-    noisy, clean = pair
-    expected = structural_similarity(
-        noisy.astype(np.float64),
+def reference_ssim(denoised, clean):
+    """The mean and the map, as scikit-image computes them."""
+    return structural_similarity(
+        denoised.astype(np.float64),
         clean.astype(np.float64),
         data_range=1.0,
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
         channel_axis=-1 if clean.ndim == 3 else None,
+        full=True,
     )
-    assert ssim(noisy, clean) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ssim_agrees_with_scikit_image(pair):
+    assert ssim(*pair) == pytest.approx(reference_ssim(*pair)[0], abs=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(11, 11), (11, 37), (12, 64), (48, 48), (30, 21, 3)])
+def test_ssim_and_its_map_agree_with_scikit_image_at_any_size(rng, shape):
+    first, second = rng.random(shape), rng.random(shape)
+    mean, similarity = reference_ssim(first, second)
+    assert ssim(first, second) == pytest.approx(mean, abs=1e-12)
+    expected = similarity.mean(axis=-1) if similarity.ndim == 3 else similarity
+    np.testing.assert_allclose(ssim_map(first, second), expected, atol=1e-12)
 
 
 def test_ssim_of_two_constants_follows_the_formula():

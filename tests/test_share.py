@@ -1,5 +1,6 @@
 """An experiment put into the controls, and its link, without a browser."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -40,12 +41,13 @@ def controls(faces) -> Controls:
 
 def settings_after(controls: Controls, updates: list) -> tuple[Face, Settings]:
     """What the controls say once these updates have reached them."""
-    values = {id(component): component.value for component in controls.inputs}
+    values = {id(part): part.value for part in [controls.faces.face, *controls.settings]}
     assert len(updates) == len(controls.outputs)
     for component, update in zip(controls.outputs, updates, strict=True):
         if update != gr.skip():
             values[id(component)] = update
-    return controls.read([values[id(component)] for component in controls.inputs])
+    written = json.dumps([values[id(component)] for component in controls.settings])
+    return controls.read([values[id(controls.faces.face)], written])
 
 
 # Into the controls

@@ -1,7 +1,9 @@
 """The second and third step of the page: the noise, and the methods."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -17,6 +19,7 @@ from denoiser.ui.settings import (
     NO_NOISE,
     ParameterKey,
     Settings,
+    SettingsError,
     display_label,
     display_range,
     display_value,
@@ -65,7 +68,12 @@ class NoiseControls:
 
 @dataclass(frozen=True)
 class Controls:
-    """Everything a comparison depends on, in the order in which handlers get the values.
+    """Everything a comparison depends on.
+
+    Events are given two values: the face, and what all other controls say, as one text. The browser
+    keeps that text in step with the controls. With every event, Gradio's page goes through all inputs of
+    all events that ever ran, three times, each with a search of the whole page: of the thirty controls
+    themselves that takes longer than to denoise the face.
 
     Attributes:
         faces: What holds and shows the session's face.
@@ -76,6 +84,7 @@ class Controls:
         round_8bit: Round it to 8 bits.
         options: Holds the second noise and the two boxes; closed at first.
         methods: Which denoisers to show.
+        written: What they all say but the face, as JSON.
     """
 
     faces: FaceControls
@@ -86,12 +95,17 @@ class Controls:
     round_8bit: gr.Checkbox
     options: gr.Accordion
     methods: gr.CheckboxGroup
+    written: gr.Textbox
 
     @property
     def inputs(self) -> list[Any]:
-        """All components, for ``inputs`` of an event; their values go to :meth:`read`."""
+        """What depends on all components, for ``inputs`` of an event; the values go to :meth:`read`."""
+        return [self.faces.face, self.written]
+
+    @property
+    def settings(self) -> list[Any]:
+        """All components but the face, in the order in which they are written down."""
         return [
-            self.faces.face,
             self.first.kind,
             self.second.kind,
             self.seed,
@@ -121,8 +135,23 @@ class Controls:
 
     @property
     def changes(self) -> list[Any]:
-        """The change events of all components."""
+        """The events that announce that any component has changed."""
         return [component.change for component in self.inputs]
+
+    def write_after(self, event: Callable[..., Any]) -> Callable[..., Any]:
+        """Have the browser write down all settings after an event, without the server.
+
+        Returns:
+            The event that follows.
+        """
+        written: Callable[..., Any] = event(
+            None,
+            self.settings,
+            self.written,
+            js="(...values) => JSON.stringify(values)",
+            api_visibility="private",
+        ).then
+        return written
 
     def read(self, values: Sequence[Any]) -> tuple[Face, Settings]:
         """Make sense of the values of :attr:`inputs`, as they came from the browser.
@@ -133,8 +162,14 @@ class Controls:
         Raises:
             SettingsError: Something is missing or out of range.
         """
-        face, first, second, seed, clip, round_8bit, methods, *numbers = values
+        face, written = values
         count = len(self.first.sliders)
+        try:
+            first, second, seed, clip, round_8bit, methods, *numbers = json.loads(written)
+            if len(numbers) != count + len(self.second.sliders):
+                raise ValueError("too few or too many numbers")
+        except (TypeError, ValueError, RecursionError):  # it comes from a browser
+            raise SettingsError("The controls can't be read. Please load the page anew.") from None
         return face, parse_settings(
             first,
             second,
@@ -173,6 +208,24 @@ class Controls:
             gr.Accordion(open=True) if has_options else gr.skip(),  # nothing chosen stays out of sight
             list(experiment.methods),
         ]
+
+
+def gather_controls(
+    faces: FaceControls,
+    first: NoiseControls,
+    second: NoiseControls,
+    seed: gr.Number,
+    clip: gr.Checkbox,
+    round_8bit: gr.Checkbox,
+    options: gr.Accordion,
+    methods: gr.CheckboxGroup,
+) -> Controls:
+    """Make one of all controls; the arguments are the fields of :class:`Controls`."""
+    written = gr.Textbox(visible=False)
+    controls = Controls(faces, first, second, seed, clip, round_8bit, options, methods, written)
+    written.value = json.dumps([component.value for component in controls.settings])
+    controls.write_after(partial(gr.on, [component.change for component in controls.settings]))
+    return controls
 
 
 def create_noise_section() -> tuple[

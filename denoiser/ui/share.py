@@ -104,7 +104,7 @@ def restore_on_load(
         load: The page's load event, or what follows on it.
 
     Returns:
-        The event that follows: the controls are as they are to be.
+        The event that follows: the controls are as they are to be, and that is written down.
     """
     # The browser's own address: with it, it does not matter how Gradio hands on the page's query.
     query = gr.Textbox(visible=False)
@@ -173,7 +173,7 @@ def restore_on_load(
         [*controls.faces.outputs, note, box, timer],
         **SILENT,
     )
-    return restored.then
+    return controls.write_after(restored.then)
 
 
 def _list_tabs(tabs: gr.Tabs) -> list[gr.Tab]:

@@ -81,20 +81,24 @@ class LiveEvent:
         components = {c["id"]: c for c in config["components"]}
         by_elem_id = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
         grid, moved = by_elem_id["comparison"], by_elem_id[slider]
+        # The browser writes the controls down, and sends what is written.
+        writes = next(d for d in config["dependencies"] if not d["backend_fn"] and moved in d["inputs"])
+        written = writes["outputs"][0]
         event = next(
             d
             for d in config["dependencies"]
-            if d["outputs"] == [grid] and d["queue"] is False and moved in d["inputs"]
+            if d["outputs"] == [grid] and d["queue"] is False and written in d["inputs"]
         )
         self.fn_index = event["id"]
-        self.place = event["inputs"].index(moved)
-        self.values = [components[i]["props"].get("value") for i in event["inputs"]]
+        self.place = writes["inputs"].index(moved)
+        self.settings = [components[i]["props"].get("value") for i in writes["inputs"]]
 
     def send(self, value: float, session: str) -> dict[str, Any]:
         """Ask for the grid at a slider's value; return what the browser would paint."""
-        values = list(self.values)
-        values[self.place] = value
-        body = json.dumps({"data": values, "fn_index": self.fn_index, "session_hash": session})
+        settings = list(self.settings)
+        settings[self.place] = value
+        data = [None, json.dumps(settings)]
+        body = json.dumps({"data": data, "fn_index": self.fn_index, "session_hash": session})
         request = urllib.request.Request(
             f"{self.url}/gradio_api/run/predict/",
             body.encode(),
@@ -103,7 +107,7 @@ class LiveEvent:
         with urllib.request.urlopen(request, timeout=60) as answer:
             grid = json.load(answer)["data"][0]
         # gr.HTML may send its value alone or as the update of a component.
-        grid = grid.get("value", grid) if isinstance(grid, dict) else grid
+        grid = json.loads(grid.get("value", grid) if isinstance(grid, dict) else grid)
         if grid.get("sigma") != f"{value:g}":
             raise RuntimeError(f"asked for sigma {value:g}, got {grid.get('sigma')}")
         return dict(grid)
