@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -224,7 +223,9 @@ def gather_controls(
     written = gr.Textbox(visible=False)
     controls = Controls(faces, first, second, seed, clip, round_8bit, options, methods, written)
     written.value = json.dumps([component.value for component in controls.settings])
-    controls.write_after(partial(gr.on, [component.change for component in controls.settings]))
+    # An event for each: of one event for all, Gradio's page looks up all thirty each time.
+    for component in controls.settings:
+        controls.write_after(component.change)
     return controls
 
 
