@@ -24,7 +24,13 @@ from denoiser.ui.controls import Controls
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.link import Link, describe_problems, link_keys, read_link, write_link
 from denoiser.ui.payload import Face
-from denoiser.ui.settings import MAX_SEED, Settings, display_range, parse_value
+from denoiser.ui.settings import (
+    MAX_SEED,
+    Settings,
+    SettingsError,
+    display_range,
+    parse_value,
+)
 from denoiser.ui.share import _find_face, describe_link
 
 
@@ -92,6 +98,35 @@ def test_a_sample_that_is_not_in_the_strip_comes_with_its_picture(controls, face
 def test_noise_that_the_controls_cannot_hold(controls, faces, noise):
     with pytest.raises(ValueError, match="page"):
         controls.show(Experiment(noise), faces)
+
+
+# What the browser writes down
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        None,
+        5,
+        "",
+        "null",
+        "{}",
+        "[1, 2",
+        "[]",
+        '["gaussian", "none", 0, true, false, [], 1]',
+        "[" * 9999,
+    ],
+)
+def test_controls_that_were_not_written_by_the_page_are_one_sentence(controls, written):
+    with pytest.raises(SettingsError, match="load the page anew"):
+        controls.read([controls.faces.face.value, written])
+
+
+def test_what_is_written_at_first_is_what_the_controls_show(controls):
+    shown = [component.value for component in controls.settings]
+    assert json.loads(controls.written.value) == shown
+    _, settings = controls.read([controls.faces.face.value, controls.written.value])
+    assert settings.noise == GaussianNoise()
 
 
 # The link

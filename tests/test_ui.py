@@ -343,6 +343,14 @@ def test_hidden_events_leave_no_status_behind(app):
     assert not [event.name for event in hidden if event.show_progress_on != []]
 
 
+def test_only_the_browser_looks_at_all_controls(app):
+    """An event costs the page time for each of its inputs, and each of its triggers."""
+    [slider] = [b for b in app.blocks.values() if b.elem_id == "noise-gaussian-sigma"]
+    readers = [event for event in app.fns.values() if slider in event.inputs]
+    assert len(readers) > 30
+    assert all(event.fn is None and len(event.targets) <= 1 for event in readers)
+
+
 def test_only_the_public_api_is_public(app):
     public = {fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"}
     assert public == {"compare", "intermediate", "milliseconds", "noises", "denoisers", "samples"}
