@@ -4,8 +4,8 @@ References:
     S. Esakkirajan et al., IEEE SPL 18(5), 2011, doi:10.1109/LSP.2011.2122333 (the median);
     K. Zhang et al., TPAMI 2021, doi:10.1109/TPAMI.2021.3088914 (the network).
 
-The network sees the noisy picture beside the filtered one: where black and white pixels are no
-impulses but part of the face, or were clipped by other noise, it can take back what the median did.
+The network sees the filtered picture beside the noisy one, which it corrects: it starts as good as the
+residual U-Net whose weights it takes over, and learns where the median knows better.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class MedianUNetConfig:
 
 
 class MedianUNet(Network):
-    """A trimmed median, then a residual U-Net on (filtered, noisy) that corrects the filtered picture.
+    """A trimmed median, then a residual U-Net on (filtered, noisy) that corrects the noisy picture.
 
     Sides of the input must be multiples of :attr:`multiple_of`.
     """

@@ -33,7 +33,7 @@ class ResidualUNetConfig:
         widths: Channels of each scale, the coarsest last.
         encoder_blocks: Residual blocks of each scale on the way down, the coarsest included.
         decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
-        inputs: Channels of the input; the first is the picture to correct, the last the noisy one.
+        inputs: Channels of the input; the last is the noisy picture, which is the one to correct.
         impulse_map: Whether the network is told which pixels of the noisy picture are black or white.
     """
 
@@ -119,7 +119,7 @@ class ResidualUNet(Network):
             features = stage(skip + up(features))
         noise, drop = self.output(features).chunk(2, dim=1)
         keep = torch.sigmoid(_OPEN - drop)
-        return keep * noisy[:, :1] - noise
+        return keep * noisy[:, -1:] - noise
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
