@@ -223,7 +223,7 @@ def _ssim_mean_and_map(
         return math.nan, np.full(clean.shape, np.nan)
     products = (denoised, clean, denoised**2, clean**2, denoised * clean)
     # Not scikit-image's `structural_similarity`, which the tests hold this to: of a face, that one
-    # takes a millisecond, three times as long, and a moving slider waits for that once a method.
+    # takes several times as long, and a moving slider waits for it once a method.
     window = cv2.GaussianBlur(
         np.dstack(products), (SSIM_WINDOW, SSIM_WINDOW), _SSIM_SIGMA, borderType=cv2.BORDER_REFLECT
     )

@@ -9,12 +9,7 @@ import gradio as gr
 
 from denoiser.base import DenoiserInfo
 from denoiser.pipeline import Comparison
-from denoiser.ui.controls import (
-    Controls,
-    create_method_section,
-    create_noise_section,
-    gather_controls,
-)
+from denoiser.ui.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.events import RAW
 from denoiser.ui.exports import contact_sheet_png, numbers_csv, pictures_zip
 from denoiser.ui.faces import FaceSource, create_face_section
@@ -82,7 +77,8 @@ def create_compare_tab(
                 bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
                 histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
 
-    controls = gather_controls(face_controls, *noise_controls, shown)
+    controls = Controls(face_controls, *noise_controls, shown, gr.Textbox(visible=False))
+    controls.keep_written()
     restored = restore_on_load(link_note, link_box, controls, faces, tabs, face_controls.begin)
     _connect_grid(controls, methods, grid, slow, restored)
     _connect_charts(controls, grid, charts, [bars, histogram])

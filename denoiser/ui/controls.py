@@ -71,8 +71,8 @@ class Controls:
 
     Events are given two values: the face, and what all other controls say, as one text. The browser
     keeps that text in step with the controls. With every event, Gradio's page goes through all inputs of
-    all events that ever ran, three times, each with a search of the whole page: of the thirty controls
-    themselves that takes longer than to denoise the face.
+    all events that ever ran, three times, each with a search of the whole page; of the thirty controls
+    themselves, that would be felt in every move of a slider.
 
     Attributes:
         faces: What holds and shows the session's face.
@@ -137,20 +137,21 @@ class Controls:
         """The events that announce that any component has changed."""
         return [component.change for component in self.inputs]
 
+    def keep_written(self) -> None:
+        """Have the browser write down all settings whenever one of them changes."""
+        self.written.value = json.dumps([component.value for component in self.settings])
+        # An event for each: of one event for all, Gradio's page looks up all thirty each time.
+        for component in self.settings:
+            self.write_after(component.change)
+
     def write_after(self, event: Callable[..., Any]) -> Callable[..., Any]:
         """Have the browser write down all settings after an event, without the server.
 
         Returns:
             The event that follows.
         """
-        written: Callable[..., Any] = event(
-            None,
-            self.settings,
-            self.written,
-            js="(...values) => JSON.stringify(values)",
-            api_visibility="private",
-        ).then
-        return written
+        js = "(...values) => JSON.stringify(values)"
+        return event(None, self.settings, self.written, js=js, api_visibility="private").then
 
     def read(self, values: Sequence[Any]) -> tuple[Face, Settings]:
         """Make sense of the values of :attr:`inputs`, as they came from the browser.
@@ -207,26 +208,6 @@ class Controls:
             gr.Accordion(open=True) if has_options else gr.skip(),  # nothing chosen stays out of sight
             list(experiment.methods),
         ]
-
-
-def gather_controls(
-    faces: FaceControls,
-    first: NoiseControls,
-    second: NoiseControls,
-    seed: gr.Number,
-    clip: gr.Checkbox,
-    round_8bit: gr.Checkbox,
-    options: gr.Accordion,
-    methods: gr.CheckboxGroup,
-) -> Controls:
-    """Make one of all controls; the arguments are the fields of :class:`Controls`."""
-    written = gr.Textbox(visible=False)
-    controls = Controls(faces, first, second, seed, clip, round_8bit, options, methods, written)
-    written.value = json.dumps([component.value for component in controls.settings])
-    # An event for each: of one event for all, Gradio's page looks up all thirty each time.
-    for component in controls.settings:
-        controls.write_after(component.change)
-    return controls
 
 
 def create_noise_section() -> tuple[

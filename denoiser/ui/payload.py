@@ -38,7 +38,7 @@ Payload = dict[str, Any]
 LIVE_NETWORKS = 6
 """So many networks answer while a slider moves; more of them would keep every picture waiting.
 
-Six take about 60 ms on one core. See ``tests/benchmarks/slider_to_pixels.py``.
+Six take about 50 ms on one core (``weights/benchmark.json``). See ``tests/benchmarks/slider_to_pixels.py``.
 """
 
 _FINE = 8192
@@ -136,7 +136,7 @@ def live_payload(
     height, width = corruption.clean.shape
     return {
         "version": version,
-        "key": _key(face, settings),
+        "key": experiment_key(face, settings),
         "noise": settings.shown_noise,
         "noiseText": settings.noise.describe(),
         "sigma": f"{settings.shown_value:g}",
@@ -180,7 +180,7 @@ def slow_payload(
     outcome = run_methods(face, settings, [info.id for info in shown])
     return {
         "version": version,
-        "key": _key(face, settings),
+        "key": experiment_key(face, settings),
         "cards": [_card(info, outcome) for info in shown],
     }
 
@@ -209,7 +209,7 @@ def _describe(method_id: str) -> DenoiserInfo:
         return DenoiserInfo(method_id, method_id, "network", False, None, 0, "")
 
 
-def _key(face: Face, settings: Settings) -> str:
+def experiment_key(face: Face, settings: Settings) -> str:
     """Name what all methods are given; equal for equal noisy pictures."""
     given = (face.id, settings.noise, settings.seed, settings.clip, settings.round_8bit)
     return hashlib.blake2b(repr(given).encode(), digest_size=8).hexdigest()

@@ -31,7 +31,7 @@ from denoiser.sweeps import (
     vary,
     window_median,
 )
-from denoiser.ui.payload import Face
+from denoiser.ui.payload import Face, experiment_key
 from denoiser.ui.settings import Settings, SettingsError
 from denoiser.weights import WeightsError
 
@@ -129,8 +129,7 @@ class _Request:
     @property
     def key(self) -> str:
         """Equal for equal jobs; a model that has come since makes another one."""
-        settings = self.settings
-        given = (self.face.id, settings.noise, settings.seed, settings.clip, settings.round_8bit)
+        given = experiment_key(self.face, self.settings)
         return repr((given, self.choice, list(self.labels)))
 
     @property
