@@ -38,7 +38,8 @@ Payload = dict[str, Any]
 LIVE_NETWORKS = 6
 """So many networks answer while a slider moves; more of them would keep every picture waiting.
 
-Six take about 50 ms on one core (``weights/benchmark.json``). See ``tests/benchmarks/slider_to_pixels.py``.
+Six take about 50 ms on one core (``weights/benchmark.json``).
+See ``tests/benchmarks/slider_to_pixels.py`` too.
 """
 
 _FINE = 8192
