@@ -30,6 +30,18 @@ def test_scale_of_the_gradient_does_not_matter():
     torch.testing.assert_close(orthogonalize(1e-4 * matrix), orthogonalize(matrix), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(4, 36), (36, 4), (24, 24)])
+def test_agrees_with_the_iteration_on_the_matrix_itself(shape):
+    """Jordan's five steps, each of them a product with the whole matrix."""
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(6)).double()
+    expected = matrix / matrix.norm()
+    for _ in range(5):
+        square = expected @ expected.T
+        expected = 3.4445 * expected + (-4.7750 * square + 2.0315 * square @ square) @ expected
+    torch.testing.assert_close(orthogonalize(matrix), expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(orthogonalize(matrix.float()), expected.float(), atol=1e-3, rtol=0)
+
+
 def test_zero_stays_zero():
     assert torch.equal(orthogonalize(torch.zeros(3, 5)), torch.zeros(3, 5))
 

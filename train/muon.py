@@ -63,8 +63,10 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
     """Return a matrix with the same singular vectors, and singular values between about 0.7 and 1.2.
 
-    By five steps of a Newton-Schulz iteration, which needs products of matrices only. Directions whose
-    singular value is below about a thousandth of the matrix's norm stay smaller.
+    By five steps of a Newton-Schulz iteration, which needs products of matrices only. Each multiplies
+    the matrix by a polynomial of ``matrix @ matrix.T``. The polynomials are taken on that square, which
+    is several times as small, and the matrix is multiplied once, at the end: half the time. Directions
+    whose singular value is below about a thousandth of the matrix's norm stay smaller.
 
     Args:
         matrix: (M, N), any numbers.
@@ -73,7 +75,11 @@ def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
         return orthogonalize(matrix.T).T  # the products are smaller
     a, b, c = _COEFFICIENTS
     wide = matrix / (matrix.norm() + 1e-12)
+    square = wide @ wide.T
+    unit = torch.eye(len(wide), dtype=wide.dtype, device=wide.device)
+    steps = unit
     for _ in range(_STEPS):
-        square = wide @ wide.T
-        wide = a * wide + (b * square + c * square @ square) @ wide
-    return wide
+        step = a * unit + b * square + c * square @ square
+        square = step @ square @ step
+        steps = step @ steps
+    return steps @ wide

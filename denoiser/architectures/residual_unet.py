@@ -117,7 +117,8 @@ class ResidualUNet(Network):
         features = self.encoder[-1](features)
         for skip, up, stage in zip(skips[::-1], self.up[::-1], self.decoder[::-1], strict=True):
             features = stage(skip + up(features))
-        noise, drop = self.output(features).chunk(2, dim=1)
+        # In the input's precision: trained in bfloat16, ``keep`` would be a coarse share of a pixel.
+        noise, drop = self.output(features).to(noisy).chunk(2, dim=1)
         keep = torch.sigmoid(_OPEN - drop)
         return keep * noisy[:, -1:] - noise
 

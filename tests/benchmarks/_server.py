@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tests.conftest import ROOT, app_environment, free_port, stop
 
 
@@ -123,12 +125,16 @@ def report(name: str, figures: dict[str, Any]) -> None:
     """Print figures and machine, for people and then, on the last line, as JSON."""
     machine = {
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # the widest that torch uses here
         "cores": len(os.sched_getaffinity(0)),
         "load": round(os.getloadavg()[0], 1),
         "system": platform.platform(),
         "python": platform.python_version(),
     }
-    print(f"{name} on {machine['processor']}, {machine['cores']} cores, load {machine['load']}")
+    print(
+        f"{name} on {machine['processor']} ({machine['instructions']}), {machine['cores']} cores, "
+        f"load {machine['load']}"
+    )
     for figure, value in figures.items():
         print(f"  {figure}: {value}")
     print(json.dumps({"benchmark": name, "machine": machine, "figures": figures}))
