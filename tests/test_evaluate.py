@@ -23,9 +23,11 @@ from train.evaluate import (
     CONDITIONS,
     NOISY,
     Pictures,
+    Score,
     corrupt_all,
     denoise_all,
     evaluate,
+    kept_scores,
     score,
 )
 
@@ -187,6 +189,22 @@ def test_evaluation_without_data_ends_in_one_sentence(tmp_path, capsys, monkeypa
     error = capsys.readouterr().err
     assert error.startswith("train: ")
     assert len(error.splitlines()) == 1
+
+
+def test_scores_of_the_same_weights_are_kept(tmp_path):
+    path = tmp_path / "benchmark.json"
+    noises = ("gaussian-low", "jpeg-20")
+    denoisers = [{"id": "residual-unet", "weights": "old"}, {"id": "patchgan", "weights": "same"}]
+    denoisers += [{"id": "median", "weights": "filter"}, {"id": "tv"}]  # the last of an older file
+    ids = [NOISY, *(denoiser["id"] for denoiser in denoisers)]
+    scores = [made_score(denoiser, noise, 30.0) for denoiser in ids for noise in noises]
+    path.write_text(json.dumps({"denoisers": denoisers, "scores": scores}))
+    versions = {NOISY: "filter", "residual-unet": "new", "patchgan": "same", "median": "filter"}
+    kept = kept_scores(path, Score, versions | {"tv": "filter"}, pictures=3573)
+    assert set(kept) == {(d, noise) for d in (NOISY, "patchgan", "median") for noise in noises}
+    assert kept["median", "jpeg-20"] == Score(**made_score("median", "jpeg-20", 30.0))
+    assert kept_scores(path, Score, versions, pictures=3589) == {}
+    assert kept_scores(tmp_path / "missing.json", Score, versions, pictures=3573) == {}
 
 
 # The README's tables

@@ -13,7 +13,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -38,6 +38,7 @@ from .cards import METRICS_NAME, write_card
 from .report import update_readme
 
 AnyTask = TypeVar("AnyTask")
+AnyScore = TypeVar("AnyScore")
 
 _BATCH = 64
 _TIMED_FACES = 50
@@ -134,7 +135,8 @@ def evaluate(
         cache: Folder of finished scores.
         workers: Processes; all cores by default.
         limit: Only the first pictures, for a trial: prints the scores and writes nothing.
-        only: Denoiser ids; the others keep what is in the cache, and are left out where it has none.
+        only: Denoiser ids; the others keep what is in the cache or in ``benchmark.json``, if it is of
+            the weights that they have now, and are left out otherwise.
         readme: The README to bring up to date; the project's own by default.
 
     Returns:
@@ -156,7 +158,11 @@ def evaluate(
 
     score_all(missing, _run, keep, name="evaluate", workers=workers)
 
-    finished = [_read_score(task, cache, pictures) for task in tasks]
+    versions = {denoiser: weights_version(denoiser) for denoiser in ids}
+    kept = kept_scores(WEIGHTS / BENCHMARK_NAME, Score, versions, pictures) if only else {}
+    finished = [
+        _read_score(task, cache, pictures) or kept.get((task.denoiser, task.noise)) for task in tasks
+    ]
     scores = [score for score in finished if score is not None]
     scored = {score.denoiser for score in scores} - {NOISY}
     benchmark = {
@@ -168,7 +174,9 @@ def evaluate(
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores; one thread for the milliseconds",
         "noises": {name: noise.describe() for name, noise in CONDITIONS.items()},
-        "denoisers": [_describe(name, data) for name in ids if name in scored],
+        "denoisers": [
+            _describe(name, data) | {"weights": versions[name]} for name in ids if name in scored
+        ],
         "scores": [asdict(score) for score in scores],
     }
     if limit:
@@ -287,10 +295,39 @@ def file_version(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "filter"
 
 
+def weights_version(denoiser_id: str) -> str:
+    """Tell one version of a denoiser's weights from another."""
+    return file_version(WEIGHTS / denoiser_id / MODEL_NAME)
+
+
+def kept_scores(
+    path: Path, kind: Callable[..., AnyScore], versions: Mapping[str, str], pictures: int
+) -> dict[tuple[str, str], AnyScore]:
+    """Read what an earlier evaluation wrote of denoisers whose weights are still the same.
+
+    Args:
+        path: ``benchmark.json`` or what else has ``denoisers`` and ``scores``; it need not exist.
+        kind: Makes a score of its fields.
+        versions: Of each denoiser's weights, as they are now.
+        pictures: Of how many pictures a score has to be.
+
+    Returns:
+        Scores by denoiser and noise.
+    """
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    then = {method["id"]: method.get("weights") for method in content.get("denoisers", ())}
+    then[NOISY] = versions.get(NOISY)  # it is no denoiser, and has no weights to change
+    return {
+        (score["denoiser"], score["noise"]): kind(**score)
+        for score in content.get("scores", ())
+        if then.get(score["denoiser"]) == versions.get(score["denoiser"])
+        and score["pictures"] == pictures
+    }
+
+
 def _cached(task: Task, cache: Path) -> Path:
     """Where a score is kept: another file for other weights or another number of pictures."""
-    version = file_version(WEIGHTS / task.denoiser / MODEL_NAME)
-    return cache / f"{task.noise}__{task.denoiser}__{version}__{task.limit}.json"
+    return cache / f"{task.noise}__{task.denoiser}__{weights_version(task.denoiser)}__{task.limit}.json"
 
 
 def _read_score(task: Task, cache: Path, pictures: int) -> Score | None:

@@ -18,7 +18,7 @@ from denoiser.emotion import CLASSIFIER, EmotionClassifier, load_classifier
 from denoiser.images import from_uint8
 from denoiser.registry import create_denoiser, list_denoisers
 from denoiser.results import NOISY
-from denoiser.weights import CLASSIFIER_NAME, MODEL_NAME, WEIGHTS
+from denoiser.weights import CLASSIFIER_NAME, WEIGHTS
 
 from .cards import METRICS_NAME
 from .config import ConfigError
@@ -30,7 +30,9 @@ from .evaluate import (
     corrupt_all,
     denoise_all,
     file_version,
+    kept_scores,
     score_all,
+    weights_version,
     write_json,
 )
 from .report import SHOWN, update_emotion
@@ -86,7 +88,8 @@ def evaluate_emotion(
         cache: Folder of finished scores.
         workers: Processes; all cores by default.
         limit: Only the first pictures, for a trial: prints the scores and writes nothing.
-        only: Denoiser ids; the others keep what is in the cache, and are left out where it has none.
+        only: Denoiser ids; the others keep what is in the cache or in ``metrics.json``, if it is of the
+            weights that they and the classifier have now, and are left out otherwise.
         weights: Folder of the classifier's folder; the denoisers' is always the project's own.
         readme: The README to bring up to date; the project's own by default.
 
@@ -117,15 +120,25 @@ def evaluate_emotion(
         return f"{task.denoiser} {task.noise} {100 * result.accuracy:.1f} %"
 
     score_all(missing, _run, keep, name="evaluate-emotion", workers=workers)
-    finished = [_read_score(task, cache, pictures) for task in tasks]
+    versions = {denoiser: weights_version(denoiser) for denoiser in ids}
+    reader = file_version(folder / CLASSIFIER_NAME)
+    kept = {}
+    if only and _reader_then(folder) == reader:
+        kept = kept_scores(folder / METRICS_NAME, EmotionScore, versions, pictures)
+    finished = [
+        _read_score(task, cache, pictures) or kept.get((task.denoiser, task.noise)) for task in tasks
+    ]
     scores = [score for score in finished if score is not None]
     scored = [name for name in ids if any(score.denoiser == name for score in scores)]
     metrics = clean_facts(classifier, read_labelled(data, "test")) | {
         "command": "python -m train emotion --data PATH, then evaluate-emotion --data PATH",
         "seed": "the noise of a picture is seeded by its row in FER2013",
         "noises": {name: CONDITIONS[name].describe() for name in SHOWN},
+        "classifier": reader,
         "denoisers": [
-            {"id": name, "label": create_denoiser(name).info.label} for name in scored if name != NOISY
+            {"id": name, "label": create_denoiser(name).info.label, "weights": versions[name]}
+            for name in scored
+            if name != NOISY
         ],
         "scores": [asdict(score) for score in scores],
     }
@@ -200,11 +213,17 @@ def _run(task: Task) -> tuple[Task, EmotionScore]:
     return task, score_emotions(classifier, method, pictures, labels, clean, task.noise)
 
 
+def _reader_then(folder: Path) -> str | None:
+    """Return the version of the classifier that the scores in its folder are of."""
+    path = folder / METRICS_NAME
+    return json.loads(path.read_text(encoding="utf-8")).get("classifier") if path.exists() else None
+
+
 def _cached(task: Task, cache: Path) -> Path:
     """Where a score is kept: another file for other weights or another number of pictures."""
-    files = (WEIGHTS / task.denoiser / MODEL_NAME, task.classifier / CLASSIFIER_NAME)
-    versions = [file_version(file) for file in files]
-    return cache / f"{task.noise}__{task.denoiser}__{'__'.join(versions)}__{task.limit}.json"
+    reader = file_version(task.classifier / CLASSIFIER_NAME)
+    versions = f"{weights_version(task.denoiser)}__{reader}"
+    return cache / f"{task.noise}__{task.denoiser}__{versions}__{task.limit}.json"
 
 
 def _read_score(task: Task, cache: Path, pictures: int) -> EmotionScore | None:

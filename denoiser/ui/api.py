@@ -79,17 +79,17 @@ def register_api(source: FaceSource) -> None:
         and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
         a method has no result: its weights are missing, damaged, or still being downloaded.
         """
-        strengths = {
-            "sigma": sigma,
-            "amount": amount,
-            "salt_ratio": salt_ratio,
-            "peak": peak,
-            "radius": radius,
-            "size": size,
-            "count": count,
-            "quality": quality,
-        }
-        model = _create_noise(noise, strengths)
+        model = _create_noise(
+            noise,
+            sigma=sigma,
+            amount=amount,
+            salt_ratio=salt_ratio,
+            peak=peak,
+            radius=radius,
+            size=size,
+            count=count,
+            quality=quality,
+        )
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, face, sample, crop_face)
@@ -122,17 +122,17 @@ def register_api(source: FaceSource) -> None:
         Answer: as of `/compare`; `methods` holds `intermediate`, what the first half alone makes of
         the noisy face, and the denoiser by its id, what the two make together.
         """
-        strengths = {
-            "sigma": sigma,
-            "amount": amount,
-            "salt_ratio": salt_ratio,
-            "peak": peak,
-            "radius": radius,
-            "size": size,
-            "count": count,
-            "quality": quality,
-        }
-        model = _create_noise(noise, strengths)
+        model = _create_noise(
+            noise,
+            sigma=sigma,
+            amount=amount,
+            salt_ratio=salt_ratio,
+            peak=peak,
+            radius=radius,
+            size=size,
+            count=count,
+            quality=quality,
+        )
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, face, sample, crop_face)
@@ -256,7 +256,8 @@ def _with_plain_errors(function: Callable[P, R]) -> Callable[P, R]:
     return endpoint
 
 
-def _create_noise(noise: object, strengths: dict[str, Any]) -> NoiseModel:
+def _create_noise(noise: object, **strengths: Any) -> NoiseModel:
+    """Create a noise from its id and strengths of any type, of which None ones are left out."""
     if not isinstance(noise, str):
         raise ValueError("noise must be the id of a noise, such as gaussian")
     given = {name: value for name, value in strengths.items() if value is not None}
