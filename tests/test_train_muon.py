@@ -56,6 +56,19 @@ def test_a_step_is_as_large_as_one_of_adam(shape):
     assert float(parameter.detach().square().mean().sqrt()) == pytest.approx(0.002, rel=0.35)
 
 
+@pytest.mark.parametrize("shape", [(7,), (1, 5, 3, 3), (6, 1, 1, 1)])
+def test_what_has_one_direction_takes_the_steps_of_adam(shape):
+    generator = torch.Generator().manual_seed(7)
+    ours, theirs = (nn.Parameter(torch.ones(shape)) for _ in range(2))
+    muon, adam = Muon([ours], lr=0.04), torch.optim.Adam([theirs], lr=0.01)
+    for _ in range(20):
+        ours.grad = torch.randn(shape, generator=generator)
+        theirs.grad = ours.grad.clone()
+        muon.step()
+        adam.step()
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
 def test_parameter_without_a_gradient_stays():
     parameter = nn.Parameter(torch.ones(3, 3))
     Muon([parameter], lr=0.1).step()
