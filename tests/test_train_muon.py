@@ -97,10 +97,11 @@ def test_no_direction_is_left_behind():
     assert muon < 0.2 * start < plain
 
 
-def test_goes_on_from_a_saved_state():
+@pytest.mark.parametrize("shape", [(4, 3, 3, 3), (4,)])
+def test_goes_on_from_a_saved_state(shape):
     generator = torch.Generator().manual_seed(5)
-    gradients = torch.randn(6, 4, 3, 3, 3, generator=generator)
-    one = nn.Parameter(torch.zeros(4, 3, 3, 3))
+    gradients = torch.randn(6, *shape, generator=generator)
+    one = nn.Parameter(torch.zeros(shape))
     running = Muon([one], lr=0.1)
     for index, gradient in enumerate(gradients):
         if index == 3:

@@ -59,7 +59,8 @@ _TEXTS = {
 A U-Net carries fine detail past its coarse middle, noise included. An attention gate weighs that
 detail, place by place, by what the coarser scale knows: 1 lets it pass, 0 blocks it
 ([Oktay et al. 2018](https://arxiv.org/abs/1804.03999)). The coarsest gate comes first; the finest scale
-has none. A map shows where detail passes, not why.""",
+has none. Compare places within a map: the layers after a gate can make up for a factor common to them all.
+A map shows where detail passes, not why.""",
     "intermediate": """### Intermediate image: half-way through a dual autoencoder
 It denoises twice: its second half starts from the picture that the first half made
 ([Solovyeva and Abdullah 2022](https://doi.org/10.3390/jimaging8090250)). The last picture shows what
