@@ -59,8 +59,8 @@ _TEXTS = {
 A U-Net carries fine detail past its coarse middle, noise included. An attention gate weighs that
 detail, place by place, by what the coarser scale knows: 1 lets it pass, 0 blocks it
 ([Oktay et al. 2018](https://arxiv.org/abs/1804.03999)). The coarsest gate comes first; the finest scale
-has none. Compare places within a map: the layers after a gate can make up for a factor common to them all.
-A map shows where detail passes, not why.""",
+has none. Compare places within a map: the layers after a gate can make up for what is common to them
+all. A map shows where detail passes, not why.""",
     "intermediate": """### Intermediate image: half-way through a dual autoencoder
 It denoises twice: its second half starts from the picture that the first half made
 ([Solovyeva and Abdullah 2022](https://doi.org/10.3390/jimaging8090250)). The last picture shows what
@@ -68,10 +68,10 @@ the second half still changed: mid-gray is nothing.""",
     "patches": """### Discriminator: what the GAN had to fool
 The discriminator sees the noisy picture beside another one, and judges that one patch by patch: 1 for
 clean, 0 for denoised ([Isola et al. 2017](https://doi.org/10.1109/CVPR.2017.632)). A coloured square is
-the middle of a patch, which is much larger: 34x34 pixels. On 200 test faces with Gaussian noise of 25 of
-255, *PatchGAN*'s discriminator scores the clean pictures 0.49 on average, the GAN's 0.35 and the U-Net's
-0.26. The noisy picture gets 0.77: in training it never stood in that place, and its grain passes for
-detail.""",
+the middle of a patch, which is much larger: 34x34 pixels. Under Gaussian noise *PatchGAN*'s
+discriminator mostly gives the clean picture more than the GAN's, and that one more than the U-Net's:
+the GAN comes closer, and still is told apart. The noisy picture gets most of all: in training it never
+stood in that place, and its grain passes for detail.""",
     "residual": f"""### Residual: what a method took away
 Noisy {_MINUS} denoised should look like the noise and like nothing else: a face in it is detail lost
 ([Buades, Coll and Morel 2005](https://doi.org/10.1137/040616024) call it *method noise*). White noise is
