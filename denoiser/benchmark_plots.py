@@ -366,17 +366,19 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
 
 
 def training_curves(history: History, width: int) -> go.Figure:
-    """Draw validation PSNR, the training loss and, for a GAN, both adversarial losses by step.
+    """Draw validation PSNR and the losses by step: also a GAN's adversarial ones and a router's.
 
     Args:
         history: Whose training.
         width: Of the chart, in pixels.
     """
-    adversarial = [s for s in history.losses if s.name != "train_loss"]
+    training = [s for s in history.losses if s.name == "train_loss"]
+    routing = [s for s in history.losses if s.name == "routing_loss"]
     panels: list[tuple[str, list[Series]]] = [
         ("Validation PSNR in dB", list(history.validation)),
-        ("Training loss", [s for s in history.losses if s.name == "train_loss"]),
-        ("Adversarial losses", adversarial),
+        ("Training loss", training),
+        ("Cross-entropy of the router", routing),
+        ("Adversarial losses", [s for s in history.losses if s not in training + routing]),
     ]
     panels = [(title, series) for title, series in panels if series]
     figure = make_subplots(

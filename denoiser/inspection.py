@@ -13,7 +13,7 @@ import torch
 from scipy.signal import correlate
 from skimage.measure import profile_line
 
-from .architectures import AttentionUNet
+from .architectures import AttentionUNet, ExpertUNet, Network
 from .architectures.patchgan import PatchDiscriminator
 from .background import BackgroundLoader
 from .base import Denoiser, Image
@@ -49,11 +49,13 @@ class Anatomy:
     Attributes:
         gated: Networks with attention gates.
         two_part: Methods that make an intermediate image.
+        divided: Networks of several experts.
         judged: Models that were trained against a discriminator.
     """
 
     gated: tuple[str, ...]
     two_part: tuple[str, ...]
+    divided: tuple[str, ...]
     judged: tuple[str, ...]
 
 
@@ -68,6 +70,21 @@ class AttentionMap:
 
     side: int
     values: Map
+
+
+@dataclass(frozen=True)
+class ExpertView:
+    """What one expert of a network makes of a picture, and whether it is asked.
+
+    Attributes:
+        name: What it is for.
+        share: Probability that it is the one for this picture, by the router; the highest one is asked.
+        image: What it makes of the picture: (H, W) float32 in [0, 1].
+    """
+
+    name: str
+    share: float
+    image: Image
 
 
 @dataclass(frozen=True)
@@ -128,24 +145,38 @@ class Residual:
 
 def find_anatomy() -> Anatomy:
     """Say which denoisers have what to look at; loads no weights."""
-    found = {denoiser_id: _parts_of(denoiser_id) for denoiser_id in list_denoisers()}
+    networks = {denoiser_id: _network_of(denoiser_id) for denoiser_id in list_denoisers()}
     return Anatomy(
-        gated=tuple(denoiser_id for denoiser_id, (gates, _) in found.items() if gates),
-        two_part=tuple(denoiser_id for denoiser_id, (_, halves) in found.items() if halves),
+        gated=tuple(name for name, network in networks.items() if _is_gated(network)),
+        two_part=tuple(name for name, network in networks.items() if _makes_intermediate(name, network)),
+        divided=tuple(name for name, network in networks.items() if _is_divided(network)),
         judged=tuple(model_id for model_id in MODELS if _is_gan(model_id)),
     )
 
 
-def _parts_of(denoiser_id: str) -> tuple[bool, bool]:
-    """Say whether a denoiser has gates, and whether it makes an intermediate image."""
-    if denoiser_id not in MODELS:
-        method = create_denoiser(denoiser_id)
-        return _gated_network(method) is not None, method.has_intermediate
-    try:
-        network = build_empty(denoiser_id)
-    except WeightsError:
-        return False, False
-    return isinstance(network, AttentionUNet) and len(network.gates) > 0, network.has_intermediate
+def _network_of(denoiser_id: str) -> Network | None:
+    """Return a denoiser's network, of a shipped model one without its weights; None if it has none."""
+    if denoiser_id in MODELS:
+        try:
+            return build_empty(denoiser_id)
+        except WeightsError:
+            return None
+    method = create_denoiser(denoiser_id)
+    return method.network if isinstance(method, NetworkDenoiser) else None
+
+
+def _is_gated(network: Network | None) -> bool:
+    return isinstance(network, AttentionUNet) and len(network.gates) > 0
+
+
+def _is_divided(network: Network | None) -> bool:
+    return isinstance(network, ExpertUNet) and len(network.experts) > 1
+
+
+def _makes_intermediate(denoiser_id: str, network: Network | None) -> bool:
+    if network is not None:
+        return network.has_intermediate
+    return denoiser_id not in MODELS and create_denoiser(denoiser_id).has_intermediate
 
 
 def _is_gan(model_id: str) -> bool:
@@ -153,11 +184,6 @@ def _is_gan(model_id: str) -> bool:
         return read_config(model_id).family == "GAN"
     except WeightsError:
         return False
-
-
-def _gated_network(method: Denoiser) -> AttentionUNet | None:
-    network = method.network if isinstance(method, NetworkDenoiser) else None
-    return network if isinstance(network, AttentionUNet) and len(network.gates) > 0 else None
 
 
 # Attention
@@ -173,8 +199,8 @@ def attention_maps(method: Denoiser, noisy: Image) -> tuple[AttentionMap, ...]:
     Raises:
         ValueError: The method has no attention gates, or the picture is not gray.
     """
-    network = _gated_network(method)
-    if network is None:
+    network = method.network if isinstance(method, NetworkDenoiser) else None
+    if not isinstance(network, AttentionUNet) or not _is_gated(network):
         raise ValueError(f"{method.info.id} has no attention gates; the Attention U-Nets have")
     _check_gray(noisy)
     maps: list[AttentionMap] = []
@@ -191,6 +217,45 @@ def attention_maps(method: Denoiser, noisy: Image) -> tuple[AttentionMap, ...]:
 
     denoise_padded(noisy, network.multiple_of, keep)
     return tuple(maps)
+
+
+# Experts
+
+
+def ask_experts(method: Denoiser, noisy: Image) -> tuple[ExpertView, ...]:
+    """Have every expert of a network denoise a picture, also those that the router would not ask.
+
+    Args:
+        method: A network of several experts as a denoiser.
+        noisy: (H, W).
+
+    Raises:
+        ValueError: The method has no experts, or the picture is not gray.
+    """
+    network = method.network if isinstance(method, NetworkDenoiser) else None
+    if not isinstance(network, ExpertUNet) or not _is_divided(network):
+        raise ValueError(f"{method.info.id} has no experts; the residual U-Net has")
+    _check_gray(noisy)
+    divided: ExpertUNet = network  # for the functions below
+    shares: list[float] = []
+
+    def keep_shares(batch: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            scores = divided.score_experts(torch.from_numpy(np.ascontiguousarray(batch)))
+        shares.extend(torch.softmax(scores[0], dim=0).tolist())
+        return batch
+
+    def denoise_with(place: int) -> Image:
+        def run(batch: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                noisy = torch.from_numpy(np.ascontiguousarray(batch))
+                return divided.denoise_with(noisy, torch.tensor([place])).numpy()
+
+        return np.clip(denoise_padded(noisy, divided.multiple_of, run), 0.0, 1.0)
+
+    denoise_padded(noisy, divided.multiple_of, keep_shares)
+    names = divided.config.experts
+    return tuple(ExpertView(name, shares[n], denoise_with(n)) for n, name in enumerate(names))
 
 
 # The discriminator

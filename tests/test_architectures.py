@@ -35,6 +35,7 @@ each_published = pytest.mark.parametrize(
     ("settings", "published"), PUBLISHED.values(), ids=list(PUBLISHED)
 )
 
+RESIDUAL = {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
 # Every architecture, small, in the variants its settings offer.
 VARIANTS = {
     "attention-unet": ("attention-unet", {"widths": [4, 8]}),
@@ -42,14 +43,9 @@ VARIANTS = {
     "attention-unet, one scale": ("attention-unet", {"widths": [4]}),
     "attention-unet, direct": ("attention-unet", {"widths": [4, 8], "residual": False}),
     "attention-unet, batch norm": ("attention-unet", {"widths": [4, 8], "batch_norm": True}),
-    "median-unet": (
-        "median-unet",
-        {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]},
-    ),
-    "residual-unet": (
-        "residual-unet",
-        {"widths": [4, 8], "encoder_blocks": [1, 2], "decoder_blocks": [1]},
-    ),
+    "expert-unet, one": ("expert-unet", RESIDUAL),
+    "median-unet": ("median-unet", RESIDUAL),
+    "residual-unet": ("residual-unet", {**RESIDUAL, "encoder_blocks": [1, 2]}),
     "autoencoder": ("autoencoder", {"widths": [4, 8]}),
     "autoencoder, one scale": ("autoencoder", {"widths": [4]}),
     "autoencoder, no skips": ("autoencoder", {"widths": [4, 8], "skips": False}),
@@ -83,8 +79,16 @@ VARIANTS = {
         },
     ),
 }
-each_variant = pytest.mark.parametrize(
+# A picture goes through one of several experts, and says nothing to the others or to the router.
+DIVIDED = {
+    "expert-unet": ("expert-unet", {**RESIDUAL, "experts": ["a", "b", "c"]}),
+    "median-unet, two experts": ("median-unet", {**RESIDUAL, "experts": ["a", "b"]}),
+}
+each_undivided = pytest.mark.parametrize(
     ("architecture", "settings"), VARIANTS.values(), ids=list(VARIANTS)
+)
+each_variant = pytest.mark.parametrize(
+    ("architecture", "settings"), (VARIANTS | DIVIDED).values(), ids=list(VARIANTS | DIVIDED)
 )
 SHAPES = [(1, 1), (31, 37), (64, 65), (1, 1, 3), (31, 37, 3), (64, 65, 3)]
 
@@ -130,7 +134,7 @@ def test_default_sizes_take_a_face_and_train_everywhere(architecture):
     assert_every_parameter_has_a_gradient(network)
 
 
-@each_variant
+@each_undivided
 def test_backward_reaches_every_parameter(architecture, settings):
     """At some random start or other: so few channels may all be cut off by a ReLU at one of them."""
     unreached = None

@@ -282,6 +282,14 @@ class TestTrainingCurves:
         assert len(panel) == 1
         assert panel.isdisjoint({lines["Training loss"].yaxis, lines["Mean"].yaxis})
 
+    def test_experts_have_a_panel_for_their_router(self):
+        history = read_history("residual-unet")
+        lines = traces(training_curves(history, 1300))
+        routing = next(series for series in history.losses if series.name == "routing_loss")
+        assert list(lines["Routing loss"].y) == list(routing.values)
+        others = {lines["Training loss"].yaxis, lines["Mean"].yaxis}
+        assert lines["Routing loss"].yaxis not in others
+
     def test_an_empty_history(self):
         empty = dataclasses.replace(read_history("patchgan"), validation=(), losses=())
         assert len(training_curves(empty, 320).data) == 0

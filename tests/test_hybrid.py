@@ -65,7 +65,8 @@ def test_hybrid_starts_as_the_network_alone(impulse_map):
     with torch.no_grad():
         expected = unet(noisy)
         torch.testing.assert_close(hybrid(noisy), expected)
-        hybrid.unet.input.weight[:, 0] = hybrid.unet.input.weight[:, 1]
+        weight = hybrid.experts["general"].input.weight
+        weight[:, 0] = weight[:, 1]
         assert not torch.allclose(hybrid(noisy), expected, atol=1e-3)  # it can see the filtered picture
 
 

@@ -18,6 +18,7 @@ from denoiser.background import LoadingError
 from denoiser.base import Denoiser, DenoiserInfo
 from denoiser.inspection import (
     Anatomy,
+    ask_experts,
     attention_maps,
     autocorrelation,
     create_discriminator,
@@ -31,6 +32,7 @@ from denoiser.inspection import (
     score_patches,
     steepest_step,
 )
+from denoiser.metrics import psnr
 from denoiser.networks import NetworkDenoiser
 from denoiser.noise import GaussianNoise
 from denoiser.registry import create_denoiser
@@ -38,6 +40,7 @@ from denoiser.samples import bundled_faces
 from denoiser.ui import inside, inside_payload
 from denoiser.ui.inside_payload import (
     bias_payload,
+    experts_payload,
     find_profiles,
     gates_payload,
     gray_pixels,
@@ -69,6 +72,12 @@ def gated():
 
 
 @pytest.fixture(scope="module")
+def divided():
+    shape = {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
+    return tiny("divided", "expert-unet", shape | {"experts": ["rest", "faint", "strong"]})
+
+
+@pytest.fixture(scope="module")
 def judge():
     torch.manual_seed(0)
     return PatchDiscriminator(PatchDiscriminatorConfig(4)).eval()
@@ -91,9 +100,11 @@ class Halves(Denoiser):
         return noisy
 
 
-def test_anatomy_follows_what_is_listed(monkeypatch, gated):
+def test_anatomy_follows_what_is_listed(monkeypatch, gated, divided):
     methods = {
         "gated": gated,
+        "divided": divided,
+        "whole": tiny("whole", "expert-unet", {"widths": [4, 4, 4, 4]}),
         "shallow": tiny("shallow", "attention-unet", {"widths": [4, 8]}),
         "dual": tiny("dual", "dual-autoencoder", {}),
         "single": tiny("single", "dual-autoencoder", {"halves": 1}),
@@ -103,7 +114,7 @@ def test_anatomy_follows_what_is_listed(monkeypatch, gated):
     monkeypatch.setattr(inspection, "list_denoisers", lambda: list(methods))
     monkeypatch.setattr(inspection, "MODELS", ())
     monkeypatch.setattr(inspection, "create_denoiser", methods.__getitem__)
-    assert find_anatomy() == Anatomy(("gated",), ("dual", "halves"), ())
+    assert find_anatomy() == Anatomy(("gated",), ("dual", "halves"), ("divided",), ())
 
 
 def test_models_are_asked_without_their_weights(monkeypatch):
@@ -124,7 +135,7 @@ def test_models_are_asked_without_their_weights(monkeypatch):
     monkeypatch.setattr(inspection, "list_denoisers", lambda: ["u", "gone", "d"])
     monkeypatch.setattr(inspection, "build_empty", empty)
     monkeypatch.setattr(inspection, "read_config", read)
-    assert find_anatomy() == Anatomy(("u",), ("d",), ("u",))
+    assert find_anatomy() == Anatomy(("u",), ("d",), (), ("u",))
 
 
 # Attention
@@ -160,6 +171,32 @@ def test_colour_is_refused(gated, judge):
         attention_maps(gated, colour)
     with pytest.raises(ValueError, match="must be gray"):
         score_patches(judge, colour, colour)
+
+
+# Experts
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (21, 13), (1, 1)])
+def test_the_expert_of_the_highest_share_is_the_one_that_is_asked(divided, shape):
+    noisy = np.random.default_rng(0).random(shape, np.float32)
+    views = ask_experts(divided, noisy)
+    assert [view.name for view in views] == ["rest", "faint", "strong"]
+    assert sum(view.share for view in views) == pytest.approx(1, abs=1e-6)
+    asked = max(views, key=lambda view: view.share)
+    np.testing.assert_allclose(asked.image, divided(noisy), atol=1e-6)
+    for view in views:
+        assert view.image.shape == shape
+        assert 0 <= view.image.min() <= view.image.max() <= 1
+        if view is not asked:
+            assert not np.allclose(view.image, asked.image, atol=1e-4)
+
+
+def test_methods_without_experts_are_refused(face, gated, divided):
+    for method in (create_denoiser("median"), gated, tiny("one", "expert-unet", {"widths": [4] * 4})):
+        with pytest.raises(ValueError, match="has no experts"):
+            ask_experts(method, face)
+    with pytest.raises(ValueError, match="must be gray"):
+        ask_experts(divided, np.zeros((48, 48, 3), np.float32))
 
 
 # The discriminator
@@ -351,10 +388,10 @@ def test_pure_noise_is_even_gray_with_noise():
 
 
 @pytest.fixture
-def methods(monkeypatch, gated):
+def methods(monkeypatch, gated, divided):
     """Methods that need no weights: the tiny networks, two filters, and one that is missing."""
     dual = tiny("dual", "dual-autoencoder", {"first_encoder": [4, 4, 4]})
-    made = {"gated": gated, "dual": dual, "median": create_denoiser("median")}
+    made = {"gated": gated, "dual": dual, "divided": divided, "median": create_denoiser("median")}
     infos = {name: method.info for name, method in made.items()}
     infos["gone"] = DenoiserInfo("gone", "<b>Gone</b>", "network", False, None, 0, "-")
 
@@ -416,6 +453,21 @@ def test_gates_as_they_are_sent(methods, shown, gated):
     assert (colours[highest] == scale[-1]).all()
     assert panels["gate-2"]["scale"]["ends"] == [f"{gate.min():.2f}", f"{gate.max():.2f}"]
     assert f"Mean {gate.mean():.2f}" in panels["gate-2"]["alt"]
+
+
+def test_experts_as_they_are_sent(methods, shown, divided):
+    noisy = GaussianNoise(25 / 255)(shown.image, 0)
+    panels = check(experts_payload(shown, settings(), methods["divided"]))
+    views = ask_experts(divided, noisy)
+    assert list(panels) == ["noisy", *(f"expert-{view.name}" for view in views)]
+    for view in views:
+        panel = panels[f"expert-{view.name}"]
+        np.testing.assert_array_equal(pixels(panel), gray_pixels(view.image))
+        quality = f"{psnr(view.image, shown.image):.2f} dB"
+        assert panel["numbers"] == [["Router's share", f"{100 * view.share:.0f} %"], ["PSNR", quality]]
+    asked = max(views, key=lambda view: view.share)
+    said = {name for name, panel in panels.items() if panel["note"]}
+    assert said == {f"expert-{asked.name}"}
 
 
 def test_one_scale_for_all_gates(methods, shown):

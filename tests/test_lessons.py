@@ -31,7 +31,7 @@ from denoiser.results import NOISY, read_benchmark
 from denoiser.ui.lessons import Progress, _lesson_values, demonstration_value, lesson_experiment
 from denoiser.ui.payload import describe_methods
 from denoiser.ui.settings import display_range, display_value
-from denoiser.weights import WeightsError
+from denoiser.weights import WeightsError, load_network
 
 BY_ID = {lesson.id: lesson for lesson in LESSONS}
 EVERY = pytest.mark.parametrize("one", LESSONS, ids=list(BY_ID))
@@ -168,11 +168,15 @@ def test_the_claims_about_networks_hold(results):
     assert sharp[0] < sharp[1] <= 1
     distance = [results.value(m, "gaussian-25", "spectral_distance") for m in (blind, gan)]
     assert distance[1] < distance[0]
-    small, large = "dual-skip-autoencoder", "residual-unet"
+    small, large, experts = "dual-skip-autoencoder", "attention-unet", "residual-unet"
     assert 0 <= results.value(large, "gaussian-25") - results.value(small, "gaussian-25") < 0.9
     assert results.value(large, "impulse-30") > results.value(small, "impulse-30") + 1
     counts = {method.id: method.parameters for method in results.benchmark.methods}
-    assert 12.5 < counts[large] / counts[small] < 13.5  # "thirteen times"
+    assert 5 < counts[large] / counts[small] < 6  # "more than five times"
+    one = sum(p.numel() for p in load_network(experts).experts["general"].parameters())
+    assert 0.098 < one / counts[experts] < 0.102  # "a tenth"
+    for condition in ("gaussian-25", "impulse-30"):
+        assert results.value(experts, condition) > results.value(large, condition)
 
 
 def test_the_median_wins_and_loses_on_the_face(face, results):

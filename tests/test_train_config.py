@@ -1,5 +1,6 @@
 """Training configs: the shipped ones say what they should, wrong ones are refused."""
 
+import itertools
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,32 @@ def test_what_it_starts_from_fits_and_comes_before_it(file):
         assert start.id not in before
         before.append(start.id)
         config = start
+
+
+def test_every_expert_has_noise_of_its_own():
+    config = shipped("residual-unet")
+    named = {part.expert for part in config.noise}
+    assert named == {"", *config.settings["experts"][1:]}  # the first takes what names none
+
+
+def test_experts_share_the_blind_mixture():
+    """Between them they see what every other blind model sees, and are validated on the same."""
+    experts, blind = shipped("residual-unet"), shipped("attention-unet")
+    assert (experts.trained_on, experts.validation) == (blind.trained_on, blind.validation)
+    kinds = [{tuple(s.kind for s in part.stages) for part in c.noise} for c in (experts, blind)]
+    assert kinds[0] == kinds[1]
+    for kind in ("gaussian", "salt-and-pepper", "impulse", "poisson", "speckle", "pixel-shuffle"):
+        assert ranges(experts, kind) == ranges(blind, kind)
+
+
+def test_neighbouring_experts_for_gaussian_noise_leave_no_gap():
+    config = shipped("residual-unet")
+    spans = sorted(
+        part.stages[0].ranges["sigma"]
+        for part in config.noise
+        if part.expert and part.stages[0].kind == "gaussian"
+    )
+    assert all(upper[0] < lower[1] for lower, upper in itertools.pairwise(spans))
 
 
 def test_blind_models_train_on_the_same_mixture():
@@ -205,7 +232,9 @@ def test_a_mixture_or_its_own_noise_but_not_both(tmp_path, key):
 
 @pytest.mark.parametrize("name", ["blnd", "../configs/patchgan", "", 3])
 def test_a_mixture_that_is_not_there(tmp_path, name):
-    with pytest.raises(ConfigError, match="mixture must be one of blind, moderate, pixel-shuffle, not"):
+    with pytest.raises(
+        ConfigError, match="mixture must be one of blind, experts, moderate, pixel-shuffle, not"
+    ):
         written(tmp_path, **MIXTURE | {"mixture": name})
 
 

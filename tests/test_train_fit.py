@@ -59,6 +59,22 @@ def tiny_config(tmp_path, **changes):
     return train_config.read_config(write_config(tmp_path / "tiny.toml", **changes))
 
 
+EXPERTS = {
+    "architecture": "expert-unet",
+    "settings": {
+        "widths": [4, 8],
+        "encoder_blocks": [1, 1],
+        "decoder_blocks": [1],
+        "experts": ["rest", "faint"],
+    },
+    "noise": [
+        {"stages": [{"kind": "gaussian", "sigma": [0.1, 0.3]}]},
+        {"expert": "faint", "stages": [{"kind": "gaussian", "sigma": [0.0, 0.05]}]},
+    ],
+    "optimizer": "muon",
+}
+
+
 def rows(folder):
     with (folder / "history.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -115,9 +131,13 @@ def test_the_same_seed_gives_the_same_weights(train):
     assert not same(state(first), state(train("other", seed=1)))
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, tmp_path, monkeypatch, optimizer):
-    changes = {"epochs": 3, "validations_per_epoch": 1, "optimizer": optimizer}
+@pytest.mark.parametrize(
+    "kind",
+    [{"optimizer": "adamw"}, {"optimizer": "muon"}, EXPERTS],
+    ids=["adamw", "muon", "experts"],
+)
+def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, tmp_path, monkeypatch, kind):
+    changes = {"epochs": 3, "validations_per_epoch": 1, **kind}
     whole = train("whole", **changes)
     start = SupervisedModule.on_train_epoch_start
 
@@ -441,6 +461,18 @@ def test_a_gan_exports_its_generator(train):
 def test_a_run_without_a_discriminator_leaves_no_old_one(train):
     assert (train("run", **ADVERSARIAL) / "discriminator.json").exists()
     assert not list(train("run").glob("discriminator.*"))
+
+
+# Experts
+
+
+def test_experts_and_their_router_are_trained_and_exported(train, tmp_path):
+    folder = train("run", **EXPERTS)
+    before, after = fresh_weights(tmp_path, **EXPERTS), state(folder)
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+    assert len(column(folder, "routing_loss")) == 1
+    network = load_network("tiny", folder.parent)
+    assert network.config.experts == ("rest", "faint")
 
 
 # Starting from another model

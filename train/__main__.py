@@ -35,6 +35,7 @@ def _fit(options: argparse.Namespace) -> int:
         _data(options.data),
         runs=options.runs,
         weights=options.weights,
+        start_weights=options.start_weights,
         resume=options.resume,
         max_time=options.max_time,
         limit=options.limit,
@@ -190,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--precision", default="32-true", help="likewise")
     fit.add_argument("--strategy", default="auto", help="likewise")
     fit.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the model")
+    fit.add_argument("--start-weights", type=Path, help="where the model to start from is, if not there")
     fit.set_defaults(run=_fit)
 
     evaluate = commands.add_parser("evaluate", help="score every denoiser on the test split")

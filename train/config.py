@@ -58,10 +58,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Component:
-    """One part of the mixture: its weight, and the noises applied one after the other."""
+    """One part of the mixture.
+
+    Attributes:
+        weight: Its share, beside the others' weights.
+        stages: The noises applied one after the other.
+        expert: Which expert of a mixture of experts learns it; the first, where none has this name.
+    """
 
     weight: float
     stages: tuple[Stage, ...]
+    expert: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,12 +234,12 @@ def _with_mixture(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _component(values: Mapping[str, Any]) -> Component:
-    check_keys({"weight", "stages"}, values)
+    check_keys({"weight", "stages", "expert"}, values)
     stages = tuple(_stage(stage) for stage in values["stages"])
     weight = float(values.get("weight", 1.0))
     if not stages or not 0 < weight < math.inf:
         raise ConfigError("a [[noise]] needs a stage, and a weight above 0")
-    return Component(weight, stages)
+    return Component(weight, stages, str(values.get("expert", "")))
 
 
 def _stage(values: Mapping[str, Any]) -> Stage:

@@ -23,7 +23,15 @@ from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_discrimina
 from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
 from .data import FaceData
+from .experts import ExpertModule
 from .supervised import SupervisedModule
+
+
+def module_kind(config: TrainConfig) -> type[SupervisedModule]:
+    """Return how a model is trained."""
+    if config.adversarial:
+        return AdversarialModule
+    return ExpertModule if config.settings.get("experts") else SupervisedModule
 
 
 def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModule:
@@ -33,7 +41,7 @@ def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModu
         ConfigError: The other model's weights don't fit this one.
         WeightsError: There are none, or they are damaged.
     """
-    module = AdversarialModule(config) if config.adversarial else SupervisedModule(config)
+    module = module_kind(config)(config)
     if config.start_from:
         start = load_network(config.start_from, weights)
         try:
@@ -90,8 +98,9 @@ def fit(
         The model's folder in ``weights``; None in processes other than the first.
     """
     pl.seed_everything(config.seed)
-    if config.adversarial and trainer_options.get("strategy") == "ddp":
-        # Each of the two losses leaves the other network's parameters unused.
+    if module_kind(config) is not SupervisedModule and trainer_options.get("strategy") == "ddp":
+        # Each of a GAN's two losses leaves the other network's parameters unused, and a batch may have
+        # nothing for one of the experts.
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
     best = ModelCheckpoint(
@@ -139,8 +148,9 @@ def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path
 
     Of adversarial training the discriminator too, which the app shows at work.
     """
-    kind = AdversarialModule if config.adversarial else SupervisedModule
-    module = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True, config=config)
+    module = module_kind(config).load_from_checkpoint(
+        checkpoint, map_location="cpu", weights_only=True, config=config
+    )
     network = module.network
     folder = save_model(network, model_config(config, network), weights)
     save_discriminator(module.discriminator if isinstance(module, AdversarialModule) else None, folder)

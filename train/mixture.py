@@ -19,17 +19,26 @@ class NoiseMixture:
         self.weights = torch.tensor([component.weight for component in components])
 
     def __call__(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Corrupt a batch, clipped to [0, 1] as in the app.
+        """Corrupt a batch, each picture with a part of the mixture drawn for it.
 
         Args:
             clean: (B, 1, H, W) in [0, 1].
             generator: Random source on the batch's device.
 
         Returns:
-            (B, 1, H, W) in [0, 1].
+            (B, 1, H, W) in [0, 1], clipped as in the app.
         """
+        return self.corrupt(clean, self.draw(clean, generator), generator)
+
+    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw a part of the mixture for each picture of a batch: (B,) places in ``components``."""
         weights = self.weights.to(clean.device)
-        choice = torch.multinomial(weights, len(clean), replacement=True, generator=generator)
+        return torch.multinomial(weights, len(clean), replacement=True, generator=generator)
+
+    def corrupt(
+        self, clean: torch.Tensor, choice: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Corrupt each picture with the part of the mixture that :meth:`draw` chose for it."""
         noisy = torch.empty_like(clean)
         for index, component in enumerate(self.components):
             chosen = choice == index

@@ -79,11 +79,15 @@ class SupervisedModule(pl.LightningModule):
         """Start the epoch's own stream of noise."""
         self._generator = None
 
+    def make_clean(self, batch: list[torch.Tensor]) -> torch.Tensor:
+        """Turn a batch of bytes into pictures to corrupt, (B, 1, H, W)."""
+        config = self.config
+        clean = batch[0].float() / 255
+        return augment(clean, config.rescaled_share, config.rescaled_maximum, self.generator)
+
     def make_pair(self, batch: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn a batch of bytes into noisy and clean pictures, (B, 1, H, W) each."""
-        clean = batch[0].float() / 255
-        config = self.config
-        clean = augment(clean, config.rescaled_share, config.rescaled_maximum, self.generator)
+        clean = self.make_clean(batch)
         return self.mixture(clean, self.generator), clean
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
@@ -113,10 +117,14 @@ class SupervisedModule(pl.LightningModule):
         self.log("val_psnr", self.mean_psnr.compute(), prog_bar=True, sync_dist=True)
         self.mean_psnr.reset()
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what to train, in groups that may have learning rates of their own."""
+        return [{"params": list(self.network.parameters())}]
+
     def configure_optimizers(self) -> Any:
         """AdamW or Muon, with a short warm-up and a cosine down to nothing."""
         config = self.config
-        parameters = self.network.parameters()
+        parameters = self.parameter_groups()
         optimizer: torch.optim.Optimizer
         if config.optimizer == "muon":
             optimizer = Muon(parameters, lr=config.learning_rate)

@@ -13,6 +13,7 @@ from torch import nn
 from .attention_unet import AttentionUNet, AttentionUNetConfig
 from .autoencoder import Autoencoder, AutoencoderConfig
 from .dual_autoencoder import DualAutoencoder, DualAutoencoderConfig
+from .expert_unet import ExpertUNet, ExpertUNetConfig
 from .median_unet import MedianUNet, MedianUNetConfig
 from .network import Network
 from .residual_unet import ResidualUNet, ResidualUNetConfig
@@ -23,6 +24,7 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[Any], Network], type]] = {
     "attention-unet": (AttentionUNet, AttentionUNetConfig),
     "autoencoder": (Autoencoder, AutoencoderConfig),
     "dual-autoencoder": (DualAutoencoder, DualAutoencoderConfig),
+    "expert-unet": (ExpertUNet, ExpertUNetConfig),
     "median-unet": (MedianUNet, MedianUNetConfig),
     "residual-unet": (ResidualUNet, ResidualUNetConfig),
 }

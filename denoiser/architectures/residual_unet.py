@@ -13,6 +13,7 @@ noise it returns a gate, which drops a pixel rather than have its whole value su
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from denoiser.impulses import find_extremes
 
 from .network import Network
 
+_FIRST = "input.weight"  # of the convolution that sees the picture
 _OPEN = 3.0  # the gate's start: sigmoid(3) is 0.95
 
 
@@ -101,6 +103,19 @@ class ResidualUNet(Network):
     def multiple_of(self) -> int:
         """Every scale but the finest halves the picture."""
         return 2 ** len(self.down)
+
+    def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over a residual U-Net's weights, also of one that sees fewer pictures.
+
+        What this one sees more comes first, and counts for nothing at first. See
+        :meth:`Network.start_from`.
+        """
+        if _FIRST not in state:
+            raise RuntimeError("these are not the weights of a residual U-Net")
+        first = state[_FIRST]
+        more = self.input.in_channels - first.shape[1]
+        unseen = first.new_zeros(len(first), max(more, 0), *first.shape[2:])
+        self.load_state_dict({**state, _FIRST: torch.cat([unseen, first], dim=1)})
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""

@@ -122,17 +122,22 @@ def _tell_pair(results: Results, pair: str) -> str:
 
 
 def _explain(results: Results) -> str:
-    small, large = "dual-skip-autoencoder", "residual-unet"
+    small, large, experts = "dual-skip-autoencoder", "attention-unet", "residual-unet"
     pairs = "\n".join(f"- {_tell_pair(results, pair)}" for pair in _PAIRS)
     return f"""
 **On Gaussian noise, size soon stops paying.** On FER2013's test split at sigma 25 of 255, the dual
 autoencoder with skips, of {results.parameters(small)} parameters, scores
-{results.score(small, _CONDITION)}; the residual U-Net with {results.parameters(large)},
+{results.score(small, _CONDITION)}; the attention U-Net with {results.parameters(large)},
 {results.score(large, _CONDITION)}. What the noise has destroyed no network can know: Levin et al. find
 a limit for every algorithm, and a law of diminishing returns on the way to it. With impulses on 30 % of
 the pixels, the others are intact and could be copied exactly; there the same two are at
 {results.score(small, _IMPULSES)} and {results.score(large, _IMPULSES)}, and the network makes more of a
 difference.
+
+**Many networks in one.** The residual U-Net has {results.parameters(experts)} parameters, but a picture
+only meets a tenth of them: it holds ten networks of one size, each trained for one sort of noise, and a
+small one that looks at the picture and picks. So it costs the time of one, and each can be good at one
+thing: {results.score(experts, _CONDITION)}, and {results.score(experts, _IMPULSES)} with impulses.
 
 **Separable convolutions** split one 3x3 convolution over all channels into a 3x3 one per channel and a
 1x1 one across channels. That saves most of its parameters and multiplications. Solovyeva and Abdullah
@@ -154,7 +159,7 @@ SIZE = Lesson(
     title="Is bigger better?",
     minutes=3,
     question=(
-        "Gaussian noise of sigma 25 of 255. The residual U-Net has thirteen times as many "
+        "Gaussian noise of sigma 25 of 255. The attention U-Net has more than five times as many "
         "parameters as the dual autoencoder with skips, and takes longer. How much PSNR does that "
         "buy on average?"
     ),
@@ -166,7 +171,7 @@ SIZE = Lesson(
             "single-autoencoder",
             "dual-skip-autoencoder",
             "dual-skip-autoencoder-separable",
-            "residual-unet",
+            "attention-unet",
         ),
     ),
     look=(

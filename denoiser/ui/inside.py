@@ -21,6 +21,7 @@ from denoiser.ui.events import RAW
 from denoiser.ui.grid import read_asset, read_script
 from denoiser.ui.inside_payload import (
     bias_payload,
+    experts_payload,
     find_profiles,
     gates_payload,
     intermediate_payload,
@@ -47,6 +48,7 @@ _DIFFERENCE, _RESULT = "difference", "result"
 
 _LABELS = {
     "gates": "Attention gates",
+    "experts": "Experts",
     "intermediate": "Intermediate image",
     "patches": "Discriminator",
     "residual": "Residual",
@@ -61,6 +63,13 @@ detail, place by place, by what the coarser scale knows: 1 lets it pass, 0 block
 ([Oktay et al. 2018](https://arxiv.org/abs/1804.03999)). The coarsest gate comes first; the finest scale
 has none. Compare places within a map: the layers after a gate can make up for what is common to them
 all. A map shows where detail passes, not why.""",
+    "experts": """### Experts: many networks in one
+The residual U-Net holds networks of one size, each trained for one sort of noise, and a small *router*
+that looks at the noisy picture and asks one of them
+([Jacobs et al. 1991](https://doi.org/10.1162/neco.1991.3.1.79)). Here they all answer. *Faint*, *low*,
+*mild*, *medium*, *strong* and *extreme* are for Gaussian noise, *signal-dependent* is for Poisson and
+speckle, *general* for mixtures and all that is left. The router never sees the clean picture, so it may
+miss the best expert; change the noise under Compare and see where it hesitates.""",
     "intermediate": """### Intermediate image: half-way through a dual autoencoder
 It denoises twice: its second half starts from the picture that the first half made
 ([Solovyeva and Abdullah 2022](https://doi.org/10.3390/jimaging8090250)). The last picture shows what
@@ -153,10 +162,11 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
     anatomy = find_anatomy()
     with_part = {
         "gates": anatomy.gated,
+        "experts": anatomy.divided,
         "intermediate": anatomy.two_part,
         "patches": anatomy.judged,
     }
-    # Gates, intermediate images and discriminators: only where a listed model has one.
+    # Gates, experts, intermediate images and discriminators: only where a listed model has one.
     parts = [part for part in _LABELS if with_part.get(part, True)]
     part = gr.Radio(
         [(_LABELS[name], name) for name in parts],
@@ -190,6 +200,11 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
                     "Colours span", [("Each map's own range", _OWN), ("0 to 1 in all", _SAME)]
                 )
             panels["gates"] = _panels("gates")
+    if "experts" in parts:
+        with section("experts"):
+            gr.Markdown(_TEXTS["experts"])
+            choices["divided"] = menu("Network", with_part["experts"])
+            panels["experts"] = _panels("experts")
     if "intermediate" in parts:
         with section("intermediate"):
             gr.Markdown(_TEXTS["intermediate"])
@@ -296,6 +311,8 @@ def _connect(
                 over_face=choices["gate_view"] == _OVER,
                 own_range=choices["gate_scale"] == _OWN,
             )
+        elif part == "experts":
+            payload = experts_payload(face, settings, methods[choices["divided"]])
         elif part == "intermediate":
             payload = intermediate_payload(face, settings, methods[choices["two_part"]])
         elif part == "patches":

@@ -22,6 +22,7 @@ from denoiser.inspection import (
     Place,
     Residual,
     Whiteness,
+    ask_experts,
     attention_maps,
     create_discriminator,
     denoise_clean,
@@ -190,6 +191,39 @@ def gates_payload(
             Panel("noisy", f"In: {NOISY_LABEL.lower()}", gray_pixels(corruption.noisy)),
             *gates,
             Panel("denoised", "Out: denoised", gray_pixels(result.image), _quality(result)),
+        ]
+    )
+
+
+def experts_payload(face: Face, settings: Settings, method: DenoiserInfo) -> Payload:
+    """Show what every expert of a network makes of the noisy face, and which one the router asks."""
+    attempt = try_methods(face, settings, [method.id])
+    if method.id not in attempt.results:
+        return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
+    clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
+    views = ask_experts(create_denoiser(method.id), noisy)
+    asked = max(views, key=lambda view: view.share)
+    return panels_payload(
+        [
+            Panel(
+                "noisy",
+                "In: noisy picture",
+                gray_pixels(noisy),
+                [("PSNR", decibels(psnr(noisy, clean, check_range=False)))],
+            ),
+            *(
+                Panel(
+                    f"expert-{view.name}",
+                    view.name.capitalize(),
+                    gray_pixels(view.image),
+                    [
+                        ("Router's share", f"{100 * view.share:.0f} %"),
+                        ("PSNR", decibels(psnr(view.image, clean))),
+                    ],
+                    note="This one is asked." if view is asked else "",
+                )
+                for view in views
+            ),
         ]
     )
 

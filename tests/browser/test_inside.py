@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 PARTS = {
     "Attention gates": "gates",
+    "Experts": "experts",
     "Discriminator": "patches",
     "Residual": "residual",
     "Bias": "bias",
@@ -130,6 +131,15 @@ def test_every_part_shows_what_it_says(tab, pair):
     np.testing.assert_array_equal(tab.gray("gates", "noisy"), to_uint8(noisy))
     gates = tab.page.locator('#inside-gates-panels [data-panel^="gate-"]')
     assert gates.count() == len(create_denoiser("attention-unet").network.gates)
+
+    tab.turn_to("Experts")
+    divided = create_denoiser("residual-unet")
+    experts = tab.page.locator('#inside-experts-panels [data-panel^="expert-"]')
+    assert experts.count() == len(divided.network.experts)
+    asked = tab.page.locator('#inside-experts-panels [data-panel^="expert-"]:has-text("is asked")')
+    assert asked.count() == 1
+    name = str(asked.get_attribute("data-panel"))
+    np.testing.assert_array_equal(tab.gray("experts", name), to_uint8(divided(noisy)))
 
     tab.turn_to("Bias")
     biased = create_denoiser("median")(clean)

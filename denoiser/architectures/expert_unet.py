@@ -1,0 +1,142 @@
+"""A mixture of experts: residual U-Nets, each for one sort of noise, and a router that picks one.
+
+References:
+    R. A. Jacobs et al., "Adaptive mixtures of local experts", Neural Computation 3(1), 1991,
+    doi:10.1162/neco.1991.3.1.79; W. Fedus et al., "Switch transformers", JMLR 23(120), 2022,
+    arXiv:2101.03961: one expert for each input, so that a picture costs what one expert costs.
+
+A network trained for one noise is better at it than one of the same size trained for all. Told nothing
+about the noise, this one is as blind as the others: the router has to see it in the picture.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import cast
+
+import torch
+from torch import nn
+
+from denoiser.impulses import find_extremes
+
+from .network import Network
+from .residual_unet import ResidualUNet, ResidualUNetConfig
+
+_ROUTER_WIDTH = 24
+_LEAST_POWER = 1e-6  # far below the faintest noise's
+_EXPERTS, _ROUTER = "experts.", "router."  # what names of weights begin with
+
+
+@dataclass(frozen=True)
+class ExpertUNetConfig(ResidualUNetConfig):
+    """Shape of an :class:`ExpertUNet`; that of each expert, see :class:`ResidualUNetConfig`.
+
+    Attributes:
+        experts: What each expert is for. The first also takes what none is for.
+    """
+
+    experts: tuple[str, ...] = ("general",)
+
+
+class ExpertUNet(Network):
+    """Residual U-Nets, of which each picture goes through one.
+
+    Sides of the input must be multiples of :attr:`multiple_of`.
+
+    Raises:
+        ValueError: There is no expert, or two have the same name, or a name won't do for a module; or
+            see :class:`ResidualUNet`.
+    """
+
+    def __init__(self, config: ExpertUNetConfig):
+        super().__init__()
+        self.config = config
+        names = config.experts
+        if not names or len(set(names)) < len(names):
+            raise ValueError("experts needs one name or more, each once")
+        shape = ResidualUNetConfig(
+            **{f.name: getattr(config, f.name) for f in fields(ResidualUNetConfig)}
+        )
+        try:
+            self.experts = nn.ModuleDict({name: ResidualUNet(shape) for name in names})
+        except KeyError as error:  # an empty name, one with a dot, or one that ModuleDict uses itself
+            raise ValueError(f"an expert can't have this name: {error}") from None
+        self.router = Router(len(names)) if len(names) > 1 else None
+
+    @property
+    def multiple_of(self) -> int:
+        """As the experts'."""
+        return self._expert(self.config.experts[0]).multiple_of
+
+    def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over a residual U-Net's weights, for every expert; or those of experts of the same names.
+
+        The router's too, if it chooses among the same experts. See :meth:`Network.start_from`.
+        """
+        mixture = any(name.startswith(_EXPERTS) for name in state)
+        for name in self.config.experts:
+            self._expert(name).start_from(_part(state, f"{_EXPERTS}{name}.") if mixture else state)
+        others = dict.fromkeys(name.split(".")[1] for name in state if name.startswith(_EXPERTS))
+        if self.router is not None and tuple(others) == self.config.experts:
+            self.router.load_state_dict(_part(state, _ROUTER))
+
+    def score_experts(self, noisy: torch.Tensor) -> torch.Tensor:
+        """Return how much each expert is the one for a picture, (B, experts), not yet probabilities."""
+        if self.router is None:
+            return noisy.new_zeros(len(noisy), 1)
+        return self.router(noisy)
+
+    def denoise_with(self, noisy: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:
+        """Send each picture through one expert.
+
+        Args:
+            noisy: (B, inputs, H, W).
+            choice: (B,) places in the config's ``experts``.
+
+        Returns:
+            (B, 1, H, W), not clipped.
+        """
+        denoised = torch.empty_like(noisy[:, -1:])
+        for place in choice.unique().tolist():
+            chosen = choice == place
+            denoised[chosen] = self._expert(self.config.experts[place])(noisy[chosen])
+        return denoised
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """See :meth:`Network.forward`."""
+        return self.denoise_with(noisy, self.score_experts(noisy).argmax(dim=1))
+
+    def _expert(self, name: str) -> ResidualUNet:
+        return cast(ResidualUNet, self.experts[name])
+
+
+class Router(nn.Module):
+    """Tells the noise of a whole picture: convolutions, their responses' power, a score for each expert.
+
+    The power grows with the noise, and its logarithm by as much for faint as for strong noise; from
+    different filters, and from black and white pixels, one sort of noise can be told from another.
+
+    Args:
+        experts: How many there are to choose from.
+    """
+
+    def __init__(self, experts: int):
+        super().__init__()
+        width = _ROUTER_WIDTH
+        self.fine = nn.Conv2d(3, width, 3, padding=1)
+        self.coarse = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
+        self.scores = nn.Sequential(
+            nn.Linear(3 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, experts)
+        )
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        """Return scores, (B, experts), of pictures (B, 1, H, W) in [0, 1]."""
+        black, white = find_extremes(noisy)
+        with torch.autocast(noisy.device.type, enabled=False):  # faint noise is lost on bfloat16
+            fine = self.fine(torch.cat([noisy, black.to(noisy), white.to(noisy)], dim=1)).relu()
+            coarse = self.coarse(fine).relu()
+            powers = [features.square().mean(dim=(2, 3)) for features in (fine, coarse)]
+            return self.scores(torch.cat(powers, dim=1).add(_LEAST_POWER).log())
+
+
+def _part(state: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
