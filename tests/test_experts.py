@@ -94,6 +94,8 @@ def test_a_mixture_takes_over_the_experts_that_it_has_too():
         # The hybrid sees the filtered picture beside the noisy one, which counts for nothing yet.
         denoised = small.denoise_with(noisy, torch.tensor([0, 1]))
         torch.testing.assert_close(denoised, large.denoise_with(noisy, torch.tensor([0, 2])))
+    assert torch.equal(small.router.coarse.weight, large.router.coarse.weight)
+    assert len(small.router.scores[-1].bias) == 2  # it chooses among others, by the same signs
     again = made()
     again.start_from(large.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), large.parameters(), strict=True))

@@ -23,7 +23,7 @@ from .residual_unet import ResidualUNet, ResidualUNetConfig
 
 _ROUTER_WIDTH = 24
 _LEAST_POWER = 1e-6  # far below the faintest noise's
-_EXPERTS, _ROUTER = "experts.", "router."  # what names of weights begin with
+_EXPERTS, _ROUTER, _CHOICE = "experts.", "router.", "scores.2."  # what names of weights begin with
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,18 @@ class ExpertUNet(Network):
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a residual U-Net's weights, for every expert; or those of experts of the same names.
 
-        The router's too, if it chooses among the same experts. See :meth:`Network.start_from`.
+        The router's too; what it chooses by, if it chooses among others. See :meth:`Network.start_from`.
         """
         mixture = any(name.startswith(_EXPERTS) for name in state)
         for name in self.config.experts:
             self._expert(name).start_from(_part(state, f"{_EXPERTS}{name}.") if mixture else state)
-        others = dict.fromkeys(name.split(".")[1] for name in state if name.startswith(_EXPERTS))
-        if self.router is not None and tuple(others) == self.config.experts:
-            self.router.load_state_dict(_part(state, _ROUTER))
+        router = _part(state, _ROUTER)
+        if self.router is not None and router:
+            others = dict.fromkeys(name.split(".")[1] for name in state if name.startswith(_EXPERTS))
+            if tuple(others) != self.config.experts:
+                own = self.router.state_dict()
+                router |= {name: own[name] for name in own if name.startswith(_CHOICE)}
+            self.router.load_state_dict(router)
 
     def score_experts(self, noisy: torch.Tensor) -> torch.Tensor:
         """Return how much each expert is the one for a picture, (B, experts), not yet probabilities."""
