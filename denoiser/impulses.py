@@ -18,6 +18,19 @@ def find_extremes(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return batch <= HALF_GRAY_LEVEL, batch >= 1 - HALF_GRAY_LEVEL
 
 
+def with_extremes(batch: torch.Tensor) -> torch.Tensor:
+    """Return pictures with two maps more, 1 where the last picture is black and where it is white.
+
+    Args:
+        batch: (B, C, H, W) in [0, 1].
+
+    Returns:
+        (B, C + 2, H, W).
+    """
+    black, white = find_extremes(batch[:, -1:])
+    return torch.cat([batch, black.to(batch), white.to(batch)], dim=1)
+
+
 def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
     """Replace black and white pixels by the median of the others around them (MDBUTMF).
 

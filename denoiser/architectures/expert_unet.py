@@ -10,13 +10,13 @@ about the noise, this one is as blind as the others: the router has to see it in
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import nn
 
-from denoiser.impulses import find_extremes
+from denoiser.impulses import with_extremes
 
 from .network import Network
 from .residual_unet import ResidualUNet, ResidualUNetConfig
@@ -53,11 +53,8 @@ class ExpertUNet(Network):
         names = config.experts
         if not names or len(set(names)) < len(names):
             raise ValueError("experts needs one name or more, each once")
-        shape = ResidualUNetConfig(
-            **{f.name: getattr(config, f.name) for f in fields(ResidualUNetConfig)}
-        )
         try:
-            self.experts = nn.ModuleDict({name: ResidualUNet(shape) for name in names})
+            self.experts = nn.ModuleDict({name: ResidualUNet(config) for name in names})
         except KeyError as error:  # an empty name, one with a dot, or one that ModuleDict uses itself
             raise ValueError(f"an expert can't have this name: {error}") from None
         self.router = Router(len(names)) if len(names) > 1 else None
@@ -134,9 +131,8 @@ class Router(nn.Module):
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """Return scores, (B, experts), of pictures (B, 1, H, W) in [0, 1]."""
-        black, white = find_extremes(noisy)
         with torch.autocast(noisy.device.type, enabled=False):  # faint noise is lost on bfloat16
-            fine = self.fine(torch.cat([noisy, black.to(noisy), white.to(noisy)], dim=1)).relu()
+            fine = self.fine(with_extremes(noisy)).relu()
             coarse = self.coarse(fine).relu()
             powers = [features.square().mean(dim=(2, 3)) for features in (fine, coarse)]
             return self.scores(torch.cat(powers, dim=1).add(_LEAST_POWER).log())

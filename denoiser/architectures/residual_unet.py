@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from denoiser.impulses import find_extremes
+from denoiser.impulses import with_extremes
 
 from .network import Network
 
@@ -119,10 +119,7 @@ class ResidualUNet(Network):
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
-        told = noisy
-        if self.config.impulse_map:
-            black, white = find_extremes(noisy[:, -1:])
-            told = torch.cat([noisy, black.to(noisy), white.to(noisy)], dim=1)
+        told = with_extremes(noisy) if self.config.impulse_map else noisy
         features = self.input(told)
         skips = []
         for stage, down in zip(self.encoder, self.down, strict=False):
