@@ -115,6 +115,20 @@ def test_hybrid_refuses_other_weights(other):
         build_network("median-unet", SMALL).start_from(weights)
 
 
+def test_residual_unet_with_other_blocks_starts_as_the_one_it_starts_from():
+    """A block more changes nothing at first; a block that did nothing is not missed."""
+    other = build_network("residual-unet", SMALL).eval()
+    torch.nn.init.zeros_(other.encoder[1][0].body[2].weight)
+    changed = SMALL | {"encoder_blocks": [2, 0], "decoder_blocks": [3]}
+    network = build_network("residual-unet", changed).eval()
+    network.start_from(other.state_dict())
+    noisy = faces()
+    with torch.no_grad():
+        torch.testing.assert_close(network(noisy), other(noisy))
+    network(noisy).square().mean().backward()
+    assert network.decoder[0][2].body[2].weight.grad.any()  # and can learn
+
+
 def test_residual_unet_has_biases_in_its_first_convolution_alone():
     network = build_network("residual-unet", {})
     assert [n for n, _ in network.named_parameters() if n.endswith("bias")] == ["input.bias"]

@@ -24,6 +24,7 @@ from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
 from .data import FaceData
 from .experts import ExpertModule
+from .recycle import RecycleDormant
 from .supervised import SupervisedModule
 
 
@@ -115,6 +116,7 @@ def fit(
         last,
         average_weights(config.ema_decay),
         LearningRateMonitor("epoch"),
+        RecycleDormant(),
     ]
     if config.select == "best":
         callbacks.append(EarlyStopping("val_psnr", mode="max", patience=config.patience))

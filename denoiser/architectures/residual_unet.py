@@ -24,6 +24,7 @@ from denoiser.impulses import with_extremes
 from .network import Network
 
 _FIRST = "input.weight"  # of the convolution that sees the picture
+_BLOCK, _LAST_OF_BLOCK = ".body.", ".body.2.weight"  # in names of a block's weights
 _OPEN = 3.0  # the gate's start: sigmoid(3) is 0.95
 
 
@@ -105,9 +106,10 @@ class ResidualUNet(Network):
         return 2 ** len(self.down)
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a residual U-Net's weights, also of one that sees fewer pictures.
+        """Take over a residual U-Net's weights, also with other blocks, or for fewer pictures.
 
-        What this one sees more comes first, and counts for nothing at first. See
+        What this one sees more comes first, and counts for nothing at first. A block that the other has
+        not changes nothing at first; one that only the other has is left out. See
         :meth:`Network.start_from`.
         """
         if _FIRST not in state:
@@ -115,7 +117,13 @@ class ResidualUNet(Network):
         first = state[_FIRST]
         more = self.input.in_channels - first.shape[1]
         unseen = first.new_zeros(len(first), max(more, 0), *first.shape[2:])
-        self.load_state_dict({**state, _FIRST: torch.cat([unseen, first], dim=1)})
+        own = self.state_dict()
+        kept = {name: value for name, value in state.items() if name in own or _BLOCK not in name}
+        added = {name: value for name, value in own.items() if name not in state and _BLOCK in name}
+        for name, value in added.items():
+            if name.endswith(_LAST_OF_BLOCK):
+                value.zero_()
+        self.load_state_dict({**added, **kept, _FIRST: torch.cat([unseen, first], dim=1)})
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
