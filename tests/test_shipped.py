@@ -13,6 +13,7 @@ from safetensors import safe_open
 import denoiser
 import train
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
+from denoiser.architectures.residual_unet import ResidualBlock
 from denoiser.emotion import CLASSES, CLASSIFIER, load_classifier
 from denoiser.emotion_results import read_emotion_results
 from denoiser.images import from_uint8
@@ -34,6 +35,7 @@ from train.config import read_config as read_train_config
 from train.config import validation_noise
 from train.evaluate import CONDITIONS
 from train.fit import model_config
+from train.mixture import NoiseMixture
 
 from .golden.make import golden_file, golden_input
 
@@ -137,6 +139,36 @@ def test_card_agrees_with_the_metrics(model_id):
         if score["denoiser"] == model_id:
             assert f"{score['psnr']:.2f} ± {score['psnr_std']:.2f}" in card
     assert card == make_card(model_id), "python -m train cards"
+
+
+@pytest.mark.parametrize("model_id", ["residual-unet", "median-unet"])
+def test_no_block_is_dead(model_id):
+    """In each block of each expert, most hidden units answer to some picture of the expert's noises."""
+    network, config = load_network(model_id), training_config(model_id)
+    mixture, generator = NoiseMixture(config.noise), torch.Generator().manual_seed(0)
+    faces = from_uint8(bundled_faces().images[:32])
+    clean = torch.from_numpy(faces)[:, None].repeat(len(config.noise), 1, 1, 1)
+    parts = torch.arange(len(config.noise)).repeat_interleave(len(faces))
+    experts = network.config.experts
+    expert_of = [experts.index(p.expert) if p.expert in experts else 0 for p in config.noise]
+    answers: dict[str, list[torch.Tensor]] = {}
+
+    def note(name):
+        return lambda relu, inputs, output: answers.setdefault(name, []).append(output.amax((0, 2, 3)))
+
+    for name, block in network.named_modules():
+        if isinstance(block, ResidualBlock):
+            block.body[1].register_forward_hook(note(name))
+    noisy = mixture.corrupt(clean, parts, generator)
+    with torch.inference_mode():
+        network.denoise_with(noisy, torch.tensor(expert_of)[parts])
+    shares = {
+        name: float((torch.stack(seen).amax(0) > 0).float().mean()) for name, seen in answers.items()
+    }
+    assert len(shares) == len(experts) * sum(
+        (*network.config.encoder_blocks, *network.config.decoder_blocks)
+    )
+    assert min(shares.values()) > 0.5, min(shares, key=lambda name: shares[name])
 
 
 @each_model

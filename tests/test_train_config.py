@@ -245,6 +245,16 @@ def test_a_mixture_says_nothing_but_noise(tmp_path, monkeypatch):
         written(tmp_path, **MIXTURE | {"mixture": "own"})
 
 
+def test_a_mixture_like_another_says_only_what_differs(tmp_path, monkeypatch):
+    own = 'like = "blind"\n[[noise]]\nstages = [{ kind = "gaussian", sigma = 0.1 }]\n'
+    (tmp_path / "own.toml").write_text(own, encoding="utf-8")
+    (tmp_path / "blind.toml").write_bytes((MIXTURES / "blind.toml").read_bytes())
+    monkeypatch.setattr("train.config.MIXTURES", tmp_path)
+    mixed, blind = (written(tmp_path, **MIXTURE | {"mixture": name}) for name in ("own", "blind"))
+    assert len(mixed.noise) == 1 < len(blind.noise)
+    assert (mixed.validation, mixed.trained_on) == (blind.validation, blind.trained_on)
+
+
 def test_a_file_holds_only_what_differs_from_the_defaults(tmp_path):
     config = written(tmp_path)
     for key in CONFIG:

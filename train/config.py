@@ -1,7 +1,8 @@
 """What a training run is: one TOML file per model, read into frozen dataclasses.
 
 A file holds only what differs from the defaults below. Unknown keys are errors. ``mixture = "blind"``
-stands for the ``[[noise]]``, ``[[validation]]`` and ``trained_on`` of ``mixtures/blind.toml``.
+stands for the ``[[noise]]``, ``[[validation]]`` and ``trained_on`` of ``mixtures/blind.toml``; a mixture
+takes from the one it names as ``like`` what it doesn't say itself.
 """
 
 import math
@@ -225,12 +226,18 @@ def _with_mixture(values: Mapping[str, Any]) -> dict[str, Any]:
     own = [key for key in _MIXTURE_KEYS if key in values]
     if own:
         raise ConfigError(f"mixture stands for {', '.join(own)}; leave one of the two out")
+    return {k: v for k, v in values.items() if k != "mixture"} | _read_mixture(values["mixture"])
+
+
+def _read_mixture(name: str) -> dict[str, Any]:
+    """Read a mixture; what it doesn't say is as in the one that it names as ``like``."""
     known = sorted(path.stem for path in MIXTURES.glob("*.toml"))
-    if values["mixture"] not in known:
-        raise ConfigError(f"mixture must be one of {', '.join(known)}, not {values['mixture']!r}")
-    mixture = read_toml(MIXTURES / f"{values['mixture']}.toml")
-    check_keys(set(_MIXTURE_KEYS), mixture)
-    return {k: v for k, v in values.items() if k != "mixture"} | mixture
+    if name not in known:
+        raise ConfigError(f"mixture must be one of {', '.join(known)}, not {name!r}")
+    mixture = read_toml(MIXTURES / f"{name}.toml")
+    check_keys({*_MIXTURE_KEYS, "like"}, mixture)
+    like = mixture.pop("like", "")
+    return (_read_mixture(like) if like else {}) | mixture
 
 
 def _component(values: Mapping[str, Any]) -> Component:

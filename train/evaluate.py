@@ -50,6 +50,7 @@ CONDITIONS: dict[str, NoiseModel] = {
     "gaussian-75": create_noise("gaussian", sigma=75 / 255),
     "salt-and-pepper-30": create_noise("salt-and-pepper", amount=0.3),
     "salt-and-pepper-40": create_noise("salt-and-pepper", amount=0.4),
+    "salt-and-pepper-60": create_noise("salt-and-pepper", amount=0.6),
     "impulse-10": create_noise("impulse", amount=0.1),
     "impulse-30": create_noise("impulse", amount=0.3),
     "poisson-10": create_noise("poisson", peak=10),

@@ -43,6 +43,7 @@ _HYBRID_NOISES = (
     "salt-and-pepper-10",
     "salt-and-pepper-30",
     "salt-and-pepper-40",
+    "salt-and-pepper-60",
     "impulse-30",
 )
 

@@ -135,10 +135,9 @@ the pixels, the others are intact and could be copied exactly; there the same tw
 difference.
 
 **Many networks in one.** The residual U-Net has {results.parameters(experts)} parameters, but a picture
-only meets a quarter of them: it holds four networks of one size, each trained for one sort of noise,
-and a small one that looks at the picture and picks. So it costs the time of one, and each can be good
-at one thing: {results.score(experts, _CONDITION)}, with impulses
-{results.score(experts, _IMPULSES)}.
+only meets a tenth of them: it holds ten networks of one size, each trained for one sort of noise, and a
+small one that looks at the picture and picks. So it costs the time of one, and each can be good at one
+thing: {results.score(experts, _CONDITION)}, and {results.score(experts, _IMPULSES)} with impulses.
 
 **Separable convolutions** split one 3x3 convolution over all channels into a 3x3 one per channel and a
 1x1 one across channels. That saves most of its parameters and multiplications. Solovyeva and Abdullah
