@@ -171,6 +171,21 @@ def test_no_block_is_dead(model_id):
     assert min(shares.values()) > 0.5, min(shares, key=lambda name: shares[name])
 
 
+@pytest.mark.parametrize(
+    "model_id", [m for m in SHIPPED if m.startswith(("attention-unet", "patchgan"))]
+)
+def test_the_scale_below_the_first_gate_is_silent(model_id):
+    """Inside says so of the first map; of better weights it must not."""
+    network, faces = load_network(model_id), from_uint8(bundled_faces().images[:8])
+    for noise in CONDITIONS.values():
+        noisy = np.stack([noise(face, seed) for seed, face in enumerate(faces)])
+        features = torch.from_numpy(noisy)[:, None]
+        with torch.inference_mode():
+            for stage in network.encoder[:-1]:
+                features = network.pool(stage(features))
+            assert not network.encoder[-1](features).any()
+
+
 @each_model
 def test_golden_output(model_id):
     """The stored output, within one step of an 8-bit picture, on any machine."""
