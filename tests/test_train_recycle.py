@@ -34,11 +34,11 @@ def _seeded():
     torch.manual_seed(0)
 
 
-def run(module, epochs=1, steps=3):
+def run(module, *others, epochs=1, steps=3):
     batches = DataLoader(TensorDataset(torch.rand(4 * steps, 8, 6, 6)), batch_size=4)
     trainer = pl.Trainer(
         max_epochs=epochs,
-        callbacks=[RecycleDormant()],
+        callbacks=[RecycleDormant(), *others],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -96,17 +96,7 @@ def test_only_the_first_half_of_a_run_renews():
             if trainer.current_epoch == 2:
                 kill(module.blocks[0], [3])
 
-    batches = DataLoader(TensorDataset(torch.rand(8, 8, 6, 6)), batch_size=4)
-    trainer = pl.Trainer(
-        max_epochs=4,
-        callbacks=[RecycleDormant(), KillLater()],
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module, batches)
+    run(module, KillLater(), epochs=4)
     assert torch.equal(module.blocks[0].body[0].weight[3], torch.full((8, 3, 3), -1.0))
 
 
