@@ -34,8 +34,8 @@ from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise
 from train.evaluate import CONDITIONS
+from train.experts import ExpertModule
 from train.fit import model_config
-from train.mixture import NoiseMixture
 
 from .golden.make import golden_file, golden_input
 
@@ -145,29 +145,26 @@ def test_card_agrees_with_the_metrics(model_id):
 def test_no_block_is_dead(model_id):
     """In each block of each expert, most hidden units answer to some picture of the expert's noises."""
     network, config = load_network(model_id), training_config(model_id)
-    mixture, generator = NoiseMixture(config.noise), torch.Generator().manual_seed(0)
+    taught, generator = ExpertModule(config), torch.Generator().manual_seed(0)
     faces = from_uint8(bundled_faces().images[:32])
     clean = torch.from_numpy(faces)[:, None].repeat(len(config.noise), 1, 1, 1)
     parts = torch.arange(len(config.noise)).repeat_interleave(len(faces))
-    experts = network.config.experts
-    expert_of = [experts.index(p.expert) if p.expert in experts else 0 for p in config.noise]
-    answers: dict[str, list[torch.Tensor]] = {}
+    shares: dict[str, float] = {}
 
     def note(name):
-        return lambda relu, inputs, output: answers.setdefault(name, []).append(output.amax((0, 2, 3)))
+        def share(relu, inputs, output):
+            shares[name] = float((output.amax((0, 2, 3)) > 0).float().mean())
+
+        return share
 
     for name, block in network.named_modules():
         if isinstance(block, ResidualBlock):
             block.body[1].register_forward_hook(note(name))
-    noisy = mixture.corrupt(clean, parts, generator)
+    noisy = taught.mixture.corrupt(clean, parts, generator)
     with torch.inference_mode():
-        network.denoise_with(noisy, torch.tensor(expert_of)[parts])
-    shares = {
-        name: float((torch.stack(seen).amax(0) > 0).float().mean()) for name, seen in answers.items()
-    }
-    assert len(shares) == len(experts) * sum(
-        (*network.config.encoder_blocks, *network.config.decoder_blocks)
-    )
+        network.denoise_with(noisy, taught.expert_of[parts])
+    shape = network.config
+    assert len(shares) == len(shape.experts) * sum((*shape.encoder_blocks, *shape.decoder_blocks))
     assert min(shares.values()) > 0.5, min(shares, key=lambda name: shares[name])
 
 

@@ -119,10 +119,11 @@ class ResidualUNet(Network):
         unseen = first.new_zeros(len(first), max(more, 0), *first.shape[2:])
         own = self.state_dict()
         kept = {name: value for name, value in state.items() if name in own or _BLOCK not in name}
-        added = {name: value for name, value in own.items() if name not in state and _BLOCK in name}
-        for name, value in added.items():
-            if name.endswith(_LAST_OF_BLOCK):
-                value.zero_()
+        added = {
+            name: torch.zeros_like(value) if name.endswith(_LAST_OF_BLOCK) else value
+            for name, value in own.items()
+            if name not in state and _BLOCK in name
+        }
         self.load_state_dict({**added, **kept, _FIRST: torch.cat([unseen, first], dim=1)})
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
