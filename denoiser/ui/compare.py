@@ -121,7 +121,8 @@ def _connect_grid(
         with models:
             return write_payload(slow_payload(face, settings, methods, version))
 
-    restored(begin, controls.inputs, grid, queue=False, **RAW)
+    begun = restored(begin, controls.inputs, grid, queue=False, **RAW)
+    controls.write_after(begun.then)  # what somebody moved meanwhile
     gr.on(controls.changes, update, controls.inputs, grid, queue=False, **RAW)
     grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **RAW)
 

@@ -25,6 +25,15 @@ from denoiser.ui.settings import (
     parse_settings,
 )
 
+_WRITE = "(...values) => JSON.stringify(values)"
+# Of a link's experiment each control announces its change while others are still to be set. Pictures of
+# such a mixture would be seen for a moment: until the grid has what it starts with, only what is
+# written on purpose counts (undefined leaves an output as it is).
+_WRITE_ONCE_SHOWN = (
+    "(...values) => document.querySelector('#comparison .lab')?.dataset.started"
+    " ? JSON.stringify(values) : undefined"
+)
+
 
 @dataclass(frozen=True)
 class NoiseControls:
@@ -138,11 +147,15 @@ class Controls:
         return [component.change for component in self.inputs]
 
     def keep_written(self) -> None:
-        """Have the browser write down all settings whenever one of them changes."""
+        """Have the browser write down all settings whenever one of them changes.
+
+        Not before the grid has what it starts with: whoever starts it has :meth:`write_after` write
+        before and after it.
+        """
         self.written.value = json.dumps([component.value for component in self.settings])
         # An event for each: of one event for all, Gradio's page looks up all thirty each time.
         for component in self.settings:
-            self.write_after(component.change)
+            self._write(component.change, _WRITE_ONCE_SHOWN)
 
     def write_after(self, event: Callable[..., Any]) -> Callable[..., Any]:
         """Have the browser write down all settings after an event, without the server.
@@ -150,8 +163,10 @@ class Controls:
         Returns:
             The event that follows.
         """
-        js = "(...values) => JSON.stringify(values)"
-        return event(None, self.settings, self.written, js=js, api_visibility="private").then
+        return self._write(event, _WRITE).then  # type: ignore[no-any-return]
+
+    def _write(self, event: Callable[..., Any], js: str) -> Any:
+        return event(None, self.settings, self.written, js=js, api_visibility="private")
 
     def read(self, values: Sequence[Any]) -> tuple[Face, Settings]:
         """Make sense of the values of :attr:`inputs`, as they came from the browser.

@@ -22,7 +22,7 @@ from denoiser.ui.emotion import create_emotion_tab
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.inside import create_inside_tab
 from denoiser.ui.lessons import create_lessons_tab
-from denoiser.ui.share import create_link_note, follow_tabs
+from denoiser.ui.share import create_link_note
 from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
 from denoiser.weights import WeightsError
@@ -65,7 +65,6 @@ def build_app(faces: FaceSource) -> gr.Blocks:
                 create_emotion_tab(controls, faces, emotion.select)
             with gr.Tab("Benchmark", id="benchmark") as benchmark:
                 create_benchmark_tab(benchmark.select)
-        follow_tabs(tabs)
         register_api(faces)
     return app
 

@@ -73,18 +73,6 @@ def create_link_box() -> gr.HTML:
     return create_address(_address())
 
 
-def follow_tabs(tabs: gr.Tabs) -> None:
-    """Have the address name the open tab; called once the page has all its tabs."""
-    for tab in _list_tabs(tabs):
-        tab.select(
-            None,
-            None,
-            None,
-            js=f"() => document.dispatchEvent(new CustomEvent('tab-opened', {{ detail: '{tab.id}' }}))",
-            api_visibility="private",
-        )
-
-
 def restore_on_load(
     note: gr.Markdown,
     box: gr.HTML,

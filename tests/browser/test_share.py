@@ -127,6 +127,31 @@ def test_a_link_is_what_python_computes(browser, server, width):
         assert lab.page.url == server + "/" + LINK
 
 
+def test_what_somebody_sets_before_a_link_is_shown_counts(browser, server):
+    def compares(request):
+        return '[\\"salt-and-pepper\\"' in (request.post_data or "")
+
+    held, holding = [], True
+    with watched_page(browser, 1440, 900) as watched:
+        page, lab = watched.page, Lab(watched.page)
+        page.set_default_timeout(120_000)
+        page.route(
+            "**/gradio_api/**",
+            lambda route: (
+                held.append(route) if holding and compares(route.request) else route.continue_()
+            ),
+        )
+        with page.expect_request(compares):
+            page.goto(server + LINK)
+        lab.set_number(7, "seed")
+        holding = False
+        for route in held:
+            route.continue_()
+        lab.wait_for(seed=7)
+        assert lab.methods()[2:] == ["autoencoder", "median", "wavelet"]
+        assert watched.errors == []
+
+
 def test_dragging_writes_the_address_once(browser, server):
     with opened(browser, f"{server}?__theme=dark") as lab:
         lab.page.evaluate(DRAG)
@@ -236,6 +261,17 @@ def test_a_link_to_another_tab(browser, server):
         wait_for_address(lab, tab="benchmark", seed=3)
         lab.page.get_by_role("tab", name="Compare").click()
         lab.page.wait_for_url(lambda url: "tab=" not in url)
+
+
+def test_the_address_names_the_tab_that_is_open(browser, server):
+    with opened(browser, server) as lab:
+        # Who is back before the tab has loaded its tables.
+        lab.page.get_by_role("tab", name="Benchmark").click()
+        lab.page.get_by_role("tab", name="Compare").click()
+        lab.page.locator("#benchmark table").first.wait_for(state="attached")
+        lab.set_number(9, "seed")
+        wait_for_address(lab, seed=9)
+        assert "tab=" not in lab.page.url
 
 
 COUNT = 60

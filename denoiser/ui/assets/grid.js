@@ -22,7 +22,7 @@ const list = lab.querySelector(".lab-cards");
 const part = (name) => lab.querySelector(".lab-" + name);
 const cards = new Map(); // id -> elements and pixels of a card
 let live = null, slow = null, view = "picture", spot = null;
-let started = false, early = null; // a payload that came before the address was read
+let early = null; // a payload that came before the address was read
 let settleTimer = 0, speakTimer = 0, pollTimer = 0, slowTimer = 0;
 
 function setText(node, text) {
@@ -301,10 +301,15 @@ function announce() {
   lab.dispatchEvent(new CustomEvent("experiment", { bubbles: true }));
 }
 
+// From now on every comparison is shown; the controls look here whether their changes count.
+function start() {
+  lab.dataset.started = "yes";
+}
+
 function receive(payload) {
   if (!payload || !payload.version || payload.version < Number(lab.dataset.version || 0)) return;
-  started ||= Boolean(payload.first);
-  if (!started) {
+  if (payload.first) start();
+  if (!lab.dataset.started) {
     early = payload;
     return;
   }
@@ -367,6 +372,6 @@ showView("picture");
 watch("value", () => receive(readPayload(props.value)));
 receive(readPayload(props.value));
 setTimeout(() => {
-  started = true;
+  start();
   receive(early);
 }, START_MS);

@@ -4,10 +4,12 @@ const WRITE_MS = 400; // after the last change; browsers allow about three new a
 const said = element.querySelector(".share-said");
 const box = element.querySelector(".share-box");
 const { keys } = props.value;
-let tab = "compare"; // the open tab
-let first = null; // what the page started with; its address is left alone until that changes
+const tabs = element.closest("#tabs");
+let first = ""; // what the page started with; its address is left alone until that changes, or the tab
 let changed = false, writeTimer = 0, clearTimer = 0;
 
+// Read off the page: Gradio's events of the tabs wait for what a tab loads, and come in another order.
+const openTab = () => tabs.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId || "compare";
 const shown = () => document.querySelector("#comparison .lab")?.dataset || {};
 
 // The query of what the pictures show; empty before there are any.
@@ -18,22 +20,20 @@ function query() {
 
 function followExperiment() {
   if (!query()) return;
-  const now = `${query()} ${tab}`;
-  first ??= now;
-  if (now === first && !changed) return clearTimeout(writeTimer);
+  first ||= query();
+  changed ||= query() !== first || openTab() !== "compare";
   clearTimeout(writeTimer);
-  writeTimer = setTimeout(writeAddress, WRITE_MS);
+  if (changed) writeTimer = setTimeout(writeAddress, WRITE_MS);
 }
 
 function writeAddress() {
-  changed = true;
   const note = document.querySelector("#link-note"); // it was about the link that was opened
-  if (note && !props.value.waiting && !first.startsWith(`${query()} `)) note.hidden = true;
+  if (note && !props.value.waiting && query() !== first) note.hidden = true;
   // What others put into the address (Gradio its theme, a Space its signature) stays there.
   const others = new URLSearchParams(window.location.search);
   keys.forEach((key) => others.delete(key));
-  const opened = tab === "compare" ? "" : `tab=${tab}`;
-  const parts = [others.toString(), query(), opened].filter(Boolean);
+  const tab = openTab();
+  const parts = [others.toString(), query(), tab === "compare" ? "" : `tab=${tab}`].filter(Boolean);
   window.history.replaceState(window.history.state, "", `?${parts.join("&")}${window.location.hash}`);
 }
 
@@ -79,7 +79,7 @@ function restore() {
 }
 
 document.addEventListener("experiment", followExperiment);
-document.addEventListener("tab-opened", (event) => { tab = event.detail; followExperiment(); });
+new MutationObserver(followExperiment).observe(tabs, { subtree: true, attributeFilter: ["aria-selected"] });
 document.addEventListener("copy-link", copyLink);
 watch("value", restore);
 say("");
