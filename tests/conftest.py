@@ -257,7 +257,7 @@ def browser() -> Iterator[Any]:
 def watched_page(browser: Any, width: int, height: int, **options: Any) -> Iterator[Watched]:
     """Open a page of its own, with nothing kept from other pages."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(120_000)  # the machine may have other things to do
     try:
         yield Watched(context.new_page())
     finally:

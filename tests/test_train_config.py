@@ -334,6 +334,10 @@ WRONG = {
     "half an epoch": ({"epochs": 0.5}, "epochs must be of type int"),
     "truth for a number": ({"batch_size": True}, "batch_size must be of type int"),
     "number for a word": ({"start_from": 3}, "start_from must be of type str"),
+    "expert of another network": (
+        {"only": "faint"},
+        "only names 'faint', which is no expert",
+    ),
     "no epochs": ({"epochs": 0}, "epochs must be a number from 1"),
     "negative batch": ({"batch_size": -8}, "batch_size must be a number from 1"),
     "negative rate": ({"learning_rate": -0.1}, "learning_rate must be a number from 0"),

@@ -475,6 +475,16 @@ def test_experts_and_their_router_are_trained_and_exported(train, tmp_path):
     assert network.config.experts == ("rest", "faint")
 
 
+def test_an_expert_alone_is_trained(train, tmp_path):
+    start = save_start(tmp_path, EXPERTS["architecture"], EXPERTS["settings"])
+    options = ("--start-weights", str(tmp_path))
+    folder = train("run", *options, **EXPERTS, start_from="start", only="faint")
+    after = state(folder)
+    assert start.keys() == after.keys()
+    changed = {name for name in start if not torch.equal(start[name], after[name])}
+    assert changed == {name for name in start if name.startswith("experts.faint.")}
+
+
 # Starting from another model
 
 
@@ -483,7 +493,7 @@ def save_start(folder, architecture="attention-unet", settings=None):
     torch.manual_seed(5)
     network = build_network(architecture, settings)
     described = ModelConfig("start", "Start", "network", architecture, settings, "-", 0, "-")
-    save_model(network, described, folder)
+    return state(save_model(network, described, folder))
 
 
 @pytest.mark.parametrize("kind", [{}, ADVERSARIAL], ids=["supervised", "adversarial"])

@@ -108,6 +108,7 @@ class TrainConfig:
         noise: The mixture it trains on.
         validation: Noises it is selected on: preset ids, or kind plus parameters.
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
+        only: Expert to train alone, on its own noises; the rest stays as it started. Empty for all.
         adversarial: Settings of adversarial training; None for supervised training.
         loss: Reconstruction loss; see :func:`train.losses.reconstruction_loss`.
         epochs: At most this many.
@@ -136,6 +137,7 @@ class TrainConfig:
     validation: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     start_from: str = ""
+    only: str = ""
     adversarial: AdversarialConfig | None = None
     loss: Loss = "psnr"
     epochs: int = 10
@@ -205,6 +207,9 @@ def _read(values: dict[str, Any]) -> TrainConfig:
     config = build_checked(TrainConfig, values)
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
+    experts = {part.expert for part in config.noise}.intersection(config.settings.get("experts", ()))
+    if config.only and config.only not in experts:
+        raise ConfigError(f"only names {config.only!r}, which is no expert with a noise of its own")
     for noise in config.validation:
         validation_noise(noise)
     build_network(config.architecture, config.settings)

@@ -1,5 +1,6 @@
 """Train a mixture of experts: each expert on its own noises, the router on which noise is whose."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -25,10 +26,18 @@ class ExpertModule(SupervisedModule):
     """
 
     def __init__(self, config: TrainConfig):
+        if config.only:
+            own = tuple(part for part in config.noise if part.expert == config.only)
+            config = replace(config, noise=own)
         super().__init__(config)
-        names = cast(ExpertUNet, self.network).config.experts
+        network = cast(ExpertUNet, self.network)
+        names = network.config.experts
         places = [names.index(part.expert) if part.expert in names else 0 for part in config.noise]
         self.expert_of = torch.tensor(places)
+        if config.only:
+            # What has no gradient, the optimizer leaves as it is.
+            network.requires_grad_(False)
+            network.experts[config.only].requires_grad_(True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The experts', and the router's, which starts from nothing and learns at a higher rate."""

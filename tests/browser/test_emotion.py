@@ -51,7 +51,6 @@ def url(folder):
 def watched(browser, request):
     width, height, options = WIDTHS[request.param]
     with watched_page(browser, width, height, **options) as watched:
-        watched.page.set_default_timeout(90_000)
         yield watched
 
 

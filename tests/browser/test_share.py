@@ -56,7 +56,6 @@ DRAG = """() => new Promise(resolve => {
 def opened(browser, url, width="desktop", script=f"({RECORD})()"):
     wide, high, options = WIDTHS[width]
     with watched_page(browser, wide, high, **options) as watched:
-        watched.page.set_default_timeout(120_000)  # other tests may run beside this one
         watched.page.add_init_script(script)
         lab = Lab(watched.page)
         lab.open(url)
@@ -134,7 +133,6 @@ def test_what_somebody_sets_before_a_link_is_shown_counts(browser, server):
     held, holding = [], True
     with watched_page(browser, 1440, 900) as watched:
         page, lab = watched.page, Lab(watched.page)
-        page.set_default_timeout(120_000)
         page.route(
             "**/gradio_api/**",
             lambda route: (

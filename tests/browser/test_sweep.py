@@ -41,7 +41,7 @@ class SweepTab:
         open_tab(self.page, name)
 
     def wait_for(self, state, axis):
-        self.page.wait_for_function(_IS, arg=[state, axis], timeout=120_000)
+        self.page.wait_for_function(_IS, arg=[state, axis])
 
     def curves(self):
         """Values along the axis of every named curve that is drawn."""
@@ -67,7 +67,6 @@ def tab(browser, server, request):
     """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
     width, height, options = WIDTHS[request.param]
     with watched_page(browser, width, height, **options) as watched:
-        watched.page.set_default_timeout(90_000)
         opened = SweepTab(watched.page)
         opened.open(server)
         yield opened
@@ -99,9 +98,7 @@ def test_the_pictures_under_the_pointer(tab, tmp_path):
         }"""
     )
     tab.page.mouse.move(*spot)
-    tab.page.wait_for_function(
-        "document.querySelector('.sweep-pictures').dataset.place === '75'", timeout=30_000
-    )
+    tab.page.wait_for_function("document.querySelector('.sweep-pictures').dataset.place === '75'")
 
     with tab.page.expect_download() as download:
         tab.root.get_by_role("button", name="Numbers (CSV)").click()
