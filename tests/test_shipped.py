@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,14 @@ def test_discriminators_are_small_and_those_of_their_training(model_id):
 def test_config_says_what_was_trained(model_id):
     network = load_network(model_id)
     assert read_config(model_id) == model_config(training_config(model_id), network)
+
+
+@pytest.mark.parametrize("model_id", ["residual-unet", "median-unet"])
+def test_what_trains_an_expert_on_trains_the_same_network(model_id):
+    model, expert = (training_config(f"{model_id}{end}") for end in ("", "-salt-and-pepper"))
+    own = {"start_from": model_id, "only": "salt-and-pepper"}
+    own |= {"epochs": expert.epochs, "batch_size": expert.batch_size}
+    assert expert == replace(model, **own)
 
 
 @each_model
