@@ -109,7 +109,7 @@ def test_config_says_what_was_trained(model_id):
 
 @pytest.mark.parametrize("model_id", ["residual-unet", "median-unet"])
 def test_what_trains_an_expert_on_trains_the_same_network(model_id):
-    model, expert = (training_config(f"{model_id}{end}") for end in ("", "-salt-and-pepper"))
+    model, expert = training_config(model_id), training_config(f"experts/{model_id}")
     own = {"start_from": model_id, "only": "salt-and-pepper"}
     own |= {"epochs": expert.epochs, "batch_size": expert.batch_size}
     assert expert == replace(model, **own)
