@@ -363,6 +363,17 @@ def test_no_such_file(tmp_path):
         read_config(tmp_path / "nowhere.toml")
 
 
+def test_what_a_config_does_not_say_is_as_in_its_base(tmp_path):
+    base = written(tmp_path)
+    (tmp_path / "further").mkdir()
+    file = tmp_path / "further" / "config.toml"
+    file.write_text(f'base = "../config.toml"\nepochs = {base.epochs + 1}\n')
+    assert read_config(file) == replace(base, epochs=base.epochs + 1)
+    file.write_text('base = "nowhere.toml"\n')
+    with pytest.raises(ConfigError, match=r"There is no config file .*nowhere\.toml"):
+        read_config(file)
+
+
 @pytest.mark.parametrize("content", [b"id = ", b"{}", b"\xff\xfe\x00"])
 def test_no_toml(tmp_path, content):
     file = tmp_path / "config.toml"

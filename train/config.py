@@ -2,7 +2,7 @@
 
 A file holds only what differs from the defaults below. Unknown keys are errors. ``mixture = "blind"``
 stands for the ``[[noise]]``, ``[[validation]]`` and ``trained_on`` of ``mixtures/blind.toml``; a mixture
-takes from the one it names as ``like`` what it doesn't say itself.
+takes from the one it names as ``like`` what it doesn't say itself, and a config from its ``base``.
 """
 
 import math
@@ -161,7 +161,7 @@ def read_config(path: str | Path) -> TrainConfig:
     Raises:
         ConfigError: It can't be read, or a key or a value in it is wrong.
     """
-    return parse_config(read_toml(path), path)
+    return parse_config(read_values(path), path)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -176,6 +176,33 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"There is no config file {path}") from None
     except ValueError as error:  # not TOML, or not even text
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
+
+
+def read_values(path: str | Path) -> dict[str, Any]:
+    """Read a config's keys and values; what it doesn't say is as in the file that it names as ``base``.
+
+    Raises:
+        ConfigError: One of the two files can't be read.
+    """
+    values = read_toml(path)
+    if "base" not in values:
+        return values
+    base = read_toml(Path(path).parent / str(values.pop("base")))
+    return changed(base, values)
+
+
+def changed(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config's values with changes; a table is changed key by key, false takes it out."""
+    values = dict(base)
+    for key, value in changes.items():
+        before = base.get(key)
+        if isinstance(before, Mapping) and value is False:
+            del values[key]
+        elif isinstance(before, Mapping) and isinstance(value, Mapping):
+            values[key] = changed(before, value)
+        else:
+            values[key] = value
+    return values
 
 
 def parse_config(values: Mapping[str, Any], name: str | Path) -> TrainConfig:

@@ -30,10 +30,12 @@ from .config import (
     ConfigError,
     TrainConfig,
     build_checked,
+    changed,
     check_keys,
     noise_name,
     parse_config,
     read_toml,
+    read_values,
     validation_noise,
 )
 from .evaluate import Score, corrupt_all, first_faces, score, write_whole
@@ -129,7 +131,7 @@ def read_sweep(path: str | Path) -> Sweep:
     values = read_toml(path)
     try:
         check_keys(_KEYS, values)
-        base = read_toml(path.parent / values["base"])
+        base = read_values(path.parent / values["base"])
         tables = values.get("variant", ())
         variants = tuple(_variant(table, base, values["epochs"]) for table in tables)
         named = {k: v for k, v in values.items() if k not in ("base", "variant", "published")}
@@ -248,22 +250,8 @@ def _variant(table: Mapping[str, Any], base: Mapping[str, Any], epochs: int) -> 
     fixed = [key for key in _NOT_A_VARIANTS if key in changes]
     if fixed:
         raise ConfigError(f"variant {name!r} changes {', '.join(fixed)}, which must be the same in all")
-    config = parse_config({**_changed(base, changes), "epochs": epochs}, f"variant {name!r}")
+    config = parse_config({**changed(base, changes), "epochs": epochs}, f"variant {name!r}")
     return Variant(name, changes, config)
-
-
-def _changed(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config's values with changes; a table is changed key by key, false takes it out."""
-    values = dict(base)
-    for key, value in changes.items():
-        before = base.get(key)
-        if isinstance(before, Mapping) and value is False:
-            del values[key]
-        elif isinstance(before, Mapping) and isinstance(value, Mapping):
-            values[key] = _changed(before, value)
-        else:
-            values[key] = value
-    return values
 
 
 def _check(sweep: Sweep) -> None:
