@@ -38,6 +38,8 @@ def _fit(options: argparse.Namespace) -> int:
         start_weights=options.start_weights,
         resume=options.resume,
         max_time=options.max_time,
+        budget=options.budget,
+        compiled=options.compile,
         limit=options.limit,
         accelerator=options.accelerator,
         devices=int(options.devices) if options.devices.isdigit() else options.devices,
@@ -169,6 +171,13 @@ def _duration(text: str) -> timedelta:
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
+def _budget(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError("write it as a number and s, m or h, such as 90s, 10m or 2h")
+    return timedelta(seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]])
+
+
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError("write a whole number from 1 up")
@@ -183,6 +192,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("config", type=Path, help="a file in train/configs")
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
+    fit.add_argument("--budget", type=_budget, help="train for so long, such as 90s, 10m or 2h")
+    fit.add_argument("--compile", action="store_true", help="let PyTorch compile the networks")
     fit.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     fit.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
     fit.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")

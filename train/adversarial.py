@@ -15,7 +15,7 @@ from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminat
 
 from .config import AdversarialConfig, TrainConfig
 from .losses import reconstruction_loss
-from .supervised import SupervisedModule, WarmUpAndCosine
+from .supervised import SupervisedModule, WarmUpAndCosine, run_progress
 
 
 class AdversarialModule(SupervisedModule):
@@ -25,8 +25,8 @@ class AdversarialModule(SupervisedModule):
         config: The training run; its ``adversarial`` part must be set.
     """
 
-    def __init__(self, config: TrainConfig):
-        super().__init__(config)
+    def __init__(self, config: TrainConfig, compiled: bool = False):
+        super().__init__(config, compiled)
         if config.adversarial is None:
             raise ValueError("adversarial training needs an [adversarial] table in the config")
         self.adversarial: AdversarialConfig = config.adversarial
@@ -59,7 +59,7 @@ class AdversarialModule(SupervisedModule):
         """One step of the discriminator, then one of the denoiser."""
         noisy, clean = self.make_pair(batch)
         generator_optimizer, discriminator_optimizer = cast(list[LightningOptimizer], self.optimizers())
-        denoised = self.network(noisy)
+        denoised = self.run(self.network, noisy)
 
         self.toggle_optimizer(discriminator_optimizer)
         discriminator_loss = self.discriminator_loss(noisy, clean, denoised)
@@ -88,7 +88,7 @@ class AdversarialModule(SupervisedModule):
         """Adam for both, each with its own rate, lowered by a cosine."""
         config = self.config
         # Lightning counts a step for each of the two optimisers; the schedules see every batch once.
-        batches = int(self.trainer.estimated_stepping_batches)
+        progress = run_progress(self.trainer)
         optimizers = [
             torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, betas=(0.5, 0.999)),
             torch.optim.Adam(
@@ -97,7 +97,7 @@ class AdversarialModule(SupervisedModule):
                 betas=(0.5, 0.999),
             ),
         ]
-        schedules = [WarmUpAndCosine(optimizer, batches) for optimizer in optimizers]
+        schedules = [WarmUpAndCosine(optimizer, progress) for optimizer in optimizers]
         return optimizers, schedules
 
 

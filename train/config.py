@@ -65,11 +65,13 @@ class Component:
         weight: Its share, beside the others' weights.
         stages: The noises applied one after the other.
         expert: Which expert of a mixture of experts learns it; the first, where none has this name.
+        unclipped: Share of its pictures that are not clipped to [0, 1].
     """
 
     weight: float
     stages: tuple[Stage, ...]
     expert: str = ""
+    unclipped: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -273,12 +275,15 @@ def _read_mixture(name: str) -> dict[str, Any]:
 
 
 def _component(values: Mapping[str, Any]) -> Component:
-    check_keys({"weight", "stages", "expert"}, values)
+    check_keys({"weight", "stages", "expert", "unclipped"}, values)
     stages = tuple(_stage(stage) for stage in values["stages"])
     weight = float(values.get("weight", 1.0))
     if not stages or not 0 < weight < math.inf:
         raise ConfigError("a [[noise]] needs a stage, and a weight above 0")
-    return Component(weight, stages, str(values.get("expert", "")))
+    unclipped = float(values.get("unclipped", 0.0))
+    if not 0 <= unclipped <= 1:
+        raise ConfigError("unclipped is a share of a [[noise]]'s pictures, from 0 to 1")
+    return Component(weight, stages, str(values.get("expert", "")), unclipped)
 
 
 def _stage(values: Mapping[str, Any]) -> Stage:

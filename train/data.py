@@ -1,5 +1,6 @@
 """FER2013 for training: pictures in memory as bytes, duplicates of the test pictures left out."""
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
 from denoiser.images import from_uint8
 from denoiser.samples import FaceDataError, FaceSet, read_fer2013
 
 from .config import TrainConfig, validation_noise
+
+
+_VALIDATION_BATCH = 200
 
 
 def without_duplicates(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
@@ -80,11 +84,9 @@ class FaceData(pl.LightningDataModule):
                 f"{len(images)} pictures are left to train on, too few for one batch of "
                 f"{self.config.batch_size} in each of {processes} processes"
             )
-        self.train_set = TensorDataset(torch.from_numpy(images)[:, None])
+        self.train_set = torch.from_numpy(images)[:, None]
         count = self.config.validation_pictures
-        self.validation_sets = [
-            TensorDataset(*fixed_noise(validation, noise, count)) for noise in self.config.validation
-        ]
+        self.validation_sets = [fixed_noise(validation, noise, count) for noise in self.config.validation]
 
     def train_dataloader(self) -> DataLoader:
         """Batches of uint8 (B, 1, 48, 48), in an order of its own for every epoch.
@@ -97,15 +99,62 @@ class FaceData(pl.LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             seed=self.config.seed,
         )
-        return DataLoader(self.train_set, self.config.batch_size, sampler=sampler, drop_last=True)
+        batches = EpochBatches(sampler, self.config.batch_size, drop_last=True)
+        return DataLoader(OnDevice((self.train_set,), self._device), None, sampler=batches)
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader of (noisy, clean) batches for each validation noise."""
-        return [DataLoader(faces, batch_size=100) for faces in self.validation_sets]
+        return [
+            DataLoader(
+                OnDevice(faces, self._device),
+                None,
+                sampler=BatchSampler(range(len(faces[0])), _VALIDATION_BATCH, drop_last=False),
+            )
+            for faces in self.validation_sets
+        ]
+
+    @property
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+
+class EpochBatches(BatchSampler):
+    """Batches of a sampler that has another order for every epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the sampler the epoch, as Lightning does at its start."""
+        self.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+
+
+class OnDevice(Dataset):
+    """Equally many rows of some tensors, kept where they are computed with: FER2013 is 66 MB.
+
+    An item is a whole batch, taken by the list of its rows: nothing is copied to the device on the way.
+
+    Args:
+        tensors: Of any shapes (N, ...).
+        device: Where to keep them.
+    """
+
+    def __init__(self, tensors: tuple[torch.Tensor, ...], device: torch.device):
+        self.tensors = tuple(tensor.to(device) for tensor in tensors)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.tensors[0])
+
+    def __getitem__(self, rows: list[int]) -> list[torch.Tensor]:
+        """Return these rows of each tensor."""
+        chosen = torch.tensor(rows).to(self.tensors[0].device, non_blocking=True)
+        return [tensor[chosen] for tensor in self.tensors]
 
 
 def augment(
-    batch: torch.Tensor, share: float, maximum: float, generator: torch.Generator
+    batch: torch.Tensor,
+    share: float,
+    maximum: float,
+    generator: torch.Generator,
+    dice: random.Random,
 ) -> torch.Tensor:
     """Mirror half of the pictures, and now and then enlarge the batch and cut 48x48 out of it.
 
@@ -116,6 +165,7 @@ def augment(
         share: Share of batches to enlarge.
         maximum: Largest enlargement.
         generator: Random source on the batch's device.
+        dice: Random source of what has to be known without asking the device.
 
     Returns:
         (B, 1, H, W) in [0, 1].
@@ -123,11 +173,10 @@ def augment(
     height, width = batch.shape[2:]
     mirrored = torch.rand(len(batch), generator=generator, device=batch.device) < 0.5
     batch = torch.where(mirrored[:, None, None, None], batch.flip(3), batch)
-    drawn, scale, top, left = torch.rand(4, generator=generator, device=batch.device).tolist()
-    if drawn >= share:
+    if dice.random() >= share:
         return batch
-    factor = 1 + scale * (maximum - 1)
+    factor = dice.uniform(1, maximum)
     larger = F.interpolate(batch, scale_factor=factor, mode="bicubic", align_corners=False)
-    top = int(top * (larger.shape[2] - height + 1))
-    left = int(left * (larger.shape[3] - width + 1))
+    top = dice.randrange(larger.shape[2] - height + 1)
+    left = dice.randrange(larger.shape[3] - width + 1)
     return larger[:, :, top : top + height, left : left + width].clamp(0, 1)

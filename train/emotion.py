@@ -34,7 +34,7 @@ from .emotion_data import (
 )
 from .evaluate import write_json
 from .fit import average_weights, write_history
-from .supervised import WarmUpAndCosine
+from .supervised import WarmUpAndCosine, run_progress
 
 TRAINING_NAME = "training.csv"
 """Beside the weights: loss and validation accuracy, a row for each step logged."""
@@ -127,7 +127,7 @@ class EmotionModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        schedule = WarmUpAndCosine(optimizer, int(self.trainer.estimated_stepping_batches), warm_up=0.05)
+        schedule = WarmUpAndCosine(optimizer, run_progress(self.trainer), warm_up=0.05)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -1,6 +1,5 @@
 """Train a mixture of experts: each expert on its own noises, the router on which noise is whose."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -8,8 +7,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from denoiser.architectures.expert_unet import ExpertUNet
 
-from .config import TrainConfig
+from .config import Component, TrainConfig
 from .losses import reconstruction_loss
+from .mixture import NoiseMixture
 from .supervised import SupervisedModule
 
 _ROUTER_RATE = 10  # times the experts' learning rate
@@ -18,23 +18,22 @@ _ROUTER_RATE = 10  # times the experts' learning rate
 class ExpertModule(SupervisedModule):
     """Supervised training where the mixture says which expert a picture is for.
 
+    Each expert gets equally many pictures of a batch; weights only tell its own noises from each other.
     The router is told the right answer, and has no say in what an expert learns; validation goes the way
     that it chooses. Neither loss touches what the other teaches, so they need no weights.
 
     Args:
         config: The training run; its network has experts.
+        compiled: See :class:`SupervisedModule`.
     """
 
-    def __init__(self, config: TrainConfig):
-        if config.only:
-            own = tuple(part for part in config.noise if part.expert == config.only)
-            config = replace(config, noise=own)
-        super().__init__(config)
+    def __init__(self, config: TrainConfig, compiled: bool = False):
+        super().__init__(config, compiled)
         network = cast(ExpertUNet, self.network)
-        names = network.config.experts
-        places = [names.index(part.expert) if part.expert in names else 0 for part in config.noise]
-        self.expert_of = torch.tensor(places)
+        dealt = deal_to_experts(config.noise, network.config.experts)
+        self.mixtures = {name: NoiseMixture(parts) for name, parts in dealt.items()}
         if config.only:
+            self.mixtures = {config.only: self.mixtures[config.only]}
             # What has no gradient, the optimizer leaves as it is.
             network.requires_grad_(False)
             network.experts[config.only].requires_grad_(True)
@@ -52,11 +51,15 @@ class ExpertModule(SupervisedModule):
         """The reconstruction loss of each picture's own expert, and the router's cross-entropy."""
         network = cast(ExpertUNet, self.network)
         clean = self.make_clean(batch)
-        parts = self.mixture.draw(clean, self.generator)
-        noisy = self.mixture.corrupt(clean, parts, self.generator)
-        expert = self.expert_of.to(parts.device)[parts]
-        distortion = reconstruction_loss(network.denoise_with(noisy, expert), clean, self.config.loss)
-        routing = F.cross_entropy(network.score_experts(noisy), expert)
+        sizes = share_out(len(clean), len(self.mixtures))
+        noisy, denoised, experts = [], [], []
+        for own, (name, mixture) in zip(clean.split(sizes), self.mixtures.items(), strict=True):
+            noisy.append(mixture(own, *self.sources).contiguous(memory_format=torch.channels_last))
+            denoised.append(self.run(network.experts[name], network.expert_input(noisy[-1])))
+            experts += [network.config.experts.index(name)] * len(own)
+        distortion = reconstruction_loss(torch.cat(denoised), clean, self.config.loss)
+        target = torch.tensor(experts).to(clean.device, non_blocking=True)
+        routing = F.cross_entropy(network.score_experts(torch.cat(noisy)), target)
         self.log_dict(
             {"train_loss": distortion, "routing_loss": routing},
             on_step=False,
@@ -65,3 +68,28 @@ class ExpertModule(SupervisedModule):
             sync_dist=True,
         )
         return distortion + routing
+
+
+def deal_to_experts(
+    noise: tuple[Component, ...], experts: tuple[str, ...]
+) -> dict[str, tuple[Component, ...]]:
+    """Return each expert's own noises; what names none of them is for the first.
+
+    Raises:
+        ValueError: There is none for one of them.
+    """
+    owners = [part.expert if part.expert in experts else experts[0] for part in noise]
+    dealt = {
+        name: tuple(part for part, owner in zip(noise, owners, strict=True) if owner == name)
+        for name in experts
+    }
+    idle = [name for name, parts in dealt.items() if not parts]
+    if idle:
+        raise ValueError(f"no [[noise]] is for the expert {', '.join(idle)}")
+    return dealt
+
+
+def share_out(count: int, parts: int) -> list[int]:
+    """Split a number into so many parts that differ by 1 at most; the larger ones come first."""
+    least, more = divmod(count, parts)
+    return [least + 1] * more + [least] * (parts - more)

@@ -24,8 +24,10 @@ from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
 from .data import FaceData
 from .experts import ExpertModule
-from .recycle import RecycleDormant
 from .supervised import SupervisedModule
+
+
+_VALIDATIONS = 12  # of a run with a time budget
 
 
 def module_kind(config: TrainConfig) -> type[SupervisedModule]:
@@ -35,14 +37,21 @@ def module_kind(config: TrainConfig) -> type[SupervisedModule]:
     return ExpertModule if config.settings.get("experts") else SupervisedModule
 
 
-def build_module(config: TrainConfig, weights: Path = WEIGHTS) -> SupervisedModule:
+def build_module(
+    config: TrainConfig, weights: Path = WEIGHTS, compiled: bool = False
+) -> SupervisedModule:
     """Build the Lightning module of a config, starting from another model's weights if it says so.
+
+    Args:
+        config: The training run.
+        weights: Where the other model is.
+        compiled: See :class:`SupervisedModule`.
 
     Raises:
         ConfigError: The other model's weights don't fit this one.
         WeightsError: There are none, or they are damaged.
     """
-    module = module_kind(config)(config)
+    module = module_kind(config)(config, compiled)
     if config.start_from:
         start = load_network(config.start_from, weights)
         try:
@@ -61,11 +70,13 @@ def average_weights(decay: float) -> WeightAveraging:
     the average forgets the random start soon, and a short run ships what it has learned.
     """
 
-    def average(mean: torch.Tensor, value: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-        share = ((1 + steps) / (10 + steps)).clamp(max=decay)
-        return share * mean + (1 - share) * value
+    def average(
+        means: list[torch.Tensor], values: list[torch.Tensor], steps: torch.Tensor | int
+    ) -> None:
+        taken = int(steps)
+        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + taken) / (10 + taken)))
 
-    return WeightAveraging(avg_fn=average)
+    return WeightAveraging(multi_avg_fn=average)
 
 
 def fit(
@@ -77,6 +88,8 @@ def fit(
     start_weights: Path | None = None,
     resume: bool = False,
     max_time: timedelta | None = None,
+    budget: timedelta | None = None,
+    compiled: bool = False,
     limit: int = 0,
     **trainer_options: Any,
 ) -> Path | None:
@@ -92,6 +105,8 @@ def fit(
         start_weights: Folder of the model that it starts from, if that is another one.
         resume: Go on from this run's last checkpoint, if there is one.
         max_time: Stop after this much time, and export what is best by then.
+        budget: Train for this much time, however many epochs that is; the learning rate follows it.
+        compiled: Let PyTorch compile the networks.
         limit: Use only this many training pictures; 0 for all.
         **trainer_options: Go to Lightning's ``Trainer`` as they are (devices, strategy, ...).
 
@@ -116,16 +131,16 @@ def fit(
         last,
         average_weights(config.ema_decay),
         LearningRateMonitor("epoch"),
-        RecycleDormant(),
     ]
-    if config.select == "best":
+    if config.select == "best" and budget is None:
         callbacks.append(EarlyStopping("val_psnr", mode="max", patience=config.patience))
     trainer = pl.Trainer(
-        max_epochs=config.epochs,
-        max_time=max_time,
+        max_epochs=config.epochs if budget is None else -1,
+        max_time=max_time or budget,
         logger=CSVLogger(folder, name="log", version=None if resume else 0),
         callbacks=callbacks,
-        val_check_interval=1 / config.validations_per_epoch,
+        val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
+        use_distributed_sampler=False,  # FaceData's own does it
         num_sanity_val_steps=0,
         log_every_n_steps=20,
         **trainer_options,
@@ -134,7 +149,7 @@ def fit(
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
     latest = folder / "last.ckpt"
     trainer.fit(
-        build_module(config, start_weights or weights),
+        build_module(config, start_weights or weights, compiled),
         FaceData(data, config, limit),
         ckpt_path=latest if resume and latest.exists() else None,
         weights_only=True,

@@ -1,5 +1,6 @@
 """Muon: momentum, made orthogonal."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -52,26 +53,41 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if min(len(parameter), parameter[0].numel()) == 1:
-                    step = _adam_step(parameter.grad, state)
-                    parameter.add_(step, alpha=-_VECTORS * group["lr"])
-                else:
-                    step = _muon_step(parameter.grad, state, group["momentum"])
-                    parameter.add_(step, alpha=-group["lr"])
+            trained = [p for p in group["params"] if p.grad is not None]
+            flat = [p for p in trained if _has_one_direction(p)]
+            for parameter in flat:
+                step = _adam_step(parameter.grad, self.state[parameter])
+                parameter.add_(step, alpha=-_VECTORS * group["lr"])
+            alike = defaultdict(list)
+            for parameter in trained:
+                if not _has_one_direction(parameter):
+                    alike[_matrix_shape(parameter)].append(parameter)
+            for parameters in alike.values():
+                matrices = [_nesterov(p, self.state[p], group["momentum"]) for p in parameters]
+                # One product for all layers of a shape: a GPU would wait for so many small ones.
+                steps = orthogonalize(torch.stack(matrices))
+                size = 0.2 * max(matrices[0].shape) ** 0.5
+                for parameter, step in zip(parameters, steps, strict=True):
+                    parameter.add_(step.reshape(parameter.shape), alpha=-group["lr"] * size)
         return loss
 
 
-def _muon_step(gradient: torch.Tensor, state: dict[str, Any], share: float) -> torch.Tensor:
+def _has_one_direction(parameter: torch.Tensor) -> bool:
+    return min(_matrix_shape(parameter)) == 1
+
+
+def _matrix_shape(parameter: torch.Tensor) -> tuple[int, int]:
+    return len(parameter), parameter[0].numel()
+
+
+def _nesterov(parameter: torch.Tensor, state: dict[str, Any], share: float) -> torch.Tensor:
+    """Update the momentum; return the direction that it looks ahead to, as a matrix."""
+    gradient = parameter.grad
+    assert gradient is not None
     if not state:
         state["momentum"] = torch.zeros_like(gradient)
     momentum = state["momentum"].lerp_(gradient, 1 - share)
-    matrix = gradient.lerp(momentum, share).reshape(len(gradient), -1)
-    size = 0.2 * max(matrix.shape) ** 0.5
-    return size * orthogonalize(matrix).reshape(gradient.shape)
+    return gradient.lerp(momentum, share).reshape(_matrix_shape(parameter))
 
 
 def _adam_step(gradient: torch.Tensor, state: dict[str, Any]) -> torch.Tensor:
@@ -95,14 +111,14 @@ def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
     whose singular value is below about a thousandth of the matrix's norm stay smaller.
 
     Args:
-        matrix: (M, N), any numbers.
+        matrix: (..., M, N), any numbers; of several matrices each for itself.
     """
-    if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalize(matrix.T).T  # the products are smaller
+    if matrix.shape[-2] > matrix.shape[-1]:
+        return orthogonalize(matrix.mT).mT  # the products are smaller
     a, b, c = _COEFFICIENTS
-    wide = matrix / (matrix.norm() + 1e-12)
-    square = wide @ wide.T
-    unit = torch.eye(len(wide), dtype=wide.dtype, device=wide.device)
+    wide = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-12)
+    square = wide @ wide.mT
+    unit = torch.eye(wide.shape[-2], dtype=wide.dtype, device=wide.device)
     steps = unit
     for _ in range(_STEPS):
         step = a * unit + b * square + c * square @ square

@@ -1,10 +1,14 @@
 """Supervised training: the network sees the noisy picture and is told the clean one."""
 
 import math
+import random
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Timer
+from torch import nn
 from torchmetrics import MeanMetric
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -20,22 +24,27 @@ from .muon import Muon
 class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
     """Raise the learning rate to its highest, then lower it to nothing by a cosine.
 
-    It follows from the step's number alone, and the number is all that a checkpoint gives back: a run
-    that is resumed with more epochs than it had follows the longer curve.
+    It follows from how much of the run is over, which the step's number tells, and the number is all
+    that a checkpoint gives back: a run that is resumed with more epochs than it had follows the longer
+    curve.
 
     Args:
         optimizer: Whose learning rates, as they are now, are the highest.
-        steps: How many steps there will be.
-        warm_up: Share of the steps to rise in, from a 25th of the highest.
+        progress: Share of the run, from 0 to 1, that is over after so many steps.
+        warm_up: Share of the run to rise in, from a 25th of the highest.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, steps: int, warm_up: float = 0.0):
-        rise = warm_up * steps
-
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        progress: Callable[[int], float],
+        warm_up: float = 0.0,
+    ):
         def factor(step: int) -> float:
-            if step < rise:
-                return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2
-            return (1 + math.cos(math.pi * min(1.0, (step - rise) / (steps - rise)))) / 2
+            share = min(1.0, progress(step))
+            if share < warm_up:
+                return 0.04 + 0.96 * (1 - math.cos(math.pi * share / warm_up)) / 2
+            return (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up))) / 2
 
         super().__init__(optimizer, factor)
 
@@ -46,54 +55,79 @@ class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
             group["lr"] = rate
 
 
+def run_progress(trainer: pl.Trainer) -> Callable[[int], float]:
+    """Return how much of a run is over: of its time where that is limited, else of its steps."""
+    timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+    if trainer.max_epochs == -1 and timer is not None:
+
+        def share_of_time(step: int) -> float:
+            elapsed, remaining = timer.time_elapsed(), timer.time_remaining()
+            return elapsed / (elapsed + remaining) if remaining is not None else 0.0
+
+        return share_of_time
+    steps = int(trainer.estimated_stepping_batches)
+    return lambda step: step / steps
+
+
+def _run(network: nn.Module, noisy: torch.Tensor) -> torch.Tensor:
+    return network(noisy)
+
+
 class SupervisedModule(pl.LightningModule):
     """The reconstruction loss, an optimizer, warm-up and cosine; PSNR on fixed validation noise.
 
     Args:
         config: The training run.
+        compiled: Let PyTorch compile the networks for training: faster on a GPU, after a minute.
     """
 
-    def __init__(self, config: TrainConfig):
+    def __init__(self, config: TrainConfig, compiled: bool = False):
         super().__init__()
         self.config = config
+        # A function of the network, not the network: its names in checkpoints stay, and networks of the
+        # same shape share what is compiled.
+        self.run = torch.compile(_run, dynamic=False) if compiled else _run
         self.network = build_network(config.architecture, config.settings)
         channels_last(self.network)
         self.mixture = NoiseMixture(config.noise)
         self.mean_psnr = MeanMetric()
-        self._generator: torch.Generator | None = None
+        self._sources: tuple[torch.Generator, random.Random] | None = None
 
     @property
-    def generator(self) -> torch.Generator:
-        """Random source on this process's device: a stream of its own for every process and epoch.
+    def sources(self) -> tuple[torch.Generator, random.Random]:
+        """Random sources, on this process's device and beside it: their own for every process and epoch.
 
-        Seeded anew at every epoch, so that a resumed run goes on as if it had never stopped.
+        Seeded anew at every epoch, so that a resumed run goes on as if it had never stopped. What is
+        drawn beside the device is known without waiting for it.
         """
-        if self._generator is None:
-            self._generator = torch.Generator(device=self.device)
+        if self._sources is None:
             processes = self.trainer.world_size
             stream = self.current_epoch * processes + self.global_rank
-            self._generator.manual_seed(self.config.seed * 1_000_003 + stream)
-        return self._generator
+            seed = self.config.seed * 1_000_003 + stream
+            generator = torch.Generator(device=self.device).manual_seed(seed)
+            self._sources = generator, random.Random(seed)
+        return self._sources
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's own stream of noise."""
-        self._generator = None
+        """Start the epoch's own streams of noise."""
+        self._sources = None
 
     def make_clean(self, batch: list[torch.Tensor]) -> torch.Tensor:
         """Turn a batch of bytes into pictures to corrupt, (B, 1, H, W)."""
         config = self.config
         clean = batch[0].float() / 255
-        return augment(clean, config.rescaled_share, config.rescaled_maximum, self.generator)
+        return augment(clean, config.rescaled_share, config.rescaled_maximum, *self.sources)
 
     def make_pair(self, batch: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn a batch of bytes into noisy and clean pictures, (B, 1, H, W) each."""
         clean = self.make_clean(batch)
-        return self.mixture(clean, self.generator), clean
+        noisy = self.mixture(clean, *self.sources)
+        return noisy.contiguous(memory_format=torch.channels_last), clean
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
         """The reconstruction loss of the denoised batch."""
         noisy, clean = self.make_pair(batch)
-        loss = reconstruction_loss(self.network(noisy), clean, self.config.loss)
+        loss = reconstruction_loss(self.run(self.network, noisy), clean, self.config.loss)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 
@@ -132,6 +166,5 @@ class SupervisedModule(pl.LightningModule):
             optimizer = torch.optim.AdamW(
                 parameters, lr=config.learning_rate, weight_decay=config.weight_decay
             )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = WarmUpAndCosine(optimizer, steps, warm_up=0.03)
+        schedule = WarmUpAndCosine(optimizer, run_progress(self.trainer), warm_up=0.03)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -15,8 +15,10 @@ from typing import cast
 import torch
 from torch import nn
 
+from denoiser.impulses import with_extremes
+
 from .attention import AttentionGate
-from .network import Network
+from .network import Network, activation
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,23 @@ class AttentionUNetConfig:
         widths: Channels of each scale, the bottleneck last.
         residual: Predict the noise and subtract it from the first channel, instead of the picture.
         batch_norm: Batch norm between the two convolutions of a stage, as in the reference.
+        impulse_map: Show the network which pixels are black or white, too.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     residual: bool = True
     batch_norm: bool = False
+    impulse_map: bool = False
 
 
 def _stage(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1),
-        nn.ReLU(inplace=True),
+        activation(),
         *norm,
         nn.Conv2d(outputs, outputs, 3, padding=1),
-        nn.ReLU(inplace=True),
+        activation(),
     )
 
 
@@ -57,7 +61,7 @@ class AttentionUNet(Network):
         widths = config.widths
         self.encoder = nn.ModuleList(
             _stage(before, after, config.batch_norm)
-            for before, after in zip((1, *widths), widths, strict=False)
+            for before, after in zip((1 + 2 * config.impulse_map, *widths), widths, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
         # Decoder stages run from coarse to fine; the finest has no gate.
@@ -92,7 +96,7 @@ class AttentionUNet(Network):
 
     def _run(self, noisy: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return the output and the attention maps: one walk through the network gives both."""
-        features = noisy
+        features = with_extremes(noisy) if self.config.impulse_map else noisy
         maps = []
         skips = []
         for stage in self.encoder[:-1]:
@@ -108,5 +112,5 @@ class AttentionUNet(Network):
                 maps.append(gate.attention(skip, features))
                 skip = skip * maps[-1]
             features = stage(torch.cat([skip, features], dim=1))
-        output = self.output(features)
+        output = self.output(features).to(noisy)  # in the input's precision, whatever it was trained in
         return (noisy[:, :1] - output if self.config.residual else output), maps

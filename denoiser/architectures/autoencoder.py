@@ -1,8 +1,8 @@
 """Convolutional autoencoder with symmetric skips: the app's "autoencoder".
 
 Reference C: after X.-J. Mao et al., "Image restoration using very deep convolutional encoder-decoder
-networks with symmetric skip connections", NeurIPS 2016, arXiv:1603.09056. No pooling; the last skip is
-the noisy picture itself.
+networks with symmetric skip connections", NeurIPS 2016, arXiv:1603.09056. No pooling; the last skips are
+the noisy picture itself: the last block sees it, and, as in the paper, what it returns is added to it.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .network import Network
+from .network import Network, activation
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,10 @@ class Autoencoder(Network):
         self.encoder = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, after, kernel, padding=padding),
-                nn.ReLU(inplace=True),
+                activation(),
                 nn.Conv2d(after, after, kernel, stride=2, padding=padding),
-                nn.ReLU(inplace=True),
+                activation(),
                 nn.Dropout2d(config.dropout),
-                nn.BatchNorm2d(after),
             )
             for before, after in zip((1, *widths), widths, strict=False)
         )
@@ -66,9 +65,9 @@ class Autoencoder(Network):
         self.decoder = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(f + s, f, kernel, padding=padding),
-                nn.ReLU(inplace=True),
+                activation(),
                 nn.Conv2d(f, f, kernel, padding=padding),
-                nn.ReLU(inplace=True),
+                activation(),
             )
             for f, s in zip(finer, skipped, strict=True)
         )
@@ -90,4 +89,5 @@ class Autoencoder(Network):
             if self.config.skips:
                 features = torch.cat([features, outputs.pop()], dim=1)
             features = block(features)
-        return self.output(features)
+        denoised = self.output(features).to(noisy)  # in the input's precision, whatever it was trained in
+        return noisy + denoised if self.config.skips else denoised

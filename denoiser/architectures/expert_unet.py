@@ -86,20 +86,25 @@ class ExpertUNet(Network):
             return noisy.new_zeros(len(noisy), 1)
         return self.router(noisy)
 
+    def expert_input(self, noisy: torch.Tensor) -> torch.Tensor:
+        """Return what an expert sees of noisy pictures, (B, inputs, H, W): the pictures themselves."""
+        return noisy
+
     def denoise_with(self, noisy: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:
         """Send each picture through one expert.
 
         Args:
-            noisy: (B, inputs, H, W).
+            noisy: (B, 1, H, W).
             choice: (B,) places in the config's ``experts``.
 
         Returns:
             (B, 1, H, W), not clipped.
         """
-        denoised = torch.empty_like(noisy[:, -1:])
+        denoised = torch.empty_like(noisy)
+        seen = self.expert_input(noisy)
         for place in choice.unique().tolist():
             chosen = choice == place
-            denoised[chosen] = self._expert(self.config.experts[place])(noisy[chosen])
+            denoised[chosen] = self._expert(self.config.experts[place])(seen[chosen])
         return denoised
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:

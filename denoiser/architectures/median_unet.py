@@ -30,7 +30,6 @@ class MedianUNet(ExpertUNet):
     Sides of the input must be multiples of :attr:`multiple_of`.
     """
 
-    def denoise_with(self, noisy: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:
-        """See :meth:`ExpertUNet.denoise_with`; of the noisy picture, (B, 1, H, W)."""
-        filtered = trimmed_median(noisy.detach())
-        return super().denoise_with(torch.cat([filtered, noisy], dim=1), choice)
+    def expert_input(self, noisy: torch.Tensor) -> torch.Tensor:
+        """Return the filtered and the noisy pictures, (B, 2, H, W)."""
+        return torch.cat([trimmed_median(noisy.detach()), noisy], dim=1)

@@ -8,6 +8,21 @@ from typing import Self
 import torch
 from torch import nn
 
+SLOPE = 0.1
+
+
+def activation() -> nn.Module:
+    """Return the networks' nonlinearity: a leaky ReLU, without a side on which a unit stops learning.
+
+    With a plain ReLU, Muon's high learning rates drove up to half of a U-Net's units below zero for every
+    picture, where they have no gradient and stay.
+
+    References:
+        A. L. Maas, A. Y. Hannun and A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic
+        models", ICML Workshop on Deep Learning for Audio, Speech and Language Processing 2013.
+    """
+    return nn.LeakyReLU(SLOPE, inplace=True)
+
 
 class Network(nn.Module, ABC):
     """A network that denoises a batch of one-channel pictures."""

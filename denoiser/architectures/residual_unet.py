@@ -21,7 +21,7 @@ from torch import nn
 
 from denoiser.impulses import with_extremes
 
-from .network import Network
+from .network import Network, activation
 
 _FIRST = "input.weight"  # of the convolution that sees the picture
 _BLOCK, _LAST_OF_BLOCK = ".body.", ".body.2.weight"  # in names of a block's weights
@@ -48,12 +48,12 @@ class ResidualUNetConfig:
 
 
 class ResidualBlock(nn.Module):
-    """``x + conv(relu(conv(x)))``, without biases."""
+    """``x + conv(f(conv(x)))`` with a leaky ReLU f, without biases."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.body = nn.Sequential(
-            _convolution(channels, channels), nn.ReLU(), _convolution(channels, channels)
+            _convolution(channels, channels), activation(), _convolution(channels, channels)
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
