@@ -52,7 +52,12 @@ class Parameter:
     integer: bool = False
 
     def check(self, value: Strength) -> None:
-        """Raise ValueError, saying what is allowed, unless ``value`` fits."""
+        """Raise ValueError, saying what is allowed, unless ``value`` fits.
+
+        A tensor on another device than the CPU passes: to look into it would be to wait for the device.
+        """
+        if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+            return
         values = torch.as_tensor(value, dtype=torch.float64)
         inside = bool(((values >= self.minimum) & (values <= self.maximum)).all())
         whole = not self.integer or bool((values == values.round()).all())
@@ -295,10 +300,13 @@ class PixelShuffleNoise(NoiseModel):
         there = torch.where(swap, target_rows * width + target_columns, here).flatten(1)  # (B, H*W)
 
         window = 2 * reach + 1
-        visit = ((rows % window) * window + columns % window).flatten()  # (H*W,) class of each pixel
+        # Which class each pixel is of is known without asking the device that the picture is on.
+        index = torch.arange(height * width)
+        classes = (index // width % window) * window + index % width % window
+        visits = classes.argsort(stable=True).to(clean.device)  # (H*W,) pixels, class by class
         order = here.flatten(1).clone()  # order[b, i]: which pixel now stands at place i
-        for index in range(window * window):
-            places = (visit == index).nonzero().squeeze(1).expand(batch, -1)
+        for pixels in visits.split(classes.bincount(minlength=window * window).tolist()):
+            places = pixels.expand(batch, -1)
             targets = there.gather(1, places)
             at_place, at_target = order.gather(1, places), order.gather(1, targets)
             order.scatter_(1, targets, at_place).scatter_(1, places, at_target)
@@ -308,16 +316,24 @@ class PixelShuffleNoise(NoiseModel):
 
 @dataclass(frozen=True)
 class OcclusionNoise(NoiseModel):
-    """Black squares at random places: ``count`` squares with sides of ``size`` pixels."""
+    """Squares at random places: ``count`` of them, with sides of ``size`` pixels.
+
+    They are black, or of a gray ``level``; with ``grain`` each pixel is ``level + grain * n``, n standard
+    normal, clipped to [0, 1].
+    """
 
     size: int = 8
     count: int = 1
+    level: Strength = 0.0
+    grain: Strength = 0.0
 
     id: ClassVar[str] = "occlusion"
     label: ClassVar[str] = "Occlusion"
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("size", "Side of a square", 0, 512, 8, 24, 1, "pixels", integer=True),
         Parameter("count", "Squares", 0, 64, 1, 8, 1, "squares", integer=True),
+        Parameter("level", "Gray level", 0, 1, 0, 1, 5, "% of white", scale=100),
+        Parameter("grain", "Grain", 0, 1, 0, 100 / 255, 1, "of 255", scale=255),
     )
 
     def apply(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -337,7 +353,10 @@ class OcclusionNoise(NoiseModel):
                 & (columns >= left)
                 & (columns < left + self.size)
             )
-        return clean.masked_fill(covered, 0.0)
+        fill = torch.as_tensor(self.level, dtype=clean.dtype, device=clean.device)
+        if isinstance(self.grain, torch.Tensor) or self.grain > 0:
+            fill = (fill + self.grain * _normal(clean.shape, generator)).clamp(0, 1)
+        return torch.where(covered, fill, clean)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,26 @@ def _fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _all(options: argparse.Namespace) -> int:
+    from .recipe import read_recipe, train_all
+
+    steps = [s for s in read_recipe() if not options.only or s.config in options.only]
+    passed = ["--accelerator", options.accelerator, "--devices", options.devices]
+    passed += ["--precision", options.precision, "--limit", str(options.limit)]
+    failed = train_all(
+        steps,
+        _data(options.data),
+        runs=options.runs,
+        weights=options.weights,
+        budget=options.budget,
+        jobs=options.jobs,
+        options=[*passed, *(["--compile"] if options.compile else [])],
+    )
+    if failed:
+        raise ConfigError(f"not trained: {', '.join(failed)}; see the logs in {options.runs / 'all'}")
+    return 0
+
+
 def _test_data(options: argparse.Namespace) -> Path:
     """Find the test pictures for scoring the models that are here."""
     if os.environ.get(NAMESPACE_VARIABLE):
@@ -205,6 +225,19 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--start-weights", type=Path, help="where the model to start from is, if not there")
     fit.set_defaults(run=_fit)
 
+    everything = commands.add_parser("all", help="train all that ships, in the recipe's order")
+    everything.add_argument("--only", nargs="+", metavar="CONFIG", help="only these steps of the recipe")
+    everything.add_argument("--budget", type=_budget, help="time for all of it, such as 10m or 8h")
+    everything.add_argument("--jobs", type=_count, default=1, help="training runs at once")
+    everything.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
+    everything.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the models")
+    everything.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
+    everything.add_argument("--compile", action="store_true", help="let PyTorch compile the networks")
+    everything.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
+    everything.add_argument("--devices", default="auto", help="likewise")
+    everything.add_argument("--precision", default="32-true", help="likewise")
+    everything.set_defaults(run=_all)
+
     evaluate = commands.add_parser("evaluate", help="score every denoiser on the test split")
     evaluate.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
     evaluate.add_argument("--workers", type=int, default=None, help="processes (all cores)")
@@ -269,7 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     cards.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
     cards.set_defaults(run=_cards)
 
-    for command in (fit, evaluate, emotion, reading, sweep):
+    for command in (fit, everything, evaluate, emotion, reading, sweep):
         command.add_argument(
             "--data",
             help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub",

@@ -1,0 +1,193 @@
+"""Train everything that ships, in order: ``python -m train all --data PATH``.
+
+``recipe.toml`` lists the steps, each a config and its share of a time budget. A step waits for the model that it
+starts from; others may run beside it. What is finished is not trained again, and a step that was cut off goes on
+from its last checkpoint.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from .config import ConfigError, TrainConfig, build_checked, read_config, read_toml
+
+RECIPE = Path(__file__).parent / "recipe.toml"
+"""What ships, in the order in which it is trained."""
+
+_CONFIGS = Path(__file__).parent / "configs"
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training run of the recipe.
+
+    Attributes:
+        config: File in ``configs/``, without its ending.
+        share: Of a time budget, beside the others' shares.
+    """
+
+    config: str
+    share: float = 1.0
+
+    @property
+    def path(self) -> Path:
+        """Where the config is."""
+        return _CONFIGS / f"{self.config}.toml"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """When a step runs, in units of the shares.
+
+    Attributes:
+        step: Which.
+        start: When it begins.
+        end: When it ends.
+    """
+
+    step: Step
+    start: float
+    end: float
+
+
+def read_recipe(path: Path = RECIPE) -> tuple[Step, ...]:
+    """Read the steps.
+
+    Raises:
+        ConfigError: A key or value is wrong, or a step starts from a model that no earlier one trains.
+    """
+    steps = tuple(build_checked(Step, values) for values in read_toml(path).get("step", ()))
+    trained: set[str] = set()
+    for step in steps:
+        config = read_config(step.path)
+        if step.share <= 0:
+            raise ConfigError(f"{path}: the share of {step.config} must be above 0")
+        if config.start_from and config.start_from not in trained:
+            raise ConfigError(f"{path}: {step.config} starts from {config.start_from!r}, not yet trained")
+        trained.add(config.id)
+    return steps
+
+
+def find_needs(steps: Sequence[Step]) -> dict[Step, Step | None]:
+    """Return which step each one waits for: the last one before it that trains what it starts from."""
+    trainers: dict[str, Step] = {}
+    needs = {}
+    for step in steps:
+        config = read_config(step.path)
+        needs[step] = trainers.get(config.start_from)
+        trainers[config.id] = step
+    return needs
+
+
+def schedule(steps: Sequence[Step], needs: Mapping[Step, Step | None], jobs: int) -> list[Slot]:
+    """Plan when each step runs: in order, so many at once, none before the one that it waits for."""
+    waiting, slots = list(steps), {}
+    lanes = [0.0] * jobs
+    while waiting:
+        lane = min(range(jobs), key=lanes.__getitem__)
+
+        def ready_at(step: Step) -> float:
+            need = needs[step]
+            return slots[need].end if need is not None else 0.0
+
+        possible = [s for s in waiting if needs[s] is None or needs[s] in slots]
+        now = lanes[lane]
+        step = next((s for s in possible if ready_at(s) <= now), None) or min(possible, key=ready_at)
+        start = max(now, ready_at(step))
+        slots[step] = Slot(step, start, start + step.share)
+        lanes[lane] = slots[step].end
+        waiting.remove(step)
+    return sorted(slots.values(), key=lambda slot: slot.start)
+
+
+def train_all(
+    steps: Sequence[Step],
+    data: Path,
+    *,
+    runs: Path,
+    weights: Path,
+    budget: timedelta | None = None,
+    jobs: int = 1,
+    options: Sequence[str] = (),
+) -> list[str]:
+    """Run the steps, each in a process of its own, with its log in ``runs/all``.
+
+    Args:
+        steps: What to train.
+        data: Where FER2013 is.
+        runs: Folder of all runs.
+        weights: Folder of all models; the trained ones are written there.
+        budget: Time for all of it; each config's own epochs where there is none.
+        jobs: How many runs at once.
+        options: Passed on to ``python -m train fit`` as they are.
+
+    Returns:
+        The configs whose training failed, or that waited for one that failed.
+    """
+    logs = runs / "all"
+    logs.mkdir(parents=True, exist_ok=True)
+    needs = find_needs(steps)
+    slots = schedule(steps, needs, jobs)
+    seconds = budget.total_seconds() / max(slot.end for slot in slots) if budget else 0.0
+    started = time.monotonic()
+    done = {step for step in steps if _finished(step, logs)}
+    failed: list[Step] = []
+    running: dict[Step, subprocess.Popen] = {}
+    waiting = [slot.step for slot in slots if slot.step not in done]
+    while waiting or running:
+        for step in [step for step, process in running.items() if process.poll() is not None]:
+            if running.pop(step).returncode == 0:
+                _mark(step, logs)
+                done.add(step)
+            else:
+                failed.append(step)
+            print(f"{step.config}: {'done' if step in done else 'FAILED'}", flush=True)
+        for step in [step for step in waiting if needs[step] in failed]:
+            waiting.remove(step)
+            failed.append(step)
+        for step in waiting:
+            if len(running) < jobs and (needs[step] is None or needs[step] in done):
+                limit: tuple[str, ...] = ()
+                if budget:
+                    left = budget.total_seconds() - (time.monotonic() - started)
+                    limit = ("--budget", f"{max(1.0, min(step.share * seconds, left)):.1f}s")
+                running[step] = _start(step, data, runs, weights, logs, (*limit, *options))
+                print(f"{step.config}: started {' '.join(limit)}", flush=True)
+        waiting = [step for step in waiting if step not in running]
+        time.sleep(_POLL_SECONDS)
+    return [step.config for step in failed]
+
+
+def _start(
+    step: Step, data: Path, runs: Path, weights: Path, logs: Path, options: Sequence[str]
+) -> subprocess.Popen:
+    command = [sys.executable, "-m", "train", "fit", str(step.path), "--data", str(data)]
+    command += ["--runs", str(runs / "all" / "runs" / step.config), "--weights", str(weights), *options]
+    if list((runs / "all" / "runs" / step.config).glob("*/last.ckpt")):
+        command.append("--resume")
+    with (logs / f"{step.config.replace('/', '.')}.log").open("a") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
+
+
+def _finished(step: Step, logs: Path) -> bool:
+    """Whether the step has been trained by the config that it has now."""
+    mark = _mark_path(step, logs)
+    return mark.exists() and mark.read_text(encoding="utf-8") == repr(_config(step))
+
+
+def _mark(step: Step, logs: Path) -> None:
+    _mark_path(step, logs).write_text(repr(_config(step)), encoding="utf-8")
+
+
+def _mark_path(step: Step, logs: Path) -> Path:
+    return logs / f"{step.config.replace('/', '.')}.done"
+
+
+def _config(step: Step) -> TrainConfig:
+    return read_config(step.path)
