@@ -318,8 +318,8 @@ class PixelShuffleNoise(NoiseModel):
 class OcclusionNoise(NoiseModel):
     """Squares at random places: ``count`` of them, with sides of ``size`` pixels.
 
-    They are black, or of a gray ``level``; with ``grain`` each pixel is ``level + grain * n``, n standard
-    normal, clipped to [0, 1].
+    They are black, or of a gray ``level``; with ``grain`` each pixel is ``level + grain * n``, n
+    standard normal, clipped to [0, 1].
     """
 
     size: int = 8

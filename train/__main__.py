@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import sys
+import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from .cards import METRICS_NAME, write_card
 from .config import EMOTION_CONFIG, ConfigError, read_config
 from .push import PushError, push
 from .space import HARDWARE, ROOT, publish_space
+
+_STARTED = time.monotonic()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,8 +41,8 @@ def _fit(options: argparse.Namespace) -> int:
         start_weights=options.start_weights,
         resume=options.resume,
         max_time=options.max_time,
-        budget=options.budget,
-        compiled=options.compile,
+        budget=_left(options.budget),
+        engine=options.engine,
         limit=options.limit,
         accelerator=options.accelerator,
         devices=int(options.devices) if options.devices.isdigit() else options.devices,
@@ -52,10 +55,20 @@ def _fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _left(budget: timedelta | None) -> timedelta | None:
+    """What is left of a budget: it counts from the program's start, which took some of it."""
+    if budget is None:
+        return None
+    return max(budget - timedelta(seconds=time.monotonic() - _STARTED), timedelta(seconds=1))
+
+
 def _all(options: argparse.Namespace) -> int:
     from .recipe import read_recipe, train_all
 
     steps = [s for s in read_recipe() if not options.only or s.config in options.only]
+    unknown = set(options.only or ()) - {step.config for step in steps}
+    if unknown:
+        raise ConfigError(f"the recipe has no {', '.join(sorted(unknown))}")
     passed = ["--accelerator", options.accelerator, "--devices", options.devices]
     passed += ["--precision", options.precision, "--limit", str(options.limit)]
     failed = train_all(
@@ -65,7 +78,7 @@ def _all(options: argparse.Namespace) -> int:
         weights=options.weights,
         budget=options.budget,
         jobs=options.jobs,
-        options=[*passed, *(["--compile"] if options.compile else [])],
+        options=[*passed, "--engine", options.engine],
     )
     if failed:
         raise ConfigError(f"not trained: {', '.join(failed)}; see the logs in {options.runs / 'all'}")
@@ -213,7 +226,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
     fit.add_argument("--budget", type=_budget, help="train for so long, such as 90s, 10m or 2h")
-    fit.add_argument("--compile", action="store_true", help="let PyTorch compile the networks")
+    fit.add_argument(
+        "--engine",
+        choices=("plain", "compile", "graphs"),
+        default="plain",
+        help="how networks run: as they are, compiled by PyTorch, or recorded as CUDA graphs",
+    )
     fit.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     fit.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
     fit.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
@@ -232,7 +250,12 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     everything.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the models")
     everything.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
-    everything.add_argument("--compile", action="store_true", help="let PyTorch compile the networks")
+    everything.add_argument(
+        "--engine",
+        choices=("plain", "compile", "graphs"),
+        default="plain",
+        help="how networks run: as they are, compiled by PyTorch, or recorded as CUDA graphs",
+    )
     everything.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
     everything.add_argument("--devices", default="auto", help="likewise")
     everything.add_argument("--precision", default="32-true", help="likewise")

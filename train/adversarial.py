@@ -15,7 +15,7 @@ from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminat
 
 from .config import AdversarialConfig, TrainConfig
 from .losses import reconstruction_loss
-from .supervised import SupervisedModule, WarmUpAndCosine, run_progress
+from .supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
 
 
 class AdversarialModule(SupervisedModule):
@@ -25,8 +25,8 @@ class AdversarialModule(SupervisedModule):
         config: The training run; its ``adversarial`` part must be set.
     """
 
-    def __init__(self, config: TrainConfig, compiled: bool = False):
-        super().__init__(config, compiled)
+    def __init__(self, config: TrainConfig, engine: Engine = "plain"):
+        super().__init__(config, engine)
         if config.adversarial is None:
             raise ValueError("adversarial training needs an [adversarial] table in the config")
         self.adversarial: AdversarialConfig = config.adversarial

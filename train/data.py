@@ -1,6 +1,7 @@
 """FER2013 for training: pictures in memory as bytes, duplicates of the test pictures left out."""
 
 import random
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from safetensors.numpy import load_file, save_file
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
 from denoiser.images import from_uint8
@@ -16,6 +18,8 @@ from denoiser.samples import FaceDataError, FaceSet, read_fer2013
 
 from .config import TrainConfig, validation_noise
 
+PREPARED = ".safetensors"
+"""Ending of a file of prepared pictures."""
 
 _VALIDATION_BATCH = 200
 
@@ -35,26 +39,49 @@ def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
 
 
 def fixed_noise(
-    faces: FaceSet, noise: Mapping[str, Any], count: int
+    images: np.ndarray, rows: np.ndarray, noise: Mapping[str, Any]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Corrupt the first pictures of a split, each with its row in FER2013 as the seed.
+    """Corrupt pictures, each with its row in FER2013 as the seed.
 
     The noise of a picture is the same in every epoch, run and machine, so figures compare.
+
+    Args:
+        images: uint8 (N, 48, 48).
+        rows: (N,).
+        noise: A ``[[validation]]`` table.
 
     Returns:
         Noisy and clean pictures, (N, 1, 48, 48) each.
     """
     model = validation_noise(noise)
-    clean = [from_uint8(picture) for picture in faces.images[:count]]
-    noisy = [model(face, int(row)) for face, row in zip(clean, faces.rows[:count], strict=True)]
+    clean = [from_uint8(picture) for picture in images]
+    noisy = [model(face, int(row)) for face, row in zip(clean, rows, strict=True)]
     return tuple(torch.from_numpy(np.stack(part))[:, None] for part in (noisy, clean))  # type: ignore[return-value]
+
+
+def prepare_faces(path: str | Path, target: Path) -> Path:
+    """Read the pictures to train and validate on once, for several runs: :class:`FaceData` takes the file.
+
+    Raises:
+        FaceDataError: They can't be read.
+    """
+    train, validation, test = (read_fer2013(path, split) for split in ("train", "validation", "test"))
+    pictures = {
+        "train": without_duplicates(train, validation, test),
+        "validation": validation.images,
+        "validation_rows": validation.rows,
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: np.ascontiguousarray(v) for k, v in pictures.items()}, target)
+    return target
 
 
 class FaceData(pl.LightningDataModule):
     """Training faces without duplicates of the held-out splits; validation faces with fixed noise.
 
     Args:
-        path: Where FER2013 is; any form that ``denoiser.samples.read_fer2013`` takes.
+        path: Where FER2013 is, in any form that ``denoiser.samples.read_fer2013`` takes; or a file that
+            :func:`prepare_faces` wrote.
         config: The training run.
         limit: Use only this many training pictures (tests); 0 for all.
     """
@@ -73,10 +100,12 @@ class FaceData(pl.LightningDataModule):
         """
         if hasattr(self, "train_set"):
             return
-        train, validation, test = (
-            read_fer2013(self.path, split) for split in ("train", "validation", "test")
-        )
-        images = without_duplicates(train, validation, test)
+        if Path(self.path).suffix == PREPARED:
+            pictures = load_file(self.path)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                pictures = load_file(prepare_faces(self.path, Path(folder) / f"faces{PREPARED}"))
+        images = pictures["train"]
         images = images[: self.limit] if self.limit else images
         processes = self.trainer.world_size if self.trainer else 1
         if len(images) < self.config.batch_size * processes:
@@ -86,7 +115,8 @@ class FaceData(pl.LightningDataModule):
             )
         self.train_set = torch.from_numpy(images)[:, None]
         count = self.config.validation_pictures
-        self.validation_sets = [fixed_noise(validation, noise, count) for noise in self.config.validation]
+        validation = pictures["validation"][:count], pictures["validation_rows"][:count]
+        self.validation_sets = [fixed_noise(*validation, noise) for noise in self.config.validation]
 
     def train_dataloader(self) -> DataLoader:
         """Batches of uint8 (B, 1, 48, 48), in an order of its own for every epoch.

@@ -10,7 +10,7 @@ from denoiser.architectures.expert_unet import ExpertUNet
 from .config import Component, TrainConfig
 from .losses import reconstruction_loss
 from .mixture import NoiseMixture
-from .supervised import SupervisedModule
+from .supervised import Engine, SupervisedModule
 
 _ROUTER_RATE = 10  # times the experts' learning rate
 
@@ -24,11 +24,11 @@ class ExpertModule(SupervisedModule):
 
     Args:
         config: The training run; its network has experts.
-        compiled: See :class:`SupervisedModule`.
+        engine: See :class:`SupervisedModule`.
     """
 
-    def __init__(self, config: TrainConfig, compiled: bool = False):
-        super().__init__(config, compiled)
+    def __init__(self, config: TrainConfig, engine: Engine = "plain"):
+        super().__init__(config, engine)
         network = cast(ExpertUNet, self.network)
         dealt = deal_to_experts(config.noise, network.config.experts)
         self.mixtures = {name: NoiseMixture(parts) for name, parts in dealt.items()}

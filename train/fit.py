@@ -24,8 +24,7 @@ from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
 from .data import FaceData
 from .experts import ExpertModule
-from .supervised import SupervisedModule
-
+from .supervised import Engine, SupervisedModule
 
 _VALIDATIONS = 12  # of a run with a time budget
 
@@ -38,20 +37,20 @@ def module_kind(config: TrainConfig) -> type[SupervisedModule]:
 
 
 def build_module(
-    config: TrainConfig, weights: Path = WEIGHTS, compiled: bool = False
+    config: TrainConfig, weights: Path = WEIGHTS, engine: Engine = "plain"
 ) -> SupervisedModule:
     """Build the Lightning module of a config, starting from another model's weights if it says so.
 
     Args:
         config: The training run.
         weights: Where the other model is.
-        compiled: See :class:`SupervisedModule`.
+        engine: See :class:`SupervisedModule`.
 
     Raises:
         ConfigError: The other model's weights don't fit this one.
         WeightsError: There are none, or they are damaged.
     """
-    module = module_kind(config)(config, compiled)
+    module = module_kind(config)(config, engine)
     if config.start_from:
         start = load_network(config.start_from, weights)
         try:
@@ -89,7 +88,7 @@ def fit(
     resume: bool = False,
     max_time: timedelta | None = None,
     budget: timedelta | None = None,
-    compiled: bool = False,
+    engine: Engine = "plain",
     limit: int = 0,
     **trainer_options: Any,
 ) -> Path | None:
@@ -106,7 +105,7 @@ def fit(
         resume: Go on from this run's last checkpoint, if there is one.
         max_time: Stop after this much time, and export what is best by then.
         budget: Train for this much time, however many epochs that is; the learning rate follows it.
-        compiled: Let PyTorch compile the networks.
+        engine: See :class:`SupervisedModule`.
         limit: Use only this many training pictures; 0 for all.
         **trainer_options: Go to Lightning's ``Trainer`` as they are (devices, strategy, ...).
 
@@ -142,6 +141,7 @@ def fit(
         val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
         use_distributed_sampler=False,  # FaceData's own does it
         num_sanity_val_steps=0,
+        benchmark=True,  # all batches have the same shape
         log_every_n_steps=20,
         **trainer_options,
     )
@@ -149,7 +149,7 @@ def fit(
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
     latest = folder / "last.ckpt"
     trainer.fit(
-        build_module(config, start_weights or weights, compiled),
+        build_module(config, start_weights or weights, engine),
         FaceData(data, config, limit),
         ckpt_path=latest if resume and latest.exists() else None,
         weights_only=True,

@@ -1,5 +1,6 @@
 """The noise mixture of a training batch: each picture gets its own kind and strength."""
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -57,7 +58,7 @@ def deal(weights: Sequence[float], count: int, dice: random.Random) -> list[int]
         passed += weight
         edges.append(int(count * passed / total + start))
     edges[-1] = count
-    return [max(0, after - before) for before, after in zip(edges, edges[1:], strict=False)]
+    return [max(0, after - before) for before, after in itertools.pairwise(edges)]
 
 
 def _corrupt(

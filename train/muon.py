@@ -1,7 +1,7 @@
 """Muon: momentum, made orthogonal."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -54,22 +54,50 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             trained = [p for p in group["params"] if p.grad is not None]
-            flat = [p for p in trained if _has_one_direction(p)]
-            for parameter in flat:
-                step = _adam_step(parameter.grad, self.state[parameter])
-                parameter.add_(step, alpha=-_VECTORS * group["lr"])
-            alike = defaultdict(list)
-            for parameter in trained:
-                if not _has_one_direction(parameter):
-                    alike[_matrix_shape(parameter)].append(parameter)
-            for parameters in alike.values():
-                matrices = [_nesterov(p, self.state[p], group["momentum"]) for p in parameters]
-                # One product for all layers of a shape: a GPU would wait for so many small ones.
-                steps = orthogonalize(torch.stack(matrices))
-                size = 0.2 * max(matrices[0].shape) ** 0.5
-                for parameter, step in zip(parameters, steps, strict=True):
-                    parameter.add_(step.reshape(parameter.shape), alpha=-group["lr"] * size)
+            self._take_muon_steps([p for p in trained if not _has_one_direction(p)], group)
+            self._take_adam_steps([p for p in trained if _has_one_direction(p)], group)
         return loss
+
+    def _take_muon_steps(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
+        if not parameters:
+            return
+        gradients = [_gradient(parameter) for parameter in parameters]
+        momenta = [self._state(p, "momentum") for p in parameters]
+        share = group["momentum"]
+        torch._foreach_lerp_(momenta, gradients, 1 - share)
+        ahead = torch._foreach_lerp(gradients, momenta, share)
+        matrices = [d.reshape(_matrix_shape(p)) for d, p in zip(ahead, parameters, strict=True)]
+        steps = orthogonalize_all(matrices)
+        rates = [-group["lr"] * 0.2 * max(matrix.shape) ** 0.5 for matrix in matrices]
+        torch._foreach_mul_(steps, rates)
+        shaped = [step.reshape(p.shape) for step, p in zip(steps, parameters, strict=True)]
+        torch._foreach_add_(parameters, shaped)
+
+    def _take_adam_steps(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
+        if not parameters:
+            return
+        gradients = [_gradient(parameter) for parameter in parameters]
+        momenta = [self._state(p, "momentum") for p in parameters]
+        squares = [self._state(p, "square") for p in parameters]
+        first, second = _ADAM
+        torch._foreach_lerp_(momenta, gradients, 1 - first)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - second)
+        counts = []
+        for parameter in parameters:
+            self.state[parameter]["steps"] = self.state[parameter].get("steps", 0) + 1
+            counts.append(self.state[parameter]["steps"])
+        sizes = torch._foreach_div(squares, [1 - second**count for count in counts])
+        torch._foreach_sqrt_(sizes)
+        torch._foreach_add_(sizes, 1e-8)
+        steps = torch._foreach_div(momenta, [1 - first**count for count in counts])
+        torch._foreach_div_(steps, sizes)
+        torch._foreach_add_(parameters, steps, alpha=-_VECTORS * group["lr"])
+
+    def _state(self, parameter: torch.Tensor, name: str) -> torch.Tensor:
+        state = self.state[parameter]
+        if name not in state:
+            state[name] = torch.zeros_like(parameter)
+        return state[name]
 
 
 def _has_one_direction(parameter: torch.Tensor) -> bool:
@@ -80,26 +108,35 @@ def _matrix_shape(parameter: torch.Tensor) -> tuple[int, int]:
     return len(parameter), parameter[0].numel()
 
 
-def _nesterov(parameter: torch.Tensor, state: dict[str, Any], share: float) -> torch.Tensor:
-    """Update the momentum; return the direction that it looks ahead to, as a matrix."""
-    gradient = parameter.grad
-    assert gradient is not None
-    if not state:
-        state["momentum"] = torch.zeros_like(gradient)
-    momentum = state["momentum"].lerp_(gradient, 1 - share)
-    return gradient.lerp(momentum, share).reshape(_matrix_shape(parameter))
+def _gradient(parameter: torch.Tensor) -> torch.Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
-def _adam_step(gradient: torch.Tensor, state: dict[str, Any]) -> torch.Tensor:
-    if not state:
-        state["steps"] = 0
-        state["momentum"] = torch.zeros_like(gradient)
-        state["square"] = torch.zeros_like(gradient)
-    state["steps"] += 1
-    steps, (first, second) = state["steps"], _ADAM
-    momentum = state["momentum"].lerp_(gradient, 1 - first) / (1 - first**steps)
-    square = state["square"].lerp_(gradient.square(), 1 - second) / (1 - second**steps)
-    return momentum / (square.sqrt() + 1e-8)
+def orthogonalize_all(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Do as :func:`orthogonalize` does with each of several matrices, (M, N) of any sizes.
+
+    What is on the device is few large products instead of many small ones: a GPU would spend most of the
+    time waiting for the next.
+    """
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, matrix in enumerate(matrices):
+        alike[tuple(matrix.shape)].append(index)
+    wides = [torch.stack([_wide(matrices[index]) for index in group]) for group in alike.values()]
+    wides = [wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-12) for wide in wides]
+    by_side: dict[int, list[int]] = defaultdict(list)
+    for index, wide in enumerate(wides):
+        by_side[wide.shape[1]].append(index)
+    results: dict[int, torch.Tensor] = {}
+    groups = list(alike.values())
+    for stacks in by_side.values():
+        squares = torch.cat([wides[stack] @ wides[stack].mT for stack in stacks])
+        polynomials = _polynomial(squares).split([len(wides[stack]) for stack in stacks])
+        for stack, polynomial in zip(stacks, polynomials, strict=True):
+            for index, step in zip(groups[stack], polynomial @ wides[stack], strict=True):
+                tall = matrices[index].shape[0] > matrices[index].shape[1]
+                results[index] = step.mT if tall else step
+    return [results[index] for index in range(len(matrices))]
 
 
 def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
@@ -111,17 +148,23 @@ def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
     whose singular value is below about a thousandth of the matrix's norm stay smaller.
 
     Args:
-        matrix: (..., M, N), any numbers; of several matrices each for itself.
+        matrix: (M, N), any numbers.
     """
-    if matrix.shape[-2] > matrix.shape[-1]:
-        return orthogonalize(matrix.mT).mT  # the products are smaller
+    return orthogonalize_all([matrix])[0]
+
+
+def _wide(matrix: torch.Tensor) -> torch.Tensor:
+    """Turn a tall matrix: its square is smaller."""
+    return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
+
+
+def _polynomial(square: torch.Tensor) -> torch.Tensor:
+    """Return what to multiply a matrix by, (..., M, M), of its square, ``matrix @ matrix.T``."""
     a, b, c = _COEFFICIENTS
-    wide = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-12)
-    square = wide @ wide.mT
-    unit = torch.eye(wide.shape[-2], dtype=wide.dtype, device=wide.device)
-    steps = unit
+    unit = torch.eye(square.shape[-1], dtype=square.dtype, device=square.device)
+    product = unit
     for _ in range(_STEPS):
         step = a * unit + b * square + c * square @ square
         square = step @ square @ step
-        steps = step @ steps
-    return steps @ wide
+        product = step @ product
+    return product

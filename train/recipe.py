@@ -1,8 +1,8 @@
 """Train everything that ships, in order: ``python -m train all --data PATH``.
 
-``recipe.toml`` lists the steps, each a config and its share of a time budget. A step waits for the model that it
-starts from; others may run beside it. What is finished is not trained again, and a step that was cut off goes on
-from its last checkpoint.
+``recipe.toml`` lists the steps, each a config and its share of a time budget. A step waits for the model
+that it starts from; others may run beside it. What is finished is not trained again, and a step that was
+cut off goes on from its last checkpoint.
 """
 
 import os
@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from .config import ConfigError, TrainConfig, build_checked, read_config, read_toml
+from .data import PREPARED, prepare_faces
 
 RECIPE = Path(__file__).parent / "recipe.toml"
 """What ships, in the order in which it is trained."""
@@ -69,7 +70,9 @@ def read_recipe(path: Path = RECIPE) -> tuple[Step, ...]:
         if step.share <= 0:
             raise ConfigError(f"{path}: the share of {step.config} must be above 0")
         if config.start_from and config.start_from not in trained:
-            raise ConfigError(f"{path}: {step.config} starts from {config.start_from!r}, not yet trained")
+            raise ConfigError(
+                f"{path}: {step.config} starts from {config.start_from!r}, not yet trained"
+            )
         trained.add(config.id)
     return steps
 
@@ -136,6 +139,7 @@ def train_all(
     slots = schedule(steps, needs, jobs)
     seconds = budget.total_seconds() / max(slot.end for slot in slots) if budget else 0.0
     started = time.monotonic()
+    prepared = prepare_faces(data, logs / f"faces{PREPARED}")
     done = {step for step in steps if _finished(step, logs)}
     failed: list[Step] = []
     running: dict[Step, subprocess.Popen] = {}
@@ -157,7 +161,7 @@ def train_all(
                 if budget:
                     left = budget.total_seconds() - (time.monotonic() - started)
                     limit = ("--budget", f"{max(1.0, min(step.share * seconds, left)):.1f}s")
-                running[step] = _start(step, data, runs, weights, logs, (*limit, *options))
+                running[step] = _start(step, prepared, runs, weights, logs, (*limit, *options))
                 print(f"{step.config}: started {' '.join(limit)}", flush=True)
         waiting = [step for step in waiting if step not in running]
         time.sleep(_POLL_SECONDS)

@@ -9,7 +9,7 @@ from .network import activation
 class AttentionGate(nn.Module):
     """Weigh a feature map, pixel by pixel, by how well it fits a gating signal.
 
-    ``x * sigmoid(psi(f(W_x x + W_g g)))`` with 1x1 convolutions and a leaky ReLU f (theirs is a plain one).
+    ``x * sigmoid(psi(f(W_x x + W_g g)))`` with 1x1 convolutions and a leaky ReLU f, theirs a plain one.
 
     References:
         O. Oktay et al., "Attention U-Net: Learning where to look for the pancreas", MIDL 2018,

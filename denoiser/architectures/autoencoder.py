@@ -89,5 +89,7 @@ class Autoencoder(Network):
             if self.config.skips:
                 features = torch.cat([features, outputs.pop()], dim=1)
             features = block(features)
-        denoised = self.output(features).to(noisy)  # in the input's precision, whatever it was trained in
+        denoised = self.output(features).to(
+            noisy
+        )  # in the input's precision, whatever it was trained in
         return noisy + denoised if self.config.skips else denoised

@@ -14,8 +14,8 @@ SLOPE = 0.1
 def activation() -> nn.Module:
     """Return the networks' nonlinearity: a leaky ReLU, without a side on which a unit stops learning.
 
-    With a plain ReLU, Muon's high learning rates drove up to half of a U-Net's units below zero for every
-    picture, where they have no gradient and stay.
+    With a plain ReLU, Muon's high learning rates drove up to half of a U-Net's units below zero for
+    every picture, where they have no gradient and stay.
 
     References:
         A. L. Maas, A. Y. Hannun and A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic
