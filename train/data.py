@@ -60,7 +60,7 @@ def fixed_noise(
 
 
 def prepare_faces(path: str | Path, target: Path) -> Path:
-    """Read the pictures to train and validate on once, for several runs: :class:`FaceData` takes the file.
+    """Read the pictures to train and validate on once, into a file that :class:`FaceData` takes.
 
     Raises:
         FaceDataError: They can't be read.

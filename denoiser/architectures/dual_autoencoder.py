@@ -209,7 +209,7 @@ class DualAutoencoder(Network):
                 taps = 1 if transposed else math.prod(module.kernel_size)
                 gain = (
                     1.0 if transposed or module.groups > 1 else 2.0
-                )  # no nonlinearity follows, or one does
+                )  # a nonlinearity follows, or none
                 std = math.sqrt(gain / (taps * module.in_channels // module.groups))
                 nn.init.normal_(module.weight, std=std)
                 if module.bias is not None:
