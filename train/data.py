@@ -17,6 +17,7 @@ from denoiser.images import from_uint8
 from denoiser.samples import FaceDataError, FaceSet, read_fer2013
 
 from .config import TrainConfig, validation_noise
+from .copies import find_copies
 
 PREPARED = ".safetensors"
 """Ending of a file of prepared pictures."""
@@ -33,9 +34,16 @@ def without_duplicates(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
 
 
 def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
-    """Tell, bool (N,), which training pictures occur in none of the held-out splits."""
-    seen = {picture.tobytes() for faces in held_out for picture in faces.images}
-    return np.array([picture.tobytes() not in seen for picture in train.images], dtype=bool)
+    """Tell, bool (N,), which training pictures are no copies of a held-out one.
+
+    FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones, and
+    more than that are near copies (:mod:`train.copies`).
+    """
+    pictures = np.concatenate([train.images[:0], *(faces.images for faces in held_out)])
+    seen = {picture.tobytes() for picture in pictures}
+    # Blank pictures have nothing to be compared by, but may be identical.
+    identical = np.array([picture.tobytes() in seen for picture in train.images], dtype=bool)
+    return ~(identical | find_copies(train.images, pictures))
 
 
 def fixed_noise(
