@@ -92,7 +92,8 @@ class PatchScores:
     """A discriminator's opinion of one picture.
 
     Attributes:
-        values: (h, w), for each patch the probability that it is clean, by the discriminator.
+        values: (h, w), for each patch how clean it looks, from 0 to 1. Scores compare pictures made of
+            one noisy one: the discriminator learned which of two is the clean one.
         first_centre: Row and column in pixels of the first patch's centre.
         stride: Pixels from one patch's centre to the next.
         patch_side: Side of a patch in pixels.

@@ -1,21 +1,67 @@
-"""Adversarial training: a denoiser that also has to fool a PatchGAN discriminator.
+"""Adversarial training: a denoiser that also has to pass for a clean picture with a discriminator.
 
-Generator loss = reconstruction + weight * BCE; discriminator loss = mean of real and fake BCE with
-smoothed labels (P. Isola et al., CVPR 2017, doi:10.1109/CVPR.2017.632, and reference A). Separate
-learning rates, and mixed pairs on demand, after reference B. Both losses are in the history.
+Generator loss = reconstruction + weight * pairing loss. Of each pair, the clean picture and the denoised
+one of the same noisy picture, the discriminator says patch by patch which looks more clean (relativistic
+pairing loss), and the squared gradients of its scores are penalised at both. With the two penalties this
+game converges where the usual one need not, so that the discriminator may be strong and the adversarial
+weight large.
+
+The reconstruction loss is best the logarithmic one, ``"psnr"``: by theory a picture that looks perfectly
+clean costs the same number of decibels, 3, at every noise, so one weight asks the same of all noises.
+
+References:
+    N. Huang, A. Gokaslan, V. Kuleshov and J. Tompkin, "The GAN is dead; long live the GAN! A modern GAN
+    baseline", NeurIPS 2024, arXiv:2501.05441; P. Isola et al., CVPR 2017, doi:10.1109/CVPR.2017.632;
+    L. Mescheder, A. Geiger and S. Nowozin, "Which training methods for GANs do actually converge?", ICML
+    2018, arXiv:1801.04406.
 """
 
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
+from denoiser.architectures import channels_last
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
+from denoiser.metrics import sharpness, spectral_distance
 
 from .config import AdversarialConfig, TrainConfig
 from .losses import reconstruction_loss
 from .supervised import SupervisedModule, WarmUpAndCosine, run_progress
+
+_DRIFT = 0.01
+"""Weight that keeps scores about 0: the pairing loss sees only differences, but the page shows scores."""
+
+
+def pairing_loss(higher: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
+    """Return how far scores are from being higher than others, patch by patch: log 2 if equal.
+
+    Args:
+        higher: (B, 1, h, w), scores that should be the higher ones.
+        lower: The others, same shape.
+    """
+    return F.softplus(lower.float() - higher.float()).mean()
+
+
+def gradient_penalty(
+    scores: torch.Tensor, pictures: torch.Tensor, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Return the squared gradient of a patch's score by the picture, as the mean over patches.
+
+    All patches at once: of a sum of scores under random signs the squared gradient is, on average over
+    the signs, the sum of the patches' own squared gradients (Hutchinson's estimator).
+
+    Args:
+        scores: (B, 1, h, w), in float32.
+        pictures: (B, 1, H, W), what they are scores of; it must require gradients.
+        generator: Random source on the scores' device.
+    """
+    signs = torch.randint(0, 2, scores.shape, generator=generator, device=scores.device) * 2.0 - 1
+    (gradients,) = torch.autograd.grad((signs * scores).sum(), pictures, create_graph=True)
+    patches = scores.shape[2] * scores.shape[3]
+    return gradients.square().sum(dim=(1, 2, 3)).mean() / patches
 
 
 class AdversarialModule(SupervisedModule):
@@ -23,6 +69,7 @@ class AdversarialModule(SupervisedModule):
 
     Args:
         config: The training run; its ``adversarial`` part must be set.
+        compiled: See :class:`SupervisedModule`. The discriminator isn't: its gradients have gradients.
     """
 
     def __init__(self, config: TrainConfig, compiled: bool = False):
@@ -33,27 +80,51 @@ class AdversarialModule(SupervisedModule):
         self.discriminator = PatchDiscriminator(
             PatchDiscriminatorConfig(**config.adversarial.discriminator)
         )
+        channels_last(self.discriminator)
         self.automatic_optimization = False  # two optimisers take turns
+        self._shown: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def discriminator_loss(
         self, noisy: torch.Tensor, clean: torch.Tensor, denoised: torch.Tensor
     ) -> torch.Tensor:
-        """Real and fake BCE, averaged; with mixed pairs, the clean picture as condition as well."""
-        conditions = [noisy, clean] if self.adversarial.mixed_pairs else [noisy]
-        losses = []
-        for condition in conditions:
-            real = self.discriminator(condition, clean)
-            fake = self.discriminator(condition, denoised.detach())
-            losses.append(_bce(real, self.adversarial.real_label))
-            losses.append(_bce(fake, self.adversarial.fake_label))
-        return torch.stack(losses).mean()
+        """The pairing loss: of each pair the clean picture should have the higher scores."""
+        real, fake = self.score_pairs(noisy, clean, denoised.detach().clamp(0, 1))
+        return _judging_loss(real, fake)
+
+    def penalised_loss(
+        self, noisy: torch.Tensor, clean: torch.Tensor, denoised: torch.Tensor
+    ) -> torch.Tensor:
+        """As :meth:`discriminator_loss`, with the penalties of all the steps up to the next ones.
+
+        In single precision, as half is too coarse for gradients of gradients.
+        """
+        with torch.autocast(noisy.device.type, enabled=False):
+            shown = [p.detach().float().clamp(0, 1).requires_grad_() for p in (clean, denoised)]
+            scores = self.score_pairs(noisy.float(), *shown)
+            pairs = zip(scores, shown, strict=True)
+            penalties = [gradient_penalty(score, picture) for score, picture in pairs]
+            weight = self.adversarial.penalty / 2 * self.adversarial.penalty_interval
+            return _judging_loss(*scores) + weight * torch.stack(penalties).sum()
+
+    def score_pairs(
+        self, noisy: torch.Tensor, clean: torch.Tensor, denoised: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scores of the clean and of the denoised pictures, (B, 1, h, w) each."""
+        both = self.discriminator(torch.cat([noisy, noisy]), torch.cat([clean, denoised]))
+        real, fake = both.chunk(2)
+        return real, fake
 
     def generator_loss(
         self, noisy: torch.Tensor, clean: torch.Tensor, denoised: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the reconstruction loss and the adversarial part, not yet weighed."""
+        """Return the reconstruction loss and the adversarial part, not yet weighed.
+
+        The discriminator sees what is shown, which lies in [0, 1].
+        """
         distortion = reconstruction_loss(denoised, clean, self.config.loss)
-        return distortion, _bce(self.discriminator(noisy, denoised), 1.0)
+        with torch.no_grad():
+            real = self.discriminator(noisy, clean)
+        return distortion, pairing_loss(self.discriminator(noisy, denoised.clamp(0, 1)), real)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> None:
         """One step of the discriminator, then one of the denoiser."""
@@ -62,7 +133,9 @@ class AdversarialModule(SupervisedModule):
         denoised = self.run(self.network, noisy)
 
         self.toggle_optimizer(discriminator_optimizer)
-        discriminator_loss = self.discriminator_loss(noisy, clean, denoised)
+        penalised = self.adversarial.penalty > 0 and index % self.adversarial.penalty_interval == 0
+        judge = self.penalised_loss if penalised else self.discriminator_loss
+        discriminator_loss = judge(noisy, clean, denoised)
         discriminator_optimizer.zero_grad()
         self.manual_backward(discriminator_loss)
         discriminator_optimizer.step()
@@ -84,22 +157,45 @@ class AdversarialModule(SupervisedModule):
         }
         self.log_dict(losses, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
 
+    def validation_denoised(self, name: str, denoised: torch.Tensor, clean: torch.Tensor) -> None:
+        """Keep the pictures of a validation noise until all are there: a spectrum is of a whole set."""
+        pair = (denoised[:, 0].float().cpu().numpy(), clean[:, 0].float().cpu().numpy())
+        self._shown.setdefault(name, []).append(pair)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log PSNR, and for each noise how sharp and how natural its pictures are."""
+        super().on_validation_epoch_end()
+        for name, batches in self._shown.items():
+            denoised, clean = (np.concatenate(part) for part in zip(*batches, strict=True))
+            figures = {
+                f"val_sharpness_{name}": float(
+                    np.nanmean([sharpness(*pair) for pair in zip(denoised, clean, strict=True)])
+                ),
+                f"val_spectral_distance_{name}": spectral_distance(denoised, clean),
+            }
+            self.log_dict(figures, sync_dist=True)
+        self._shown = {}
+
     def configure_optimizers(self) -> Any:
-        """Adam for both, each with its own rate, lowered by a cosine."""
-        config = self.config
+        """Adam without momentum for both, each with its own rate, lowered by a cosine.
+
+        The denoiser, which starts from good weights, is warmed up: the discriminator has to learn first.
+        """
         # Lightning counts a step for each of the two optimisers; the schedules see every batch once.
         progress = run_progress(self.trainer)
+        rates = (self.config.learning_rate, self.adversarial.discriminator_learning_rate)
+        networks = (self.network, self.discriminator)
         optimizers = [
-            torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, betas=(0.5, 0.999)),
-            torch.optim.Adam(
-                self.discriminator.parameters(),
-                lr=self.adversarial.discriminator_learning_rate,
-                betas=(0.5, 0.999),
-            ),
+            torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.99))
+            for network, rate in zip(networks, rates, strict=True)
         ]
-        schedules = [WarmUpAndCosine(optimizer, progress) for optimizer in optimizers]
+        schedules = [
+            WarmUpAndCosine(optimizer, progress, warm_up)
+            for optimizer, warm_up in zip(optimizers, (0.05, 0.0), strict=True)
+        ]
         return optimizers, schedules
 
 
-def _bce(logits: torch.Tensor, target: float) -> torch.Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+def _judging_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    middle = (real.float().mean() + fake.float().mean()) / 2
+    return pairing_loss(real, fake) + _DRIFT * middle.square()

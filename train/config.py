@@ -37,6 +37,7 @@ _AT_LEAST_ONE = (
     "pictures",
     "limit",
     "rescaled_maximum",
+    "penalty_interval",
 )
 
 
@@ -80,18 +81,17 @@ class AdversarialConfig:
 
     Attributes:
         weight: Of the adversarial loss beside the reconstruction loss.
-        discriminator_learning_rate: Lower than the generator's, to slow the discriminator down.
-        real_label: Target for clean pictures (smoothed).
-        fake_label: Target for denoised pictures (smoothed).
-        mixed_pairs: Also judge (clean, clean) against (clean, denoised), as reference B advises.
+        penalty: Weight of the squared gradients of the discriminator's scores, half of it for clean and
+            half for denoised pictures; the larger, the calmer and the weaker the discriminator.
+        penalty_interval: Steps from one penalty to the next; each counts for all the steps between.
+        discriminator_learning_rate: At its highest; lowered to nothing by a cosine.
         discriminator: Fields of the discriminator's config.
     """
 
-    weight: float = 0.1
-    discriminator_learning_rate: float = 1e-4
-    real_label: float = 0.9
-    fake_label: float = 0.1
-    mixed_pairs: bool = True
+    weight: float = 3.0
+    penalty: float = 0.1
+    penalty_interval: int = 4
+    discriminator_learning_rate: float = 5e-4
     discriminator: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -145,6 +145,10 @@ class SupervisedModule(pl.LightningModule):
             sync_dist=True,
         )
         self.mean_psnr.update(psnr, weight=len(clean))
+        self.validation_denoised(name, denoised, clean)
+
+    def validation_denoised(self, name: str, denoised: torch.Tensor, clean: torch.Tensor) -> None:
+        """For more figures of a validation noise's pictures, (B, 1, H, W) each; none here."""
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean over all validation noises, which training is selected on."""

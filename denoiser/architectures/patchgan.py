@@ -2,7 +2,10 @@
 
 References:
     P. Isola et al., "Image-to-image translation with conditional adversarial networks", CVPR 2017,
-    doi:10.1109/CVPR.2017.632. With an attention gate after its first stage (reference A).
+    doi:10.1109/CVPR.2017.632. With an attention gate after its first stage (reference A); with residual
+    blocks and without any normalisation, as in N. Huang et al., "The GAN is dead; long live the GAN! A
+    modern GAN baseline", NeurIPS 2024, arXiv:2501.05441: gradient penalties want scores that depend on
+    one picture, and on one patch of it.
 """
 
 from dataclasses import dataclass
@@ -12,6 +15,8 @@ from torch import nn
 
 from .attention import AttentionGate
 
+_SLOPE = 0.2
+
 
 @dataclass(frozen=True)
 class PatchDiscriminatorConfig:
@@ -19,20 +24,36 @@ class PatchDiscriminatorConfig:
 
     Attributes:
         width: Channels of the first stage; each further one doubles them.
-        stages: Strided stages before the last, unstrided one.
+        stages: How often the picture's sides are halved.
+        blocks: Residual blocks after each halving.
 
     Raises:
         ValueError: One of them is no whole number, or out of range; the message says which.
     """
 
-    width: int = 32
+    width: int = 64
     stages: int = 2
+    blocks: int = 1
 
     def __post_init__(self) -> None:
-        for name, highest in (("width", 1024), ("stages", 6)):
+        for name, highest in (("width", 1024), ("stages", 6), ("blocks", 6)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= highest:
                 raise ValueError(f"{name} must be a whole number from 1 to {highest}, not {value!r}")
+
+
+class _Block(nn.Module):
+    """A residual block that is nearly the identity at first, which makes up for the missing norm."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.last = nn.Conv2d(width, width, 3, padding=1)
+        self.activation = nn.LeakyReLU(_SLOPE)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        hidden = self.activation(self.first(self.activation(features)))
+        return features + self.last(hidden)
 
 
 class PatchDiscriminator(nn.Module):
@@ -43,19 +64,26 @@ class PatchDiscriminator(nn.Module):
         self.config = config
         width = config.width
         self.first = nn.Sequential(
-            nn.Conv2d(2, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)
+            nn.Conv2d(2, width, 4, stride=2, padding=1), *(_Block(width) for _ in range(config.blocks))
         )
         self.attention = AttentionGate(width)
         layers: list[nn.Module] = []
-        for index in range(1, config.stages + 1):
-            stride = 2 if index < config.stages else 1
+        for _ in range(1, config.stages):
             layers += [
-                nn.Conv2d(width, 2 * width, 4, stride=stride, padding=1, bias=False),
-                nn.InstanceNorm2d(2 * width, affine=True),
-                nn.LeakyReLU(0.2, inplace=True),
+                nn.LeakyReLU(_SLOPE),
+                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+                *(_Block(2 * width) for _ in range(config.blocks)),
             ]
             width *= 2
-        self.rest = nn.Sequential(*layers, nn.Conv2d(width, 1, 4, padding=1))
+        self.rest = nn.Sequential(*layers, nn.LeakyReLU(_SLOPE), nn.Conv2d(width, 1, 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, _SLOPE)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, _Block):
+                nn.init.normal_(module.last.weight, std=1e-3)
 
     @property
     def stride(self) -> int:
@@ -64,10 +92,7 @@ class PatchDiscriminator(nn.Module):
 
     @property
     def patch_side(self) -> int:
-        """Side in pixels of the patch that one score depends on, borders aside.
-
-        Only roughly so: instance norm lets the rest of the picture in, through its mean and variance.
-        """
+        """Side in pixels of the patch that one score depends on, borders aside."""
         side, step = 1, 1
         for convolution in (m for m in self.modules() if isinstance(m, nn.Conv2d)):
             side += (convolution.kernel_size[0] - 1) * step
@@ -85,8 +110,8 @@ class PatchDiscriminator(nn.Module):
 
     @property
     def smallest_side(self) -> int:
-        """Side of the smallest picture that it can judge: one with 2x2 patches before the last layer."""
-        return 3 * self.stride
+        """Side of the smallest picture that it can judge: one with a single patch."""
+        return self.stride
 
     def forward(self, condition: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
         """Score patches.
@@ -96,7 +121,9 @@ class PatchDiscriminator(nn.Module):
             picture: (B, 1, H, W), the clean or the denoised one.
 
         Returns:
-            Logits, (B, 1, h, w), one per patch: above 0 for "clean", below for "denoised".
+            (B, 1, h, w), one score per patch: the higher, the more it looks clean. Scores compare two
+            pictures of one noisy one; half-way between clean and denoised ones lies about 0.
         """
-        features = self.first(torch.cat([condition, picture], dim=1))
+        pair = 2 * torch.cat([condition, picture], dim=1) - 1
+        features = self.first(pair.contiguous(memory_format=torch.channels_last))
         return self.rest(self.attention(features, features))

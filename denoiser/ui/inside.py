@@ -76,9 +76,10 @@ It denoises twice: its second half starts from the picture that the first half m
 ([Solovyeva and Abdullah 2022](https://doi.org/10.3390/jimaging8090250)). The last picture shows what
 the second half still changed: mid-gray is nothing.""",
     "patches": """### Discriminator: what the GAN had to fool
-The discriminator sees the noisy picture beside another one, and judges that one patch by patch: 1 for
-clean, 0 for denoised ([Isola et al. 2017](https://doi.org/10.1109/CVPR.2017.632)). A coloured square is
-the middle of a patch, which is much larger: 34x34 pixels. Under Gaussian noise *PatchGAN*'s
+The discriminator sees the noisy picture beside another one, and judges that one patch by patch, from 0,
+denoised, to 1, clean ([Isola et al. 2017](https://doi.org/10.1109/CVPR.2017.632)); it learned to say
+which of two is the clean one. A coloured square is the middle of a patch, which is much larger: 34x34
+pixels. Under Gaussian noise *PatchGAN*'s
 discriminator mostly gives the clean picture more than the GAN's, and that one more than the U-Net's:
 the GAN comes closer, and still is told apart. The noisy picture gets most of all: in training it never
 stood in that place, and its grain passes for detail.""",
