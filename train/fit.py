@@ -141,7 +141,6 @@ def fit(
         val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
         use_distributed_sampler=False,  # FaceData's own does it
         num_sanity_val_steps=0,
-        benchmark=True,  # all batches have the same shape
         log_every_n_steps=20,
         **trainer_options,
     )
