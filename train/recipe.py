@@ -139,7 +139,8 @@ def train_all(
     slots = schedule(steps, needs, jobs)
     seconds = budget.total_seconds() / max(slot.end for slot in slots) if budget else 0.0
     started = time.monotonic()
-    prepared = prepare_faces(data, logs / f"faces{PREPARED}")
+    ready = data.suffix == PREPARED
+    prepared = data if ready else prepare_faces(data, logs / f"faces{PREPARED}")
     done = {step for step in steps if _finished(step, logs)}
     failed: list[Step] = []
     running: dict[Step, subprocess.Popen] = {}
