@@ -210,12 +210,12 @@ def test_scores_are_the_discriminator_s_probabilities(judge, face):
         wanted = torch.sigmoid(judge(*pair))[0, 0].numpy()
     np.testing.assert_allclose(scores.values, wanted, atol=1e-6)
     assert scores.mean == pytest.approx(wanted.mean(), abs=1e-6)
-    assert (scores.values.shape, scores.stride, scores.patch_side) == ((10, 10), 4, 34)
+    assert (scores.values.shape, scores.stride, scores.patch_side) == ((12, 12), 4, 34)
 
 
 def test_pictures_too_small_for_the_discriminator(judge):
-    small = np.zeros((11, 48), np.float32)
-    with pytest.raises(ValueError, match="at least 12x12"):
+    small = np.zeros((3, 48), np.float32)
+    with pytest.raises(ValueError, match="at least 4x4"):
         score_patches(judge, small, small)
     with pytest.raises(ValueError, match="one shape"):
         score_patches(judge, np.zeros((48, 48), np.float32), np.zeros((40, 48), np.float32))

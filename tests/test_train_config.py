@@ -184,7 +184,8 @@ def test_gans_are_adversarial_and_nothing_else_is(file):
         assert gan.select == "last"
         assert gan.start_from.startswith("attention-unet")
         assert gan.adversarial.weight > 0
-        assert gan.adversarial.discriminator_learning_rate <= gan.learning_rate
+        assert gan.adversarial.penalty > 0
+        assert gan.settings == read_config(CONFIGS / "attention-unet.toml").settings
 
 
 def test_the_gan_for_shuffled_pixels_sees_both_rates():
@@ -192,8 +193,6 @@ def test_the_gan_for_shuffled_pixels_sees_both_rates():
     low, high = (create_noise("pixel-shuffle", amount=amount, radius=2) for amount in (0.15, 0.5))
     assert [validation_noise(noise) for noise in gan.validation] == [low, high]
     assert ranges(gan, "pixel-shuffle") == {"amount": (0.0, 0.5), "radius": (2.0, 2.0)}
-    assert gan.loss == "l1+ms-ssim"
-    assert gan.adversarial.mixed_pairs
 
 
 def test_the_gan_for_impulses_is_a_simpler_one():
@@ -206,6 +205,16 @@ def test_the_gan_for_impulses_is_a_simpler_one():
         return sum(p.numel() for p in discriminator.parameters())
 
     assert weights(gan) < weights(blind) / 5
+
+
+def test_trials_of_the_gan_differ_in_its_weight_alone():
+    gan = shipped("patchgan")
+    trials = [read_config(CONFIGS / "trials" / f"patchgan-{name}.toml") for name in "abc"]
+    weights = [trial.adversarial.weight for trial in trials]
+    assert weights == sorted(set(weights))
+    assert weights[1] == gan.adversarial.weight
+    for trial, weight in zip(trials, weights, strict=True):
+        assert trial == replace(gan, adversarial=replace(gan.adversarial, weight=weight))
 
 
 # Mixtures

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
@@ -24,7 +26,7 @@ from denoiser.weights import (
 )
 from train import config as train_config
 from train.__main__ import main
-from train.adversarial import AdversarialModule
+from train.adversarial import AdversarialModule, gradient_penalty, pairing_loss
 from train.config import ConfigError
 from train.fit import average_weights, build_module, fit, write_history
 from train.supervised import SupervisedModule, WarmUpAndCosine
@@ -386,12 +388,13 @@ def test_each_optimiser_changes_its_own_network(tmp_path):
 
 
 def test_optimisers_have_their_own_rates(tmp_path):
-    module = AdversarialModule(tiny_config(tmp_path, learning_rate=3e-4, **ADVERSARIAL))
+    changes = {"adversarial": {"discriminator": {"width": 4}, "discriminator_learning_rate": 2e-4}}
+    module = AdversarialModule(tiny_config(tmp_path, learning_rate=1e-4, **changes))
     running = trainer(1)
     running.fit(module, some_batches(1))
     generator, discriminator = running.optimizers
-    assert generator.param_groups[0]["initial_lr"] == 3e-4
-    assert discriminator.param_groups[0]["initial_lr"] == 1e-4
+    assert generator.param_groups[0]["initial_lr"] == pytest.approx(1e-4)
+    assert discriminator.param_groups[0]["initial_lr"] == 2e-4
     groups = [p for optimizer in (generator, discriminator) for p in optimizer.param_groups[0]["params"]]
     assert len(groups) == len({id(p) for p in groups}) == len(list(module.parameters()))
 
@@ -400,32 +403,92 @@ def test_discriminator_learns_to_tell_and_generator_to_fool(tmp_path):
     torch.manual_seed(0)
     module = AdversarialModule(tiny_config(tmp_path, **ADVERSARIAL))
     noisy, clean = picture_pairs()
+    noisy = noisy.clamp(0, 1)
     optimizer = torch.optim.Adam(module.discriminator.parameters(), lr=1e-2)
     first = module.discriminator_loss(noisy, clean, noisy).item()
     for _ in range(60):
         optimizer.zero_grad()
-        loss = module.discriminator_loss(noisy, clean, noisy)
-        loss.backward()
+        module.penalised_loss(noisy, clean, noisy).backward()
         optimizer.step()
-    assert loss.item() < 0.75 * first
     with torch.no_grad():
+        assert module.discriminator_loss(noisy, clean, noisy) < min(first, math.log(2)) - 0.1
         real, fake = module.discriminator(noisy, clean), module.discriminator(noisy, noisy)
-        assert real.mean() > 0 > fake.mean()
-        _, fooled_by_clean = module.generator_loss(noisy, clean, clean)
-        _, not_fooled = module.generator_loss(noisy, clean, noisy)
-    assert fooled_by_clean < not_fooled
+        assert real.mean() > 0 > fake.mean()  # zero is half-way, though no loss of pairs asks for it
+
+    # Against this judge a picture that follows the adversarial gradient alone becomes better taken.
+    shown = noisy.clone().requires_grad_()
+    _, before = module.generator_loss(noisy, clean, shown)
+    (gradient,) = torch.autograd.grad(before, shown)
+    with torch.no_grad():
+        _, after = module.generator_loss(noisy, clean, noisy - 0.05 * gradient / gradient.abs().max())
+        _, of_clean = module.generator_loss(noisy, clean, clean)
+    assert after < before
+    assert of_clean.item() == pytest.approx(math.log(2))
 
 
-def test_mixed_pairs_also_show_the_clean_picture_as_condition(tmp_path):
+def test_the_pairing_loss_is_symmetric():
+    higher, lower = torch.randn(2, 4, 1, 3, 3)
+    there, back = pairing_loss(higher, lower), pairing_loss(lower, higher)
+    assert pairing_loss(higher + 5, lower + 5).item() == pytest.approx(there.item(), abs=1e-5)
+    # softplus(t) - softplus(-t) = t
+    assert (there - back).item() == pytest.approx((lower - higher).mean().item(), abs=1e-5)
+    assert pairing_loss(higher, higher).item() == pytest.approx(math.log(2))
+    assert pairing_loss(higher, higher - 30) < 1e-9
+
+
+def test_the_penalty_is_the_squared_gradient_of_a_patch_s_score():
+    weights = torch.randn(1, 1, 4, 4)
+    pictures = torch.rand(3, 1, 12, 12, requires_grad=True)
+    # Patches apart from one another: for any signs, each has its own gradient, w * cos(w * patch).
+    sums = nn.functional.conv2d(pictures, weights, stride=4)
+    penalty = gradient_penalty(sums.sin(), pictures)
+    wanted = (sums.detach().cos().square() * weights.square().sum()).mean()
+    assert penalty.item() == pytest.approx(wanted.item(), rel=1e-5)
+    # Zero-centred: it falls to zero with the scores' steepness, and it has a gradient itself.
+    slope = torch.tensor(2.0, requires_grad=True)
+    steep = gradient_penalty(slope * sums, pictures)
+    steep.backward()
+    assert slope.grad.item() == pytest.approx(2 * steep.item() / 2, rel=1e-5)
+    assert gradient_penalty(0 * sums, pictures) == 0
+
+
+def test_the_penalty_of_patches_that_overlap_is_right_on_average():
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(1, 1, 4, 4, generator=generator)
+    pictures = torch.rand(64, 1, 16, 16, requires_grad=True)
+    scores = nn.functional.conv2d(pictures, weights)
+    found = [gradient_penalty(scores, pictures, generator).item() for _ in range(20)]
+    assert sum(found) / 20 == pytest.approx(weights.square().sum().item(), rel=0.05)
+
+
+def test_penalties_are_of_both_pictures_and_of_all_steps_between(tmp_path, monkeypatch):
     noisy, clean = picture_pairs(2)
-    for mixed, expected in ((True, 4), (False, 2)):
-        adversarial = {"discriminator": {"width": 4}, "mixed_pairs": mixed}
-        module = AdversarialModule(tiny_config(tmp_path, adversarial=adversarial))
-        seen = []
-        module.discriminator.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs))
-        module.discriminator_loss(noisy, clean, 0.5 * noisy)
-        assert len(seen) == expected
-        assert sum(condition is clean for condition, _ in seen) == (2 if mixed else 0)
+    table = {"discriminator": {"width": 4}, "penalty": 0.5, "penalty_interval": 3}
+    module = AdversarialModule(tiny_config(tmp_path, adversarial=table))
+    seen = []
+
+    def penalty(scores, pictures):
+        seen.append(pictures.detach())
+        return torch.tensor(2.0)
+
+    monkeypatch.setattr("train.adversarial.gradient_penalty", penalty)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = module.discriminator_loss(noisy, clean, 2 * noisy)
+        penalised = module.penalised_loss(noisy, clean, 2 * noisy)
+    # What is shown lies in [0, 1].
+    assert torch.equal(seen[0], clean.clamp(0, 1))
+    assert torch.equal(seen[1], (2 * noisy).clamp(0, 1))
+    assert (penalised - plain).item() == pytest.approx(0.5 / 2 * 3 * (2 + 2), abs=0.02)
+
+
+def test_every_few_steps_are_penalised(tmp_path):
+    module = AdversarialModule(tiny_config(tmp_path, **ADVERSARIAL))
+    steps = []
+    for name in ("penalised_loss", "discriminator_loss"):
+        judge = getattr(module, name)
+        setattr(module, name, lambda *pictures, j=judge, n=name: steps.append(n) or j(*pictures))
+    trainer(1).fit(module, some_batches(9))
+    assert steps == (["penalised_loss"] + 3 * ["discriminator_loss"]) * 2 + ["penalised_loss"]
 
 
 def test_adversarial_training_needs_its_table(tmp_path):
@@ -438,6 +501,9 @@ def test_a_gan_exports_its_generator(train):
     assert {"generator_loss", "discriminator_loss", "train_loss", "val_psnr"} <= set(rows(folder)[0])
     assert column(folder, "generator_loss")
     assert column(folder, "discriminator_loss")
+    for noise in ("gaussian_0.2", "gaussian-low"):
+        assert len(column(folder, f"val_sharpness_{noise}")) == len(column(folder, "val_psnr")) == 2
+        assert all(distance > 0 for distance in column(folder, f"val_spectral_distance_{noise}"))
     assert not any("discriminator" in name for name in state(folder))
     assert {file.name for file in folder.iterdir()} == {
         "config.json",

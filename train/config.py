@@ -88,7 +88,7 @@ class AdversarialConfig:
         discriminator: Fields of the discriminator's config.
     """
 
-    weight: float = 0.1
+    weight: float = 3.0
     penalty: float = 0.1
     penalty_interval: int = 4
     discriminator_learning_rate: float = 5e-4
