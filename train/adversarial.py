@@ -32,7 +32,7 @@ from .losses import reconstruction_loss
 from .supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
 
 _DRIFT = 0.01
-"""Weight that keeps scores about 0: the pairing loss sees only differences, but the page shows scores."""
+"""Weight that keeps scores about 0: the loss has only their differences, but the page shows scores."""
 
 
 def pairing_loss(higher: torch.Tensor, lower: torch.Tensor) -> torch.Tensor:
