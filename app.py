@@ -1,11 +1,19 @@
 """What a Space runs, and ``python app.py``: builds the page and serves it."""
 
 import os
+import sys
 
 # Read when Gradio, NumPy and PyTorch are imported, so they are set before.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+from denoiser.ui.proxies import ProxyError, settle_proxies  # noqa: E402
+
+try:
+    settle_proxies()  # before Gradio is imported, which makes clients that read them
+except ProxyError as error:
+    sys.exit(f"app.py: {error}")
 
 import torch  # noqa: E402
 
