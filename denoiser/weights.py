@@ -84,6 +84,7 @@ class ModelConfig:
         trained_on: The training noise, in words.
         parameters: Number of weights.
         reference: The paper.
+        clipped_input: Whether it was trained on pictures clipped to [0, 1], as all of ours were.
     """
 
     id: str
@@ -94,6 +95,7 @@ class ModelConfig:
     trained_on: str
     parameters: int
     reference: str
+    clipped_input: bool = True
 
 
 def hub_source(model_id: str, folder: Path = WEIGHTS) -> HubSource | None:
@@ -271,7 +273,8 @@ def _read_config(path: Path, name: str) -> ModelConfig:
     except (OSError, ValueError, TypeError, RecursionError):
         raise WeightsError(f"The config.json of the {name} can't be read") from None
     texts = (config.id, config.label, config.family, config.trained_on, config.reference)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(config.parameters, int):
+    fits = isinstance(config.parameters, int) and isinstance(config.clipped_input, bool)
+    if not fits or not all(isinstance(text, str) for text in texts):
         raise WeightsError(f"The config.json of the {name} can't be read")
     return config
 

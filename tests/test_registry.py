@@ -1,5 +1,6 @@
 """The list of denoisers: complete, unique, and each made once."""
 
+import json
 import re
 from typing import get_args
 
@@ -168,3 +169,10 @@ def test_a_failure_is_not_remembered(tiny_model):
         create_denoiser("patchgan")
     (tiny_model / "attention-unet").rename(tiny_model / "patchgan")
     assert create_denoiser("patchgan").info.label == "Tiny"
+
+
+@pytest.mark.parametrize("clipped_input", [True, False])
+def test_a_model_gets_the_input_that_its_config_names(tiny_model, clipped_input):
+    file = tiny_model / "attention-unet" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"clipped_input": clipped_input}))
+    assert create_denoiser("attention-unet").clipped_input is clipped_input

@@ -120,6 +120,14 @@ def test_saving_returns_the_folder_and_its_config_can_be_read(tmp_path, network)
     assert read_config("another", tmp_path / "new") == config
 
 
+def test_a_config_that_says_nothing_of_clipping_is_of_a_network_of_clipped_pictures(folder):
+    file = folder / "tiny" / CONFIG_NAME
+    values = json.loads(file.read_text())
+    del values["clipped_input"]
+    file.write_text(json.dumps(values))
+    assert read_config("tiny", folder).clipped_input
+
+
 def test_saving_leaves_the_network_alone(tmp_path, network):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     save_model(network, model_config(), tmp_path)
@@ -245,7 +253,9 @@ def test_a_config_that_asks_for_more_memory_than_there_is(folder):
     assert "doesn't fit" in problem(folder)
 
 
-@pytest.mark.parametrize("changes", [{"id": 3}, {"label": None}, {"parameters": "many"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"id": 3}, {"label": None}, {"parameters": "many"}, {"clipped_input": 1}], ids=str
+)
 def test_config_with_values_of_another_kind(folder, changes):
     file = folder / "tiny" / CONFIG_NAME
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from denoiser.networks import NetworkDenoiser, describe
+from denoiser.networks import from_config
 from denoiser.results import HISTORY_NAME
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
@@ -329,8 +329,8 @@ def _train_and_score(task: Task) -> str:
     )
     seconds = time.perf_counter() - start
     assert trained is not None  # only processes other than the first get none, and there is one
-    info = describe(read_config(config.id, trained.parent))
-    method = NetworkDenoiser(info, load_network(config.id, trained.parent))
+    weights = trained.parent
+    method = from_config(read_config(config.id, weights), load_network(config.id, weights))
     faces = _scored_faces(sweep, task.data)
     scores = {
         noise_name(noise): _figures(score(method, corrupt_all(faces, validation_noise(noise)), ""))
