@@ -108,6 +108,10 @@ class FaceControls:
         """All of them, for ``outputs`` of an event; :meth:`show` makes their values."""
         return [self.face, self.strip, self.upload, self.note]
 
+    def settle(self, face: Face) -> Any:
+        """Make the value of :attr:`face` for a page that loads: from now on the face is its own."""
+        return replace(face, stands_in=False) if face.stands_in else gr.skip()
+
     def show(self, sample_id: str | None, source: "FaceSource") -> list[Any]:
         """Make the values of :attr:`outputs` that show a sample face.
 
@@ -277,7 +281,8 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
     at_first = source.offer
     faces = at_first.faces
     strip_start = pick_samples(faces, None, _FIRST_SEED, STRIP_LENGTH)
-    face = gr.State(first_face(faces))
+    # What a session has that the server has never heard of; a page that loads is given another.
+    face = gr.State(replace(first_face(faces), stands_in=True))
     upload = gr.State(None)
     gr.Markdown("### 1. Face")
     with gr.Row():

@@ -22,6 +22,8 @@ from denoiser.ui.emotion import create_emotion_tab
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.inside import create_inside_tab
 from denoiser.ui.lessons import create_lessons_tab
+from denoiser.ui.server import MAX_FILE_BYTES, close_half_sent, create_middleware
+from denoiser.ui.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.share import create_link_note
 from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
@@ -83,11 +85,17 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
         theme=create_theme(),
         css=read_css(),
         footer_links=["api"],
-        max_file_size="10mb",
+        max_file_size=MAX_FILE_BYTES,
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,  # a Space would render on its server, with a Node.js of its own
+        app_kwargs={"middleware": create_middleware()},
+        state_session_capacity=CAPACITY,
+        prevent_thread_lock=True,
     )
+    close_half_sent(app.server)
+    keep_lean_sessions(app)
+    app.block_thread()
 
 
 def warm_up() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import sys
 import zipfile
@@ -403,3 +404,23 @@ class TestTwoPeople:
         assert not np.array_equal(other.gray("noisy"), shown)
         for page in pages:
             assert next(page, None) is None
+
+    def test_a_page_that_the_server_has_forgotten_says_so_and_goes_on(self, lab):
+        """After a restart, or many other visitors; here its requests come from another session."""
+
+        def forget(route):
+            sent = route.request.post_data_json
+            route.continue_(post_data=json.dumps(sent | {"session_hash": "forgotten"}))
+
+        before = lab.version()
+        lab.pick(lab.sample_ids()[2])
+        lab.wait_for(before)
+        assert lab.status.inner_text() == ""
+        lab.page.route("**/gradio_api/run/predict*", forget)
+        lab.set_number(30)
+        lab.wait_for(sigma=30)
+        assert "no longer has this page's face" in lab.status.inner_text()
+        lab.page.unroute("**/gradio_api/run/predict*")
+        lab.set_number(40)
+        lab.wait_for(sigma=40)
+        assert lab.status.inner_text() == ""
