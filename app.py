@@ -19,11 +19,17 @@ import torch  # noqa: E402
 
 from denoiser.ui.faces import find_faces  # noqa: E402
 from denoiser.ui.page import build_app, launch  # noqa: E402
+from denoiser.ui.uploads import UploadFolder, UploadFolderError  # noqa: E402
 
 torch.set_num_threads(1)
 
+try:
+    uploads = UploadFolder()  # before the page is built, whose components ask where it is
+except UploadFolderError as error:
+    sys.exit(f"app.py: {error}")
 faces = find_faces()
 demo = build_app(faces)
 
 if __name__ == "__main__":
     launch(demo, faces)
+    uploads.close()

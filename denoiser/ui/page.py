@@ -4,6 +4,7 @@ import threading
 
 import gradio as gr
 import numpy as np
+from starlette.middleware import Middleware
 
 from denoiser.registry import (
     DEFAULT_DENOISERS,
@@ -20,6 +21,7 @@ from denoiser.ui.classroom import Classrooms
 from denoiser.ui.compare import create_compare_tab
 from denoiser.ui.emotion import create_emotion_tab
 from denoiser.ui.faces import FaceSource
+from denoiser.ui.guard import GuardedBlocks
 from denoiser.ui.inside import create_inside_tab
 from denoiser.ui.lessons import create_lessons_tab
 from denoiser.ui.server import MAX_FILE_BYTES, close_half_sent, create_middleware
@@ -27,6 +29,7 @@ from denoiser.ui.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.share import create_link_note
 from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
+from denoiser.ui.uploads import UploadDoor, sweeping
 from denoiser.weights import WeightsError
 
 TITLE = "Face denoising lab"
@@ -35,7 +38,6 @@ _INTRODUCTION = (
     "Damage a face with noise you control, and see live how well a U-Net, a GAN, an autoencoder "
     "and classical filters repair it."
 )
-_CACHE_SECONDS = 300  # uploads are deleted once read; this is for those that never were
 
 
 def build_app(faces: FaceSource) -> gr.Blocks:
@@ -44,12 +46,7 @@ def build_app(faces: FaceSource) -> gr.Blocks:
     Args:
         faces: Where the samples come from.
     """
-    with gr.Blocks(
-        title=TITLE,
-        analytics_enabled=False,
-        fill_width=True,
-        delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS),
-    ) as app:
+    with GuardedBlocks(title=TITLE, analytics_enabled=False, fill_width=True) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
         link_note = create_link_note()
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -89,7 +86,10 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,  # a Space would render on its server, with a Node.js of its own
-        app_kwargs={"middleware": create_middleware()},
+        app_kwargs={
+            "middleware": [*create_middleware(), Middleware(UploadDoor, max_bytes=MAX_FILE_BYTES)],
+            "lifespan": sweeping,
+        },
         state_session_capacity=CAPACITY,
         prevent_thread_lock=True,
     )
