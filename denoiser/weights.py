@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from .architectures import ModuleT, Network, build_network, channels_last
 from .architectures.emotion_net import EmotionNet, EmotionNetConfig
 from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from .base import Family
+from .files import write_together
 from .hub import WEIGHTS_VERSION, cached_file, fetch_file, list_files
 from .hub_errors import HubError
 
@@ -329,10 +330,20 @@ def save_model(network: nn.Module, config: ModelConfig, folder: Path = WEIGHTS) 
         The folder.
     """
     target = folder / config.id
-    target.mkdir(parents=True, exist_ok=True)
-    _save(network, target / MODEL_NAME)
-    (target / CONFIG_NAME).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    write_together(target, model_files(network, config))
     return target
+
+
+def model_files(network: nn.Module, config: ModelConfig) -> dict[str, bytes]:
+    """Return what a model's folder holds, by file name: its config, and weights in half precision.
+
+    Raises:
+        WeightsError: The weights hold NaN or infinity, or do so in half precision.
+    """
+    return {
+        CONFIG_NAME: _config_bytes(config),
+        MODEL_NAME: _weight_bytes(network, f"model {config.id!r}"),
+    }
 
 
 def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None:
@@ -342,26 +353,49 @@ def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None
         network: What the model was trained against; None if nothing.
         folder: The model's folder.
     """
+    write_together(folder, discriminator_files(network))
+
+
+def discriminator_files(network: PatchDiscriminator | None) -> dict[str, bytes | None]:
+    """Return what a discriminator adds to its model's folder, by file name; None for a file too many.
+
+    Raises:
+        WeightsError: See :func:`model_files`.
+    """
     if network is None:
-        for name in (DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME):
-            (folder / name).unlink(missing_ok=True)
-        return
-    _save(network, folder / DISCRIMINATOR_NAME)
-    text = json.dumps(asdict(network.config), indent=2) + "\n"
-    (folder / DISCRIMINATOR_CONFIG_NAME).write_text(text, encoding="utf-8")
+        return {DISCRIMINATOR_CONFIG_NAME: None, DISCRIMINATOR_NAME: None}
+    return {
+        DISCRIMINATOR_CONFIG_NAME: _config_bytes(network.config),
+        DISCRIMINATOR_NAME: _weight_bytes(network, "discriminator"),
+    }
 
 
 def save_emotion_net(network: EmotionNet, folder: Path) -> None:
     """Write the emotion classifier's folder: weights in half precision, and its config."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _save(network, folder / CLASSIFIER_NAME)
-    text = json.dumps(asdict(network.config), indent=2) + "\n"
-    (folder / CLASSIFIER_CONFIG_NAME).write_text(text, encoding="utf-8")
+    write_together(folder, emotion_files(network))
 
 
-def _save(network: nn.Module, path: Path) -> None:
+def emotion_files(network: EmotionNet) -> dict[str, bytes]:
+    """Return what the emotion classifier's folder holds, by file name.
+
+    Raises:
+        WeightsError: See :func:`model_files`.
+    """
+    return {
+        CLASSIFIER_CONFIG_NAME: _config_bytes(network.config),
+        CLASSIFIER_NAME: _weight_bytes(network, "emotion classifier"),
+    }
+
+
+def _config_bytes(config: Any) -> bytes:
+    return (json.dumps(asdict(config), indent=2) + "\n").encode()
+
+
+def _weight_bytes(network: nn.Module, name: str) -> bytes:
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
         for k, v in network.state_dict().items()
     }
-    save_file(state, path, metadata={"format": "pt"})
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise WeightsError(f"The weights of the {name} hold NaN or infinity, so they are not written")
+    return save(state, metadata={"format": "pt"})

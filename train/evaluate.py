@@ -5,7 +5,6 @@ public API: ``noise(face, seed=row)``. Filters that take a strength are told the
 standard deviation describes the noise, as in the app.
 """
 
-import hashlib
 import json
 import math
 import multiprocessing
@@ -34,7 +33,8 @@ from denoiser.results import BENCHMARK_NAME, NOISY
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS
 
-from .cards import METRICS_NAME, write_card
+from .cards import write_card
+from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
 from .report import update_readme
 
 AnyTask = TypeVar("AnyTask")
@@ -195,7 +195,7 @@ def evaluate(
             write_json(
                 WEIGHTS / model_id / METRICS_NAME,
                 {key: benchmark[key] for key in ("command", "split", "pictures", "seed", "metrics")}
-                | {"scores": own},
+                | {WEIGHTS_HASH: file_hash(WEIGHTS / model_id / MODEL_NAME), "scores": own},
             )
             write_card(model_id)
     update_readme(benchmark, readme)
@@ -298,7 +298,7 @@ def score_all(
 
 def file_version(path: Path) -> str:
     """Tell one version of a weight file from another; a denoiser without one is a filter."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "filter"
+    return file_hash(path)[:12] if path.exists() else "filter"
 
 
 def weights_version(denoiser_id: str) -> str:
@@ -356,16 +356,3 @@ def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:
         denoise(picture, method, sigma=25 / 255)
         times.append(1000 * (time.perf_counter() - start))
     return asdict(info) | {"milliseconds": round(statistics.median(times), 3)}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people to read, whole or not at all."""
-    write_whole(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a command that is stopped leaves no half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

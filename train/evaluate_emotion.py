@@ -20,7 +20,6 @@ from denoiser.registry import create_denoiser, list_denoisers
 from denoiser.results import NOISY
 from denoiser.weights import CLASSIFIER_NAME, WEIGHTS
 
-from .cards import METRICS_NAME
 from .config import ConfigError
 from .emotion import clean_facts
 from .emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
@@ -33,8 +32,8 @@ from .evaluate import (
     kept_scores,
     score_all,
     weights_version,
-    write_json,
 )
+from .files import METRICS_NAME, write_json
 from .report import SHOWN, update_emotion
 
 

@@ -40,7 +40,8 @@ from denoiser.weights import (
     read_config,
 )
 
-from .cards import CARD_NAME, METRICS_NAME, make_card
+from .cards import FiguresError, make_card
+from .files import CARD_NAME, METRICS_NAME
 
 COLLECTION = "FER2013 face denoisers"
 DESCRIPTION = "Networks that restore 48x48 faces, from a lab that shows why one denoiser beats another."
@@ -202,7 +203,9 @@ def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content
         )
     try:
         card = make_card(model_id, weights, namespace).encode()
-    except (ValueError, LookupError, TypeError):
+    except FiguresError as error:
+        raise PushError(str(error)) from None
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise PushError(
             f"The {METRICS_NAME} or the {HISTORY_NAME} of the model {model_id!r} is damaged"
         ) from None

@@ -38,7 +38,8 @@ from .config import (
     read_values,
     validation_noise,
 )
-from .evaluate import Score, corrupt_all, first_faces, score, write_whole
+from .evaluate import Score, corrupt_all, first_faces, score
+from .files import write_whole
 from .fit import fit
 
 _SPLITS = {"validation": "FER2013 validation (PublicTest)", "test": "FER2013 test (PrivateTest)"}
@@ -323,7 +324,7 @@ def _train_and_score(task: Task) -> str:
         runs=task.folder,
         weights=task.folder / "weights",
         start_weights=task.weights,
-        resume=True,
+        resume=resumed,
         limit=sweep.limit,
         **task.trainer_options,
     )
