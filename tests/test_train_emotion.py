@@ -397,6 +397,23 @@ def test_evaluation_writes_everything_and_resumes(
         assert new == old | ({"accuracy": 0.5} if old["denoiser"] == "median" else {})
 
 
+def test_scores_of_other_pictures_replace_nothing(
+    trained, data, tmp_path, two_denoisers, in_process, monkeypatch
+):
+    file = trained / "weights" / "emotion" / "metrics.json"
+    before = file.read_bytes()
+    fewer = tmp_path / "fewer"
+    for seed, (split, count) in enumerate({"train": 4, "validation": 4, "test": 6}.items()):
+        write_split(fewer, split, *two_kinds(count, seed))
+    options = {"cache": tmp_path / "cache", "weights": trained / "weights"}
+    for only in (None, ["median"]):
+        with pytest.raises(ConfigError, match="is of 24 test pictures, and this copy of FER2013 has 6"):
+            evaluate_emotion(fewer, only=only, **options)
+    made = evaluate_emotion(fewer, output=tmp_path / "elsewhere", **options)
+    assert json.loads((tmp_path / "elsewhere" / "metrics.json").read_text()) == made
+    assert file.read_bytes() == before
+
+
 def test_a_trial_writes_nothing(trained, data, tmp_path, two_denoisers, in_process):
     folder = trained / "weights" / "emotion"
     before = (folder / "metrics.json").read_bytes()

@@ -20,6 +20,7 @@ from .runs import RunError, trial_places
 from .space import HARDWARE, ROOT, publish_space
 
 _EXPORT_HELP = "where to export to (weights/; with --limit or --max-time, RUNS/trials/weights)"
+_OUTPUT_HELP = "write the results into this folder, and leave all that is on file alone"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,6 +85,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         workers=options.workers,
         limit=options.limit,
         only=options.denoisers,
+        output=options.output,
     )
     return 0
 
@@ -117,6 +119,7 @@ def _evaluate_emotion(options: argparse.Namespace) -> int:
         limit=options.limit,
         only=options.denoisers,
         weights=options.weights,
+        output=options.output,
     )
     return 0
 
@@ -223,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
     evaluate.add_argument("--limit", type=_count, default=0, help="only so many test pictures (a trial)")
     evaluate.add_argument("--cache", type=Path, default=Path("runs/evaluate"), help="for resuming")
+    evaluate.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     evaluate.set_defaults(run=_evaluate)
 
     emotion = commands.add_parser("emotion", help="train the emotion classifier and test it")
@@ -245,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
         "--cache", type=Path, default=Path("runs/evaluate-emotion"), help="for resuming"
     )
     reading.add_argument("--weights", type=Path, default=WEIGHTS, help="where the classifier is")
+    reading.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     reading.set_defaults(run=_evaluate_emotion)
 
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")

@@ -191,8 +191,9 @@ def fit_emotion(
     with stoppable(folder):
         trainer.fit(module, faces, ckpt_path=latest, weights_only=True)
     target = export_emotion(config, chosen_checkpoint(best.best_model_path), folder, weights)
-    facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
-    write_json(target / METRICS_NAME, facts)
+    if not (target / METRICS_NAME).exists():  # what is left there is of these very weights
+        facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
+        write_json(target / METRICS_NAME, facts)
     return target
 
 

@@ -180,6 +180,12 @@ def run_sweep(
     sweep = read_sweep(file)
     if limit:
         sweep = _trial(sweep, limit)
+    faces = _scored_faces(sweep, data)
+    if len(faces) < sweep.pictures and not limit:
+        raise ConfigError(
+            f"{file} scores on {sweep.pictures} pictures, and this copy of FER2013 has {len(faces)}: "
+            "what it finds doesn't compare with what is on file"
+        )
     options = {
         "accelerator": accelerator,
         "devices": 1,
@@ -194,7 +200,7 @@ def run_sweep(
     ]
     _run_all(tasks, workers)
     results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
-    report = _report(sweep, results, _noisy_scores(sweep, data))
+    report = _report(sweep, results, _noisy_scores(sweep, faces))
     text = markdown(report)
     print(text)
     if not limit:
@@ -356,8 +362,7 @@ def _scored_faces(sweep: Sweep, data: Path) -> FaceSet:
     return first_faces(read_fer2013(data, sweep.score), sweep.pictures)
 
 
-def _noisy_scores(sweep: Sweep, data: Path) -> dict[str, dict[str, float]]:
-    faces = _scored_faces(sweep, data)
+def _noisy_scores(sweep: Sweep, faces: FaceSet) -> dict[str, dict[str, float]]:
     return {
         noise_name(noise): _figures(score(None, corrupt_all(faces, validation_noise(noise)), ""))
         for noise in sweep.base.validation
