@@ -388,6 +388,8 @@ def _check_value(name: str, value: Any, wanted: Any) -> None:
     accepted: dict[Any, Any] = {str: str, bool: bool, int: int, float: (int, float)}
     if (get_origin(wanted) or wanted) is Mapping and not isinstance(value, Mapping):
         raise ConfigError(f"{name} must be a table, not {value!r}")
+    if get_origin(wanted) is tuple and not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} must be a list, not {value!r}")
     kinds = accepted.get(wanted)
     if kinds is None:
         return
