@@ -5,6 +5,8 @@ import sys
 
 # Read when Gradio, NumPy and PyTorch are imported, so they are set before.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# After each event, Gradio makes a table of so many past ones, for a page that is not served.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from gradio_client.utils import apply_diff
 from PIL import Image
 
 PATIENCE = 60.0
@@ -80,14 +81,25 @@ class Visitor:
         return list(json.loads(self._post("run/predict", self._body(event, data, values)))["data"])
 
     def listen(self) -> Iterator[dict[str, Any]]:
-        """Yield what the server says to this session, until no event of it is left."""
+        """Yield what the server says to this session, until no event of it is left.
+
+        Outputs are whole: the server says only what has changed since it last said something.
+        """
+        outputs: dict[str, list[Any]] = {}
         request = urllib.request.Request(
             f"{self.page.url}/gradio_api/queue/data?session_hash={self.session}", headers=self.headers
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as stream:
             for line in stream:
-                if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
+                if not line.startswith(b"data: "):
+                    continue
+                message = json.loads(line[6:])
+                if message["msg"] == "process_generating" and message["success"]:
+                    said, known = message["output"]["data"], outputs.get(message["event_id"])
+                    if known is not None:
+                        said = [apply_diff(*pair) for pair in zip(known, said, strict=True)]
+                    message["output"]["data"] = outputs[message["event_id"]] = said
+                yield message
 
     def ask(self, event: dict[str, Any], data: Any = None, **values: Any) -> list[Any]:
         """Send an event to the queue and return its last outputs.

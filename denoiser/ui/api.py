@@ -161,7 +161,13 @@ def register_api(source: FaceSource) -> None:
     add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
     add(_with_plain_errors(compare_endpoint), api_name="compare")
     add(_with_plain_errors(intermediate_endpoint), api_name="intermediate")
-    add(_with_plain_errors(milliseconds_endpoint), api_name="milliseconds")
+    # The one that takes seconds: in a queue of its own, so that no other call waits for it.
+    gr.api(
+        _with_plain_errors(milliseconds_endpoint),
+        api_name="milliseconds",
+        concurrency_limit=1,
+        concurrency_id="milliseconds",
+    )
     add(_with_plain_errors(noises_endpoint), api_name="noises")
     add(_with_plain_errors(denoisers_endpoint), api_name="denoisers")
     add(_with_plain_errors(samples_endpoint), api_name="samples")

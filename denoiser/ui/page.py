@@ -24,6 +24,7 @@ from denoiser.ui.faces import FaceSource
 from denoiser.ui.guard import GuardedBlocks
 from denoiser.ui.inside import create_inside_tab
 from denoiser.ui.lessons import create_lessons_tab
+from denoiser.ui.queue import RUNNING, open_queue
 from denoiser.ui.server import MAX_FILE_BYTES, close_half_sent, create_middleware
 from denoiser.ui.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.share import create_link_note
@@ -75,7 +76,7 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
     """
     threading.Thread(target=warm_up, daemon=True).start()
     threading.Thread(target=faces.fetch, daemon=True).start()
-    app.queue(max_size=64, default_concurrency_limit=2)
+    open_queue(app)
     # Or the page of a Space asks huggingface.co for the Space's likes and its author's picture.
     app.space_id = None
     app.launch(
@@ -85,6 +86,7 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
         max_file_size=MAX_FILE_BYTES,
         run_history=False,
         enable_monitoring=False,
+        max_threads=RUNNING,
         ssr_mode=False,  # a Space would render on its server, with a Node.js of its own
         app_kwargs={
             "middleware": [*create_middleware(), Middleware(UploadDoor, max_bytes=MAX_FILE_BYTES)],
