@@ -13,9 +13,8 @@ from denoiser.ui import queue as queue_module
 from denoiser.ui import sweep_job
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.page import build_app
-from denoiser.ui.queue import LANE_PLACES_EACH, RUNNING, in_turn, open_queue
-from tests.conftest import free_port
-from tests.visitors import Page, Visitor
+from denoiser.ui.queue import LANE_PLACES_EACH, in_turn
+from tests.visitors import Page, Visitor, served
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -60,18 +59,9 @@ def lab():
         sweeps = Sweeps(sweep_job.sweep_noises)
         patch.setattr(sweep_job, "sweep_noises", sweeps)
         app = build_app(FaceSource(Offer(bundled_faces(), "Faces for tests")))
-        open_queue(app)
-        app.launch(
-            server_name="127.0.0.1",
-            server_port=free_port(),
-            prevent_thread_lock=True,
-            quiet=True,
-            run_history=False,
-            max_threads=RUNNING,
-        )
-        yield SimpleNamespace(page=Page(app.local_url.rstrip("/")), sweeps=sweeps, queue=app._queue)
-        sweeps.free.set()
-        app.close()
+        with served(app) as url:
+            yield SimpleNamespace(page=Page(url), sweeps=sweeps, queue=app._queue)
+            sweeps.free.set()
 
 
 @pytest.fixture

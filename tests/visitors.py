@@ -3,6 +3,7 @@
 Events are found in the page's configuration, by the elements that they start from and write to.
 """
 
+import contextlib
 import io
 import json
 import secrets
@@ -11,9 +12,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import gradio as gr
 import numpy as np
 from gradio_client.utils import apply_diff
 from PIL import Image
+
+from denoiser.ui.queue import RUNNING, open_queue
+from tests.conftest import free_port
 
 PATIENCE = 60.0
 """Seconds that a visitor waits for an answer."""
@@ -176,6 +181,28 @@ class Visitor:
             str(written["outputs"][0]): json.dumps(settings),
         }
 
+    def open_class(self) -> dict[str, Any]:
+        """Start a class; return what its panel is sent, or ``{"said": ...}`` where it is refused."""
+        return self._class_answer(self.page.event("class-start", "click"), self.run)
+
+    def join_class(self, code: str) -> dict[str, Any]:
+        """Enter a code; likewise."""
+        return self._class_answer(self.page.event("class-join", "click"), self.ask, class_code=code)
+
+    def _class_answer(self, event: dict[str, Any], send: Any, **values: Any) -> dict[str, Any]:
+        outputs = dict(zip(event["outputs"], send(event, **values), strict=True))
+        panel, said = outputs[self.page.ids["class-panel"]], outputs[self.page.ids["class-said"]]
+        panel = panel.get("value", panel)
+        board = outputs[self.page.ids["blind-board"]]
+        board = board.get("value", board)
+        return {"board": board, **panel} if panel.get("phase") == "class" else {"said": said}
+
+    def vote(self, token: str, picture: int = 1) -> dict[str, Any]:
+        """Pick a picture of the round that is shown; return the next one."""
+        event = self.page.event("blind-board", "vote")
+        (board,) = self.ask(event, {"token": token, "picture": picture})
+        return dict(board.get("value", board))
+
     def _body(self, event: dict[str, Any], data: Any, values: Mapping[str, Any]) -> dict[str, Any]:
         given = {
             int(name) if name.isdigit() else self.page.ids[name.replace("_", "-")]: value
@@ -198,6 +225,24 @@ class Visitor:
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return bytes(answer.read())
+
+
+@contextlib.contextmanager
+def served(app: gr.Blocks) -> Iterator[str]:
+    """Serve a page from this process, as ``python app.py`` does from its own; yield its address."""
+    open_queue(app)
+    app.launch(
+        server_name="127.0.0.1",
+        server_port=free_port(),
+        prevent_thread_lock=True,
+        quiet=True,
+        run_history=False,
+        max_threads=RUNNING,
+    )
+    try:
+        yield app.local_url.rstrip("/")
+    finally:
+        app.close()
 
 
 def a_picture() -> bytes:
