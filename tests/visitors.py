@@ -17,7 +17,7 @@ import numpy as np
 from gradio_client.utils import apply_diff
 from PIL import Image
 
-from denoiser.ui.queue import RUNNING, open_queue
+from denoiser.ui.page import serve
 from tests.conftest import free_port
 
 PATIENCE = 60.0
@@ -230,15 +230,7 @@ class Visitor:
 @contextlib.contextmanager
 def served(app: gr.Blocks) -> Iterator[str]:
     """Serve a page from this process, as ``python app.py`` does from its own; yield its address."""
-    open_queue(app)
-    app.launch(
-        server_name="127.0.0.1",
-        server_port=free_port(),
-        prevent_thread_lock=True,
-        quiet=True,
-        run_history=False,
-        max_threads=RUNNING,
-    )
+    serve(app, server_name="127.0.0.1", server_port=free_port(), quiet=True)
     try:
         yield app.local_url.rstrip("/")
     finally:

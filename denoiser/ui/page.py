@@ -1,6 +1,7 @@
 """The whole page: its tabs, and how it is served."""
 
 import threading
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -76,6 +77,17 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
     """
     threading.Thread(target=warm_up, daemon=True).start()
     threading.Thread(target=faces.fetch, daemon=True).start()
+    serve(app)
+    app.block_thread()
+
+
+def serve(app: gr.Blocks, **settings: Any) -> None:
+    """Serve the page, and return.
+
+    Args:
+        app: The page.
+        **settings: More of Gradio's, such as ``server_port``.
+    """
     open_queue(app)
     # Or the page of a Space asks huggingface.co for the Space's likes and its author's picture.
     app.space_id = None
@@ -94,10 +106,10 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
         },
         state_session_capacity=CAPACITY,
         prevent_thread_lock=True,
+        **settings,
     )
     close_half_sent(app.server)
     keep_lean_sessions(app)
-    app.block_thread()
 
 
 def warm_up() -> None:
