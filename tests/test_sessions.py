@@ -30,10 +30,12 @@ def page():
         shown = gr.Number(elem_id="shown")
         menu = gr.Dropdown(["a"], elem_id="menu")
         button = gr.Button(elem_id="button")
+        idle = gr.Button(elem_id="idle")
 
         def add(count, choice):
             return count + 1, count + 1, gr.Dropdown(choices=["a", "b"], value="b")
 
+        idle.click(lambda: [gr.skip(), 5, gr.update(value="a")], None, [count, shown, menu], queue=False)
         button.click(add, [count, menu], [count, shown, menu], queue=False)
     _, url, _ = app.launch(
         server_name="127.0.0.1", quiet=True, prevent_thread_lock=True, state_session_capacity=3
@@ -59,6 +61,14 @@ def test_a_component_that_an_event_has_changed_stays_so_for_its_session(page):
     assert click(visitor, "b") == 2
     with pytest.raises(OSError, match="500"):
         click(Visitor(page[1]), "b")
+
+
+def test_what_an_event_leaves_as_it_is_costs_a_session_nothing(page):
+    app, shared = page
+    visitor = Visitor(shared)
+    visitor.run(shared.event("idle", "click"))
+    blocks = app.app.state_holder[visitor.session].blocks_config.blocks
+    assert all(blocks[key] is block for key, block in app.blocks.items())
 
 
 def test_of_too_many_sessions_those_unused_for_longest_begin_anew(page):

@@ -42,11 +42,22 @@ class _LeanSession(SessionState):
         super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))  # type: ignore[arg-type]
         self.config_values: dict[int, Any] = _Nothing()
 
+    def __setitem__(self, key: int, value: Any) -> None:
+        # What an event leaves as it is, Gradio constructs anew, and most events leave most as they are.
+        before = self.blocks_config.blocks.get(key)
+        if before is None or before.stateful or _arguments(before) != _arguments(value):
+            super().__setitem__(key, value)
+
     def _update_config(self, key: int) -> None:
         pass
 
     def _update_value_in_config(self, key: int, value: Any) -> None:
         pass
+
+
+def _arguments(block: Any) -> dict[str, Any]:
+    """Return what a component was made with, but its value, which the browser has."""
+    return {k: v for k, v in block.constructor_args.items() if k not in ("value", "render")}
 
 
 class _Nothing(dict[int, Any]):
