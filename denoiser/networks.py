@@ -9,6 +9,7 @@ from .architectures import Network
 from .base import Denoiser, DenoiserInfo, Image
 from .pipeline import denoise_padded
 from .weights import (
+    HubSource,
     ModelConfig,
     WeightsError,
     hub_source,
@@ -77,10 +78,12 @@ def read_info(model_id: str) -> DenoiserInfo:
     ``weights/`` has under its name.
 
     Raises:
-        WeightsError: Its ``config.json`` is missing or damaged.
+        WeightsError: Its ``config.json`` is missing or damaged, or another model's.
     """
     source = hub_source(model_id)
     cached = None if source is None else read_cached_config(source)
+    if source is not None and cached is not None:
+        _check_id(cached, model_id, source)
     return describe(cached or read_config(model_id))
 
 
@@ -112,8 +115,13 @@ def load_denoiser(model_id: str) -> NetworkDenoiser:
     if source is None:
         return from_config(read_config(model_id), load_network(model_id))
     config, network = load_from_hub(source)
+    _check_id(config, model_id, source)
+    return from_config(config, network)
+
+
+def _check_id(config: ModelConfig, model_id: str, source: HubSource) -> None:
+    """Raise WeightsError where a repository holds another model, whose scores would mislead."""
     if config.id != model_id:
         raise WeightsError(
             f"The repository {source.repo_id} on the Hub holds another model than {model_id!r}"
         )
-    return from_config(config, network)

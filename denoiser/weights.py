@@ -11,14 +11,21 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from .architectures import ModuleT, Network, build_network, channels_last
+from .architectures import (
+    MAX_PARAMETERS,
+    ModuleT,
+    Network,
+    SizeError,
+    build_network,
+    channels_last,
+)
 from .architectures.emotion_net import EmotionNet, EmotionNetConfig
 from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from .base import Family
@@ -120,9 +127,12 @@ def read_config(model_id: str, folder: Path = WEIGHTS) -> ModelConfig:
     """Read a model's ``config.json``.
 
     Raises:
-        WeightsError: It is missing or is not such a file.
+        WeightsError: It is missing, or is not such a file, or is another model's.
     """
-    return _read_config(folder / model_id / CONFIG_NAME, f"model {model_id!r}")
+    config = _read_config(folder / model_id / CONFIG_NAME, f"model {model_id!r}")
+    if config.id != model_id:
+        raise WeightsError(f"The config.json of the model {model_id!r} is another model's")
+    return config
 
 
 def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
@@ -229,7 +239,7 @@ def load_emotion_net(folder: Path) -> EmotionNet:
     """
     name = "emotion classifier"
     try:
-        values = json.loads((folder / CLASSIFIER_CONFIG_NAME).read_text(encoding="utf-8"))
+        values = _read_json(folder / CLASSIFIER_CONFIG_NAME)
         values["widths"] = tuple(values["widths"])
         config = EmotionNetConfig(**values)
     except FileNotFoundError:
@@ -265,7 +275,7 @@ def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[Mode
 
 def _read_config(path: Path, name: str) -> ModelConfig:
     try:
-        config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
+        config = ModelConfig(**_read_json(path))
     except FileNotFoundError:
         raise WeightsError(
             f"The {name} has no weights here; `python -m train fit` makes them, and with "
@@ -275,9 +285,22 @@ def _read_config(path: Path, name: str) -> ModelConfig:
         raise WeightsError(f"The config.json of the {name} can't be read") from None
     texts = (config.id, config.label, config.family, config.trained_on, config.reference)
     fits = isinstance(config.parameters, int) and isinstance(config.clipped_input, bool)
+    fits = fits and config.family in get_args(Family)
     if not fits or not all(isinstance(text, str) for text in texts):
         raise WeightsError(f"The config.json of the {name} can't be read")
     return config
+
+
+def _read_json(path: Path) -> Any:
+    """Read a config, which is a small file.
+
+    Raises:
+        ValueError: It is none.
+        OSError: It can't be read.
+    """
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ValueError("too large for a config")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _build(config: ModelConfig, name: str) -> Network:
@@ -285,6 +308,8 @@ def _build(config: ModelConfig, name: str) -> Network:
     try:
         with torch.device("meta"):
             return build_network(config.architecture, config.settings)
+    except SizeError as error:
+        raise WeightsError(f"The config.json of the {name} asks for too much: {error}") from None
     except (ValueError, TypeError):
         raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
 
@@ -297,7 +322,7 @@ def _fill_discriminator(
     config_path: Path, get_weights: Callable[[], Path], name: str
 ) -> PatchDiscriminator:
     try:
-        config = PatchDiscriminatorConfig(**json.loads(config_path.read_text(encoding="utf-8")))
+        config = PatchDiscriminatorConfig(**_read_json(config_path))
     except (OSError, ValueError, TypeError, RecursionError):
         raise WeightsError(f"The {DISCRIMINATOR_CONFIG_NAME} of the {name} can't be read") from None
     with torch.device("meta"):
@@ -307,7 +332,12 @@ def _fill_discriminator(
 
 def _fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME) -> ModuleT:
     """Give a network without memory its weights."""
+    parameters = sum(p.numel() for p in network.parameters())
+    if parameters > MAX_PARAMETERS:
+        raise WeightsError(f"The {name} would have {parameters:,} weights, more than {MAX_PARAMETERS:,}")
     try:
+        if path.stat().st_size > _MAX_MODEL_BYTES:
+            raise WeightsError(f"The weight file of the {name} is larger than a model's may be")
         state = load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"The weight file of the {name} is missing") from None

@@ -168,7 +168,17 @@ def test_a_failure_is_not_remembered(tiny_model):
     with pytest.raises(WeightsError):
         create_denoiser("patchgan")
     (tiny_model / "attention-unet").rename(tiny_model / "patchgan")
+    file = tiny_model / "patchgan" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"id": "patchgan"}))
     assert create_denoiser("patchgan").info.label == "Tiny"
+
+
+def test_another_model_s_folder_stops_only_its_own_method(tiny_model):
+    """Its result had another id than was asked for: every comparison with it was a HTTP 500."""
+    (tiny_model / "attention-unet").rename(tiny_model / "patchgan")
+    for function in (networks.read_info, create_denoiser):
+        with pytest.raises(WeightsError, match="is another model's"):
+            function("patchgan")
 
 
 @pytest.mark.parametrize("clipped_input", [True, False])

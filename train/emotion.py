@@ -81,7 +81,8 @@ def read_emotion_config(path: Path = EMOTION_CONFIG) -> EmotionTrainConfig:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in read_toml(path).items()}
     try:
         config = build_checked(EmotionTrainConfig, values)
-        EmotionNet(config.network)
+        with torch.device("meta"):  # it may ask for more than there is
+            EmotionNet(config.network)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return config

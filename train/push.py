@@ -37,7 +37,6 @@ from denoiser.weights import (
     hub_repo_id,
     load_discriminator,
     load_network,
-    read_config,
 )
 
 from .cards import FiguresError, make_card
@@ -188,8 +187,6 @@ def _ids(namespace: str, models: Sequence[str] | None, weights: Path) -> list[st
 def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content]:
     """Return what a repository holds: the model's folder, its card with the repository's name."""
     load_network(model_id, weights)  # what can't be loaded is not published
-    if read_config(model_id, weights).id != model_id:
-        raise PushError(f"The config.json in {weights / model_id} is another model's")
     folder = weights / model_id
     has_discriminator = any((folder / name).exists() for name in _DISCRIMINATOR)
     if has_discriminator:
