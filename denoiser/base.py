@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -90,11 +91,11 @@ def check_sigma(sigma: float | None) -> float | None:
     """Return ``sigma`` as a float after checking that it is None or within [0, 1].
 
     Raises:
-        ValueError: It is NaN, negative or above 1.
+        ValueError: It is no number, NaN, negative or above 1.
     """
     if sigma is None:
         return None
-    if not 0 <= sigma <= 1:
+    if not isinstance(sigma, Real) or not 0 <= sigma <= 1:
         raise ValueError(f"sigma is a standard deviation between 0 and 1, not {sigma}")
     return float(sigma)
 
@@ -103,8 +104,8 @@ def estimate_noise(noisy: Image) -> float:
     """Estimate the standard deviation of Gaussian noise from the noisy picture alone.
 
     The median absolute deviation of the finest wavelet details, as in scikit-image's
-    ``estimate_sigma``; the mean over channels for colour. A picture smaller than 2x2, or one of a
-    single value, has no such details and counts as free of noise.
+    ``estimate_sigma``; the mean over the channels for colour. A channel smaller than 2x2, or one of a
+    single value, has no such details and says nothing; a picture without any counts as free of noise.
 
     Args:
         noisy: (H, W) or (H, W, 3).
@@ -116,11 +117,12 @@ def estimate_noise(noisy: Image) -> float:
         D. L. Donoho and I. M. Johnstone, "Ideal spatial adaptation by wavelet shrinkage",
         Biometrika 81(3), 1994, doi:10.1093/biomet/81.3.425.
     """
-    if min(noisy.shape[:2]) < 2 or noisy.min() == noisy.max():
+    if min(noisy.shape[:2]) < 2:
         return 0.0
-    axis = -1 if noisy.ndim == 3 else None
-    sigma = estimate_sigma(noisy, average_sigmas=True, channel_axis=axis)
-    return float(np.clip(np.nan_to_num(sigma), 0.0, 1.0))
+    channels = np.moveaxis(noisy, -1, 0) if noisy.ndim == 3 else noisy[None]
+    sigmas = [estimate_sigma(channel) for channel in channels if channel.min() < channel.max()]
+    known = [sigma for sigma in sigmas if not np.isnan(sigma)]
+    return float(np.clip(np.mean(known), 0.0, 1.0)) if known else 0.0
 
 
 class Denoiser(ABC):

@@ -6,6 +6,7 @@ Pure functions on gray pictures: float32 (H, W) in [0, 1], H and W from 1 up unl
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from .base import Denoiser, Image
 from .metrics import QUANTISATION_POWER, radial_power_spectrum
 from .networks import NetworkDenoiser
 from .noise import GaussianNoise
-from .pipeline import DenoiseResult, denoise, denoise_padded
+from .pipeline import DenoiseResult, denoise
 from .registry import MODELS, create_denoiser, list_denoisers
 from .weights import (
     WeightsError,
@@ -200,23 +201,21 @@ def attention_maps(method: Denoiser, noisy: Image) -> tuple[AttentionMap, ...]:
     Raises:
         ValueError: The method has no attention gates, or the picture is not gray.
     """
-    network = method.network if isinstance(method, NetworkDenoiser) else None
-    if not isinstance(network, AttentionUNet) or not _is_gated(network):
+    if not isinstance(method, NetworkDenoiser) or not _is_gated(method.network):
         raise ValueError(f"{method.info.id} has no attention gates; the Attention U-Nets have")
+    network = cast(AttentionUNet, method.network)
     _check_gray(noisy)
     maps: list[AttentionMap] = []
 
-    def keep(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            found = network.attention_maps(torch.from_numpy(np.ascontiguousarray(batch)))
-        for gate in found:
+    def keep(batch: torch.Tensor) -> torch.Tensor:
+        for gate in network.attention_maps(batch):
             values = gate[0, 0].numpy().astype(np.float64)
             side = batch.shape[2] // values.shape[0]
             whole = np.repeat(np.repeat(values, side, axis=0), side, axis=1)
             maps.append(AttentionMap(side, whole[: noisy.shape[0], : noisy.shape[1]]))
         return batch
 
-    denoise_padded(noisy, network.multiple_of, keep)
+    method.run_padded(keep, noisy)
     return tuple(maps)
 
 
@@ -233,29 +232,23 @@ def ask_experts(method: Denoiser, noisy: Image) -> tuple[ExpertView, ...]:
     Raises:
         ValueError: The method has no experts, or the picture is not gray.
     """
-    network = method.network if isinstance(method, NetworkDenoiser) else None
-    if not isinstance(network, ExpertUNet) or not _is_divided(network):
+    if not isinstance(method, NetworkDenoiser) or not _is_divided(method.network):
         raise ValueError(f"{method.info.id} has no experts; the residual U-Net has")
+    network = cast(ExpertUNet, method.network)
     _check_gray(noisy)
-    divided: ExpertUNet = network  # for the functions below
     shares: list[float] = []
 
-    def keep_shares(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            scores = divided.score_experts(torch.from_numpy(np.ascontiguousarray(batch)))
-        shares.extend(torch.softmax(scores[0], dim=0).tolist())
+    def keep_shares(batch: torch.Tensor) -> torch.Tensor:
+        shares.extend(torch.softmax(network.score_experts(batch)[0], dim=0).tolist())
         return batch
 
     def denoise_with(place: int) -> Image:
-        def run(batch: np.ndarray) -> np.ndarray:
-            with torch.inference_mode():
-                noisy = torch.from_numpy(np.ascontiguousarray(batch))
-                return divided.denoise_with(noisy, torch.tensor([place])).numpy()
+        choice = torch.tensor([place])
+        denoised = method.run_padded(lambda batch: network.denoise_with(batch, choice), noisy)
+        return np.clip(denoised, 0.0, 1.0)
 
-        return np.clip(denoise_padded(noisy, divided.multiple_of, run), 0.0, 1.0)
-
-    denoise_padded(noisy, divided.multiple_of, keep_shares)
-    names = divided.config.experts
+    method.run_padded(keep_shares, noisy)
+    names = network.config.experts
     return tuple(ExpertView(name, shares[n], denoise_with(n)) for n, name in enumerate(names))
 
 
@@ -291,6 +284,8 @@ def ensure_discriminator(model_id: str, wait: float = 0.0) -> None:
 def score_patches(discriminator: PatchDiscriminator, noisy: Image, picture: Image) -> PatchScores:
     """Ask a discriminator which patches of a picture look clean.
 
+    It sees both pictures clipped to [0, 1], as in its training.
+
     Args:
         discriminator: In eval mode.
         noisy: (H, W), the noisy picture that it sees beside the other.
@@ -308,7 +303,8 @@ def score_patches(discriminator: PatchDiscriminator, noisy: Image, picture: Imag
             f"{noisy.shape} and {picture.shape}"
         )
     with torch.inference_mode():
-        pair = (torch.from_numpy(np.array(image, np.float32))[None, None] for image in (noisy, picture))
+        seen = (np.clip(image, 0.0, 1.0).astype(np.float32) for image in (noisy, picture))
+        pair = (torch.from_numpy(image)[None, None] for image in seen)
         scores = torch.sigmoid(discriminator(*pair))[0, 0].numpy().astype(np.float64)
     return PatchScores(
         scores, discriminator.first_centre, discriminator.stride, discriminator.patch_side

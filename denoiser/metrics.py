@@ -64,7 +64,7 @@ def ssim(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -
         check_range: Whether values outside [0, 1] are an error; off to score unclipped noise.
 
     Returns:
-        At most 1, which only identical pictures reach. NaN if a side is shorter than 11 pixels: no
+        At most 1, which identical pictures reach. NaN if a side is shorter than 11 pixels: no
         window fits, so SSIM is not defined.
 
     Raises:
@@ -230,7 +230,7 @@ def _ssim_mean_and_map(
     x, y, xx, yy, xy = (part.reshape(clean.shape) for part in np.dsplit(window, len(products)))
     luminance = (2 * x * y + _SSIM_C1) / (x**2 + y**2 + _SSIM_C1)
     structure = (2 * (xy - x * y) + _SSIM_C2) / (xx - x**2 + yy - y**2 + _SSIM_C2)
-    similarity = luminance * structure
+    similarity = np.minimum(luminance * structure, 1.0)  # rounding takes it a hair above
     edge = SSIM_WINDOW // 2
     return float(similarity[edge:-edge, edge:-edge].mean()), similarity
 

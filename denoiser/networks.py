@@ -9,6 +9,7 @@ from .architectures import Network
 from .base import Denoiser, DenoiserInfo, Image
 from .pipeline import denoise_padded
 from .weights import (
+    HubSource,
     ModelConfig,
     WeightsError,
     hub_source,
@@ -18,6 +19,8 @@ from .weights import (
     read_config,
 )
 
+NetworkPart = Callable[[torch.Tensor], torch.Tensor]
+
 
 class NetworkDenoiser(Denoiser):
     """A blind network: it takes any size, gray or colour (channel by channel), and ignores sigma.
@@ -25,18 +28,33 @@ class NetworkDenoiser(Denoiser):
     Args:
         info: What it is.
         network: In eval mode.
+        clipped_input: Whether it was trained on clipped pictures, see :class:`ModelConfig`. It then gets
+            none other: values it has never met mislead it far more than clipping costs.
     """
 
-    def __init__(self, info: DenoiserInfo, network: Network):
+    def __init__(self, info: DenoiserInfo, network: Network, *, clipped_input: bool = True):
         self.info = info
         self.network = network
+        self.clipped_input = clipped_input
 
     def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
-        return denoise_padded(noisy, self.network.multiple_of, self.run)
+        return self.run_padded(self.network, noisy)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run the bare network on a float32 batch (B, 1, H, W) whose sides fit."""
-        return _run(self.network, batch)
+        """Run the network on a float32 batch (B, 1, H, W) whose sides fit, not yet clipped or cut."""
+        return self._run(self.network, batch)
+
+    def run_padded(self, part: NetworkPart, noisy: Image) -> np.ndarray:
+        """Run the network, or a part of it, on a picture as the whole would get it: padded, clipped.
+
+        Args:
+            part: Takes the batch (B, 1, H', W') and returns one of that shape.
+            noisy: (H, W) or (H, W, 3); the channels of a colour picture are the batch.
+
+        Returns:
+            What it made of the picture: same shape, not clipped.
+        """
+        return denoise_padded(noisy, self.network.multiple_of, lambda batch: self._run(part, batch))
 
     @property
     def has_intermediate(self) -> bool:
@@ -44,15 +62,13 @@ class NetworkDenoiser(Denoiser):
         return self.network.has_intermediate
 
     def _intermediate(self, noisy: Image) -> np.ndarray:
-        return denoise_padded(
-            noisy, self.network.multiple_of, lambda batch: _run(self.network.intermediate, batch)
-        )
+        return self.run_padded(self.network.intermediate, noisy)
 
-
-def _run(network: Callable[[torch.Tensor], torch.Tensor], batch: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        tensor = torch.from_numpy(np.ascontiguousarray(batch))
-        return network(tensor.to(memory_format=torch.channels_last)).numpy()
+    def _run(self, part: NetworkPart, batch: np.ndarray) -> np.ndarray:
+        seen = np.clip(batch, 0.0, 1.0) if self.clipped_input else batch
+        with torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(seen))
+            return part(tensor.to(memory_format=torch.channels_last)).numpy()
 
 
 def read_info(model_id: str) -> DenoiserInfo:
@@ -62,10 +78,12 @@ def read_info(model_id: str) -> DenoiserInfo:
     ``weights/`` has under its name.
 
     Raises:
-        WeightsError: Its ``config.json`` is missing or damaged.
+        WeightsError: Its ``config.json`` is missing or damaged, or another model's.
     """
     source = hub_source(model_id)
     cached = None if source is None else read_cached_config(source)
+    if source is not None and cached is not None:
+        _check_id(cached, model_id, source)
     return describe(cached or read_config(model_id))
 
 
@@ -82,6 +100,11 @@ def describe(config: ModelConfig) -> DenoiserInfo:
     )
 
 
+def from_config(config: ModelConfig, network: Network) -> NetworkDenoiser:
+    """Return a network as the denoiser that its ``config.json`` describes."""
+    return NetworkDenoiser(describe(config), network, clipped_input=config.clipped_input)
+
+
 def load_denoiser(model_id: str) -> NetworkDenoiser:
     """Load a model from ``weights/`` or, where that is asked for, from the Hub.
 
@@ -90,10 +113,15 @@ def load_denoiser(model_id: str) -> NetworkDenoiser:
     """
     source = hub_source(model_id)
     if source is None:
-        return NetworkDenoiser(read_info(model_id), load_network(model_id))
+        return from_config(read_config(model_id), load_network(model_id))
     config, network = load_from_hub(source)
+    _check_id(config, model_id, source)
+    return from_config(config, network)
+
+
+def _check_id(config: ModelConfig, model_id: str, source: HubSource) -> None:
+    """Raise WeightsError where a repository holds another model, whose scores would mislead."""
     if config.id != model_id:
         raise WeightsError(
             f"The repository {source.repo_id} on the Hub holds another model than {model_id!r}"
         )
-    return NetworkDenoiser(describe(config), network)

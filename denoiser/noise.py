@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -58,7 +59,8 @@ class Parameter:
         """
         if isinstance(value, torch.Tensor) and value.device.type != "cpu":
             return
-        values = torch.as_tensor(value, dtype=torch.float64)
+        is_number = isinstance(value, Real | torch.Tensor)
+        values = torch.as_tensor(value if is_number else math.nan, dtype=torch.float64)
         inside = bool(((values >= self.minimum) & (values <= self.maximum)).all())
         whole = not self.integer or bool((values == values.round()).all())
         if not (inside and whole):
@@ -501,7 +503,8 @@ def create_noise(noise_id: str, **parameters: float) -> NoiseModel:
 def _generator(seed: int | torch.Generator) -> torch.Generator:
     if isinstance(seed, torch.Generator):
         return seed
-    if isinstance(seed, bool) or int(seed) != seed or not 0 <= seed < 2**63:
+    # NumPy's numbers are numbers too.
+    if isinstance(seed, bool) or not isinstance(seed, Real) or not 0 <= seed < 2**63 or seed % 1:
         raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1, not {seed}")
     return torch.Generator().manual_seed(int(seed))
 

@@ -11,17 +11,25 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from .architectures import ModuleT, Network, build_network, channels_last
+from .architectures import (
+    MAX_PARAMETERS,
+    ModuleT,
+    Network,
+    SizeError,
+    build_network,
+    channels_last,
+)
 from .architectures.emotion_net import EmotionNet, EmotionNetConfig
 from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from .base import Family
+from .files import write_together
 from .hub import WEIGHTS_VERSION, cached_file, fetch_file, list_files
 from .hub_errors import HubError
 
@@ -84,6 +92,7 @@ class ModelConfig:
         trained_on: The training noise, in words.
         parameters: Number of weights.
         reference: The paper.
+        clipped_input: Whether it was trained on pictures clipped to [0, 1], as all of ours were.
     """
 
     id: str
@@ -94,6 +103,7 @@ class ModelConfig:
     trained_on: str
     parameters: int
     reference: str
+    clipped_input: bool = True
 
 
 def hub_source(model_id: str, folder: Path = WEIGHTS) -> HubSource | None:
@@ -117,9 +127,12 @@ def read_config(model_id: str, folder: Path = WEIGHTS) -> ModelConfig:
     """Read a model's ``config.json``.
 
     Raises:
-        WeightsError: It is missing or is not such a file.
+        WeightsError: It is missing, or is not such a file, or is another model's.
     """
-    return _read_config(folder / model_id / CONFIG_NAME, f"model {model_id!r}")
+    config = _read_config(folder / model_id / CONFIG_NAME, f"model {model_id!r}")
+    if config.id != model_id:
+        raise WeightsError(f"The config.json of the model {model_id!r} is another model's")
+    return config
 
 
 def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
@@ -226,7 +239,7 @@ def load_emotion_net(folder: Path) -> EmotionNet:
     """
     name = "emotion classifier"
     try:
-        values = json.loads((folder / CLASSIFIER_CONFIG_NAME).read_text(encoding="utf-8"))
+        values = _read_json(folder / CLASSIFIER_CONFIG_NAME)
         values["widths"] = tuple(values["widths"])
         config = EmotionNetConfig(**values)
     except FileNotFoundError:
@@ -262,7 +275,7 @@ def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[Mode
 
 def _read_config(path: Path, name: str) -> ModelConfig:
     try:
-        config = ModelConfig(**json.loads(path.read_text(encoding="utf-8")))
+        config = ModelConfig(**_read_json(path))
     except FileNotFoundError:
         raise WeightsError(
             f"The {name} has no weights here; `python -m train fit` makes them, and with "
@@ -271,9 +284,23 @@ def _read_config(path: Path, name: str) -> ModelConfig:
     except (OSError, ValueError, TypeError, RecursionError):
         raise WeightsError(f"The config.json of the {name} can't be read") from None
     texts = (config.id, config.label, config.family, config.trained_on, config.reference)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(config.parameters, int):
+    fits = isinstance(config.parameters, int) and isinstance(config.clipped_input, bool)
+    fits = fits and config.family in get_args(Family)
+    if not fits or not all(isinstance(text, str) for text in texts):
         raise WeightsError(f"The config.json of the {name} can't be read")
     return config
+
+
+def _read_json(path: Path) -> Any:
+    """Read a config, which is a small file.
+
+    Raises:
+        ValueError: It is none.
+        OSError: It can't be read.
+    """
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ValueError("too large for a config")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _build(config: ModelConfig, name: str) -> Network:
@@ -281,6 +308,8 @@ def _build(config: ModelConfig, name: str) -> Network:
     try:
         with torch.device("meta"):
             return build_network(config.architecture, config.settings)
+    except SizeError as error:
+        raise WeightsError(f"The config.json of the {name} asks for too much: {error}") from None
     except (ValueError, TypeError):
         raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
 
@@ -293,7 +322,7 @@ def _fill_discriminator(
     config_path: Path, get_weights: Callable[[], Path], name: str
 ) -> PatchDiscriminator:
     try:
-        config = PatchDiscriminatorConfig(**json.loads(config_path.read_text(encoding="utf-8")))
+        config = PatchDiscriminatorConfig(**_read_json(config_path))
     except (OSError, ValueError, TypeError, RecursionError):
         raise WeightsError(f"The {DISCRIMINATOR_CONFIG_NAME} of the {name} can't be read") from None
     with torch.device("meta"):
@@ -303,7 +332,12 @@ def _fill_discriminator(
 
 def _fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME) -> ModuleT:
     """Give a network without memory its weights."""
+    parameters = sum(p.numel() for p in network.parameters())
+    if parameters > MAX_PARAMETERS:
+        raise WeightsError(f"The {name} would have {parameters:,} weights, more than {MAX_PARAMETERS:,}")
     try:
+        if path.stat().st_size > _MAX_MODEL_BYTES:
+            raise WeightsError(f"The weight file of the {name} is larger than a model's may be")
         state = load_file(path)
     except FileNotFoundError:
         raise WeightsError(f"The weight file of the {name} is missing") from None
@@ -326,10 +360,20 @@ def save_model(network: nn.Module, config: ModelConfig, folder: Path = WEIGHTS) 
         The folder.
     """
     target = folder / config.id
-    target.mkdir(parents=True, exist_ok=True)
-    _save(network, target / MODEL_NAME)
-    (target / CONFIG_NAME).write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    write_together(target, model_files(network, config))
     return target
+
+
+def model_files(network: nn.Module, config: ModelConfig) -> dict[str, bytes]:
+    """Return what a model's folder holds, by file name: its config, and weights in half precision.
+
+    Raises:
+        WeightsError: The weights hold NaN or infinity, or do so in half precision.
+    """
+    return {
+        CONFIG_NAME: _config_bytes(config),
+        MODEL_NAME: _weight_bytes(network, f"model {config.id!r}"),
+    }
 
 
 def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None:
@@ -339,26 +383,49 @@ def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None
         network: What the model was trained against; None if nothing.
         folder: The model's folder.
     """
+    write_together(folder, discriminator_files(network))
+
+
+def discriminator_files(network: PatchDiscriminator | None) -> dict[str, bytes | None]:
+    """Return what a discriminator adds to its model's folder, by file name; None for a file too many.
+
+    Raises:
+        WeightsError: See :func:`model_files`.
+    """
     if network is None:
-        for name in (DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME):
-            (folder / name).unlink(missing_ok=True)
-        return
-    _save(network, folder / DISCRIMINATOR_NAME)
-    text = json.dumps(asdict(network.config), indent=2) + "\n"
-    (folder / DISCRIMINATOR_CONFIG_NAME).write_text(text, encoding="utf-8")
+        return {DISCRIMINATOR_CONFIG_NAME: None, DISCRIMINATOR_NAME: None}
+    return {
+        DISCRIMINATOR_CONFIG_NAME: _config_bytes(network.config),
+        DISCRIMINATOR_NAME: _weight_bytes(network, "discriminator"),
+    }
 
 
 def save_emotion_net(network: EmotionNet, folder: Path) -> None:
     """Write the emotion classifier's folder: weights in half precision, and its config."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _save(network, folder / CLASSIFIER_NAME)
-    text = json.dumps(asdict(network.config), indent=2) + "\n"
-    (folder / CLASSIFIER_CONFIG_NAME).write_text(text, encoding="utf-8")
+    write_together(folder, emotion_files(network))
 
 
-def _save(network: nn.Module, path: Path) -> None:
+def emotion_files(network: EmotionNet) -> dict[str, bytes]:
+    """Return what the emotion classifier's folder holds, by file name.
+
+    Raises:
+        WeightsError: See :func:`model_files`.
+    """
+    return {
+        CLASSIFIER_CONFIG_NAME: _config_bytes(network.config),
+        CLASSIFIER_NAME: _weight_bytes(network, "emotion classifier"),
+    }
+
+
+def _config_bytes(config: Any) -> bytes:
+    return (json.dumps(asdict(config), indent=2) + "\n").encode()
+
+
+def _weight_bytes(network: nn.Module, name: str) -> bytes:
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
         for k, v in network.state_dict().items()
     }
-    save_file(state, path, metadata={"format": "pt"})
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
+        raise WeightsError(f"The weights of the {name} hold NaN or infinity, so they are not written")
+    return save(state, metadata={"format": "pt"})

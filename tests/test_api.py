@@ -14,6 +14,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from skimage.data import astronaut
+from starlette.middleware import Middleware
 
 import denoiser
 from denoiser.architectures import build_network
@@ -26,6 +27,7 @@ from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui import api
 from denoiser.ui.api import describe
 from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.uploads import UploadDoor
 from denoiser.weights import WeightsError
 from tests.doubles import Fixed
 
@@ -144,7 +146,13 @@ def client_of_dual(dual):
         patch.setattr(api, "create_denoiser", methods.__getitem__)
         with gr.Blocks(analytics_enabled=False) as page:
             api.register_api(FaceSource(Offer(bundled_faces(), "")))
-        _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+        door = Middleware(UploadDoor, max_bytes=10**6)
+        _, url, _ = page.launch(
+            prevent_thread_lock=True,
+            quiet=True,
+            server_name="127.0.0.1",
+            app_kwargs={"middleware": [door]},
+        )
         yield Client(url, verbose=False)
         page.close()
 

@@ -198,6 +198,28 @@ def test_channels_of_colour_are_denoised_like_gray(architecture, settings):
 
 
 @each_variant
+@pytest.mark.parametrize("shape", [(31, 37), (31, 37, 3)], ids=str)
+def test_a_network_of_clipped_pictures_gets_clipped_ones(architecture, settings, shape):
+    """Noise that was not clipped is nothing it has ever met."""
+    model = denoiser_of(architecture, settings)
+    noisy = 3 * picture(shape) - 1
+    clipped = noisy.clip(0, 1)
+    np.testing.assert_array_equal(model(noisy), model(clipped))
+    if model.has_intermediate:
+        np.testing.assert_array_equal(model.intermediate(noisy), model.intermediate(clipped))
+    batch = 3 * picture((2, 1, 16, 16)) - 1
+    np.testing.assert_array_equal(model.run(batch), model.run(batch.clip(0, 1)))
+
+
+def test_a_network_of_unclipped_pictures_gets_them_as_they_are():
+    clips = denoiser_of("autoencoder", {"widths": [4]})
+    model = NetworkDenoiser(clips.info, clips.network, clipped_input=False)
+    noisy = 3 * picture((31, 37)) - 1
+    np.testing.assert_array_equal(model.run_padded(lambda batch: batch, noisy), noisy)
+    np.testing.assert_array_equal(clips.run_padded(lambda batch: batch, noisy), noisy.clip(0, 1))
+
+
+@each_variant
 def test_batch_equals_one_by_one(architecture, settings):
     model = denoiser_of(architecture, settings)
     batch = picture((5, 1, 16, 16))

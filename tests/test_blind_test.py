@@ -49,6 +49,9 @@ def add_up(*votes):
     return tally
 
 
+HERE = "192.0.2.1"
+
+
 class Clock:
     def __init__(self):
         self.now = 1000.0
@@ -69,7 +72,14 @@ def sitting(source):
 
 def create_sitting(source, classroom=None, seed=0):
     setup = Setup(POOL)
-    return Sitting(setup, draw(setup, seed=seed), make_play(source, setup), LABELS, classroom)
+    seat = None if classroom is None else classroom.seat(f"session-{seed}", HERE)
+    return Sitting(setup, draw(setup, seed=seed), make_play(source, setup), LABELS, seat)
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Lets people vote as quickly as a test does."""
+    monkeypatch.setattr(classroom_module, "SECONDS_EACH_PICK", 1e-9)
 
 
 def finish(sitting, picture=1):
@@ -344,8 +354,8 @@ def test_a_face_that_is_gone_is_one_sentence(source):
 # A class
 
 
-def test_a_class_adds_up_the_votes_of_several_people(source):
-    classroom = Classrooms().open(Setup(POOL))
+def test_a_class_adds_up_the_votes_of_several_people(source, patient):
+    classroom = Classrooms().open(Setup(POOL), HERE)
     results = [finish(create_sitting(source, classroom, seed), picture=1 + seed) for seed in range(2)]
     tally = classroom.tally
     assert tally.votes == 2 * ROUNDS
@@ -357,23 +367,23 @@ def test_a_class_adds_up_the_votes_of_several_people(source):
 
 def test_a_class_is_found_by_its_code_and_by_its_teacher_s(source):
     classrooms = Classrooms()
-    classroom, other = classrooms.open(Setup(POOL)), classrooms.open(Setup(POOL))
+    classroom, other = classrooms.open(Setup(POOL), HERE), classrooms.open(Setup(POOL), HERE)
     code = classroom.code
-    assert classrooms.find(f" {code[:3].lower()}-{code[3:]} ") == (classroom, False)
-    assert classrooms.find(other.key) == (other, True)
+    assert classrooms.find(f" {code[:3].lower()}-{code[3:]} ", HERE) == (classroom, False)
+    assert classrooms.find(other.key, HERE) == (other, True)
 
 
 @pytest.mark.parametrize("entered", ["", "NOSUCH", None, 7, ["a"], {"code": 1}, "ÄÖÜ", "x" * 10**6])
 def test_there_is_no_other_class(entered):
     classrooms = Classrooms()
-    classrooms.open(Setup(POOL))
+    classrooms.open(Setup(POOL), HERE)
     with pytest.raises(ClassroomError, match="no class with this code"):
-        classrooms.find(entered)
+        classrooms.find(entered, HERE)
 
 
 def test_codes_are_hard_to_guess_and_all_different():
     classrooms = Classrooms()
-    opened = [classrooms.open(Setup(POOL)) for _ in range(classroom_module.MAX_CLASSES)]
+    opened = [classrooms.open(Setup(POOL), f"address-{n}") for n in range(classroom_module.MAX_CLASSES)]
     assert len({c.code for c in opened} | {c.key for c in opened}) == 2 * len(opened)
     letters = set("".join(c.code for c in opened))
     assert len(letters) >= 25
@@ -383,11 +393,106 @@ def test_codes_are_hard_to_guess_and_all_different():
 
 def test_classes_are_bounded_in_number():
     classrooms = Classrooms()
-    opened = [classrooms.open(Setup(POOL)) for _ in range(classroom_module.MAX_CLASSES)]
+    opened = [classrooms.open(Setup(POOL), f"address-{n}") for n in range(classroom_module.MAX_CLASSES)]
     with pytest.raises(ClassroomError, match="too many"):
-        classrooms.open(Setup(POOL))
+        classrooms.open(Setup(POOL), HERE)
     opened[0].close()
-    classrooms.open(Setup(POOL))
+    classrooms.open(Setup(POOL), HERE)
+
+
+def test_one_address_cannot_take_all_classes():
+    classrooms = Classrooms()
+    opened = [classrooms.open(Setup(POOL), HERE) for _ in range(10)]
+    still = [classroom for classroom in opened if classroom.is_open]
+    assert still == opened[-classroom_module.CLASSES_EACH :]
+    other = classrooms.open(Setup(POOL), "192.0.2.2")
+    for classroom in still:
+        classroom.add(VOTE)
+    with pytest.raises(ClassroomError, match="close one of them"):
+        classrooms.open(Setup(POOL), HERE)
+    assert all(classroom.is_open for classroom in [*still, other])
+    still[0].close()
+    assert classrooms.open(Setup(POOL), HERE).is_open
+
+
+def test_guesses_are_slowed_by_address():
+    clock = Clock()
+    classrooms = Classrooms(clock)
+    classroom = classrooms.open(Setup(POOL), HERE)
+    for _ in range(classroom_module.GUESSES_AT_ONCE):
+        with pytest.raises(ClassroomError, match="no class with this code"):
+            classrooms.find("NOSUCH", HERE)
+    for entered in ("NOSUCH", classroom.code):  # a right guess would tell
+        with pytest.raises(ClassroomError, match="wait a minute"):
+            classrooms.find(entered, HERE)
+    assert classrooms.find(classroom.code, "192.0.2.2") == (classroom, False)
+    clock.now += 60
+    assert classrooms.find(classroom.code, HERE) == (classroom, False)
+
+
+def test_thirty_pupils_of_one_address_join_and_vote():
+    """Each mistypes the code once; then all vote ten times, one pick every two seconds."""
+    clock = Clock()
+    classrooms = Classrooms(clock)
+    classroom = classrooms.open(Setup(POOL), HERE)
+    seats = []
+    for pupil in range(30):
+        with pytest.raises(ClassroomError, match="no class with this code"):
+            classrooms.find("NOSUCH", HERE)
+        found, _ = classrooms.find(classroom.code, HERE)
+        seats.append(found.seat(f"pupil-{pupil}", HERE))
+    for _ in range(ROUNDS):
+        clock.now += 2
+        assert [seat.add(VOTE) for seat in seats] == [""] * 30
+    assert classroom.tally.votes == 30 * ROUNDS
+
+
+def test_a_seat_votes_once_in_each_round(patient):
+    classroom = Classroom(Setup(POOL))
+    seat = classroom.seat("a session", HERE)
+    said = [seat.add(VOTE) for _ in range(ROUNDS + 1)]
+    assert said[:-1] == [""] * ROUNDS
+    assert "counts for you alone" in said[-1]
+    assert "counts for you alone" in classroom.seat("a session", HERE).add(VOTE)  # come in again
+    assert classroom.tally.votes == ROUNDS
+
+
+def test_seats_that_one_session_has_taken_before_voting_count_as_one(patient):
+    classroom = Classroom(Setup(POOL))
+    seats = [classroom.seat("a session", HERE) for _ in range(5)]
+    for seat in seats:
+        for _ in range(ROUNDS):
+            seat.add(VOTE)
+    assert classroom.tally.votes == ROUNDS
+
+
+def test_a_pick_too_quick_to_have_looked_is_not_counted():
+    clock = Clock()
+    seat = Classroom(Setup(POOL), clock).seat("a session", HERE)
+    said = [seat.add(VOTE) for _ in range(classroom_module.PICKS_AT_ONCE + 1)]
+    assert said[:-1] == [""] * classroom_module.PICKS_AT_ONCE
+    assert "Too quick" in said[-1]
+    clock.now += 1
+    assert seat.add(VOTE) == ""
+    assert seat.classroom.tally.votes == classroom_module.PICKS_AT_ONCE + 1
+
+
+def test_one_address_cannot_take_all_seats(monkeypatch):
+    monkeypatch.setattr(classroom_module, "SEATS_EACH", 3)
+    classroom = Classroom(Setup(POOL))
+    said = [classroom.seat(f"session-{n}", HERE).add(VOTE) for n in range(5)]
+    assert said[:3] == [""] * 3
+    assert all("no seat left" in sentence for sentence in said[3:])
+    assert classroom.seat("elsewhere", "192.0.2.2").add(VOTE) == ""
+
+
+def test_nobody_keeps_a_class_for_ever():
+    clock = Clock()
+    classroom = Classroom(Setup(POOL), clock)
+    for _ in range(12):
+        assert classroom.add(VOTE)
+        clock.now += 3600
+    assert not classroom.add(VOTE)
 
 
 VOTE = Vote(("median", "wavelet", "bilateral"), "median", dict.fromkeys(MEASURES, "median"))
@@ -402,7 +507,7 @@ def test_a_class_is_bounded_in_votes(monkeypatch):
 
 def test_a_class_ends_when_it_is_closed(source):
     classrooms = Classrooms()
-    classroom = classrooms.open(Setup(POOL))
+    classroom = classrooms.open(Setup(POOL), HERE)
     sitting = create_sitting(source, classroom)
     sitting.vote(sitting.view()["token"], 1)
     classroom.close()
@@ -411,27 +516,27 @@ def test_a_class_ends_when_it_is_closed(source):
     assert "counts for you alone" in view["note"]
     assert classroom.tally.votes == 1
     with pytest.raises(ClassroomError):
-        classrooms.find(classroom.code)
+        classrooms.find(classroom.code, HERE)
 
 
 def test_a_class_ends_three_hours_after_its_last_vote():
     clock = Clock()
     classrooms = Classrooms(clock)
-    classroom = classrooms.open(Setup(POOL))
+    classroom = classrooms.open(Setup(POOL), HERE)
     for _ in range(3):
         clock.now += 29 * 60
         assert classroom.add(VOTE)
     clock.now += 3 * 3600 - 1
-    assert classrooms.find(classroom.code)[0] is classroom
+    assert classrooms.find(classroom.code, HERE)[0] is classroom
     clock.now += 1
     assert not classroom.add(VOTE)
     with pytest.raises(ClassroomError):
-        classrooms.find(classroom.code)
+        classrooms.find(classroom.code, HERE)
 
 
 def test_a_class_that_nobody_uses_ends_after_half_an_hour():
     clock = Clock()
-    classroom = Classrooms(clock).open(Setup(POOL))
+    classroom = Classrooms(clock).open(Setup(POOL), HERE)
     clock.now += 30 * 60
     assert not classroom.is_open
 

@@ -176,6 +176,24 @@ def test_strength_is_known_or_estimated(id, face):
     np.testing.assert_array_equal(BY_ID[id](noisy), BY_ID[id](noisy, sigma=estimate_noise(noisy)))
 
 
+@pytest.mark.parametrize("constants", [(0.0,), (1.0,), (0.0, 0.5)], ids=str)
+def test_a_constant_channel_says_nothing_of_the_noise(face, constants):
+    """As in a picture of a single hue: black in a channel, which noise that multiplies leaves black."""
+    noisy = np.dstack([add_gaussian(face, 0.1)] * 3)
+    for channel, constant in enumerate(constants):
+        noisy[..., channel] = constant
+    expected = estimate_noise(np.ascontiguousarray(noisy[..., 2]))
+    assert expected == pytest.approx(0.1, rel=0.25)
+    assert estimate_noise(noisy) == pytest.approx(expected)
+
+
+@each_sigma_filter
+def test_filters_work_on_a_picture_with_a_constant_channel(id, face):
+    clean = np.dstack([face, face, np.zeros_like(face)])
+    noisy = np.dstack([add_gaussian(face, 0.1, 1), add_gaussian(face, 0.1, 2), np.zeros_like(face)])
+    assert score(BY_ID[id](noisy), clean) > score(noisy, clean) + 1
+
+
 @pytest.mark.parametrize("id", OTHER_IDS)
 def test_the_medians_take_no_strength(id, face):
     noisy = add_gaussian(face, 0.1)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard
 
 from denoiser.architectures import build_network
@@ -15,10 +16,10 @@ from denoiser.networks import NetworkDenoiser
 from denoiser.noise import create_noise
 from denoiser.registry import create_denoiser
 from denoiser.samples import FaceSet, read_fer2013
-from denoiser.weights import ModelConfig, save_model
+from denoiser.weights import ModelConfig, read_config, save_model
 from train import report
 from train.__main__ import main
-from train.cards import write_card
+from train.cards import FiguresError, write_card
 from train.evaluate import (
     CONDITIONS,
     NOISY,
@@ -30,6 +31,7 @@ from train.evaluate import (
     kept_scores,
     score,
 )
+from train.files import file_hash
 
 from .tiny import pictures, write_fer2013
 
@@ -402,6 +404,7 @@ def weights(tmp_path):
     metrics = {
         "command": "python -m train evaluate --data PATH",
         "pictures": 3573,
+        "weights_sha256": file_hash(folder / "model.safetensors"),
         "scores": [score for score in BENCHMARK["scores"] if score["denoiser"] in wanted]
         + [made_score("patchgan", "salt-and-pepper-10", 39.5, 0.98)],
     }
@@ -454,6 +457,15 @@ def test_card_says_what_the_files_say(weights):
     assert "PatchGAN discriminator" in text
     assert '{"widths": [4, 8]}' in text
     assert "{" not in text.replace('{"widths": [4, 8]}', "")  # nothing was left to fill in
+
+
+def test_a_card_of_other_weights_is_not_written(weights):
+    torch.manual_seed(1)
+    described = read_config("patchgan", weights)
+    save_model(build_network("attention-unet", described.settings), described, weights)
+    with pytest.raises(FiguresError, match="of other weights"):
+        write_card("patchgan", weights)
+    assert not (weights / "patchgan" / "README.md").exists()
 
 
 def test_writing_a_card_twice_changes_nothing(weights):

@@ -528,12 +528,24 @@ def test_an_unknown_architecture_is_not_even_fetched(models):
     assert not any(MODEL_NAME in request.path for request in models.requests)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"widths": [4, 16]}, {"widths": [4, 8, 16]}, {"widths": [2**20, 2**21]}], ids=str
-)
+@pytest.mark.parametrize("settings", [{"widths": [4, 16]}, {"widths": [4, 8, 16]}], ids=str)
 def test_weights_of_another_architecture(models, settings):
     rewrite_config(models, settings=settings)
     assert "doesn't fit" in refusal(load_from_hub, SOURCE)
+
+
+@pytest.mark.parametrize("settings", [{"widths": [2**20, 2**21]}, {"widths": [4] * 99}], ids=str)
+def test_absurd_sizes_are_refused_before_their_weights_are_fetched(models, settings):
+    rewrite_config(models, settings=settings)
+    assert "asks for too much" in refusal(load_from_hub, SOURCE)
+    assert not any(MODEL_NAME in request.path for request in models.requests)
+
+
+def test_a_cached_config_of_another_model_describes_nothing(models):
+    rewrite_config(models, id="patchgan")
+    for function in (create_denoiser, networks.read_info):  # the first fills the cache
+        with pytest.raises(WeightsError, match="holds another model"):
+            function("attention-unet")
 
 
 def test_a_tensor_too_many_or_too_few(models, folder):

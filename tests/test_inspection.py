@@ -160,6 +160,13 @@ def test_maps_are_the_network_s_own(gated, face):
         assert (np.ptp(blocks, axis=(1, 3)) == 0).all()
 
 
+def test_gates_see_what_the_network_sees(gated, face):
+    noisy = GaussianNoise(0.3)(face, 0, clip=False)
+    both = zip(attention_maps(gated, noisy), attention_maps(gated, noisy.clip(0, 1)), strict=True)
+    for gate, clipped in both:
+        np.testing.assert_array_equal(gate.values, clipped.values)
+
+
 def test_methods_without_gates_are_refused(face):
     with pytest.raises(ValueError, match="median has no attention gates"):
         attention_maps(create_denoiser("median"), face)
@@ -191,6 +198,14 @@ def test_the_expert_of_the_highest_share_is_the_one_that_is_asked(divided, shape
             assert not np.allclose(view.image, asked.image, atol=1e-4)
 
 
+def test_experts_see_what_the_network_sees(divided, face):
+    noisy = GaussianNoise(0.3)(face, 0, clip=False)
+    both = zip(ask_experts(divided, noisy), ask_experts(divided, noisy.clip(0, 1)), strict=True)
+    for view, clipped in both:
+        assert view.share == clipped.share
+        np.testing.assert_array_equal(view.image, clipped.image)
+
+
 def test_methods_without_experts_are_refused(face, gated, divided):
     for method in (create_denoiser("median"), gated, tiny("one", "expert-unet", {"widths": [4] * 4})):
         with pytest.raises(ValueError, match="has no experts"):
@@ -211,6 +226,13 @@ def test_scores_are_the_discriminator_s_probabilities(judge, face):
     np.testing.assert_allclose(scores.values, wanted, atol=1e-6)
     assert scores.mean == pytest.approx(wanted.mean(), abs=1e-6)
     assert (scores.values.shape, scores.stride, scores.patch_side) == ((12, 12), 4, 34)
+
+
+def test_the_discriminator_sees_clipped_pictures(judge, face):
+    noisy = GaussianNoise(0.3)(face, 0, clip=False)
+    scores = score_patches(judge, noisy, noisy).values
+    clipped = noisy.clip(0, 1)
+    np.testing.assert_array_equal(scores, score_patches(judge, clipped, clipped).values)
 
 
 def test_pictures_too_small_for_the_discriminator(judge):

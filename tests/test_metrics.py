@@ -280,3 +280,14 @@ def test_unclipped_noise_can_be_scored_on_request():
         psnr(clean + 0.1, clean)
     assert psnr(clean + 0.1, clean, check_range=False) == pytest.approx(20)
     assert math.isfinite(ssim(clean + 0.1, clean, check_range=False))
+
+
+def test_ssim_is_never_above_1():
+    """Of almost flat pictures, rounding takes the quotient a hair above."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        clean = np.full((16, 16), rng.random())
+        denoised = clean + rng.normal(0, 1e-8, clean.shape)
+        assert ssim(denoised, clean) <= 1
+        assert ssim_map(denoised, clean).max() <= 1
+    assert ssim(clean, clean) == 1

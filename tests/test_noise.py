@@ -591,10 +591,20 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"Unknown noise 'fog'.*gaussian.*jpeg"):
             create_noise("fog")
 
-    @pytest.mark.parametrize("seed", [-1, 1.5, True, 2**63])
+    @pytest.mark.parametrize("seed", [-1, 1.5, True, 2**63, None, "7", math.nan, math.inf])
     def test_bad_seed(self, seed, face):
         with pytest.raises(ValueError, match="seed must be a whole number from 0"):
             GaussianNoise()(face, seed)
+
+    def test_numpy_s_numbers_are_seeds(self, face):
+        expected = GaussianNoise()(face, 7)
+        for seed in (np.int64(7), np.uint8(7), np.float32(7)):
+            np.testing.assert_array_equal(GaussianNoise()(face, seed), expected)
+
+    @pytest.mark.parametrize("bad", [None, "0.1", [0.1], np.array([0.1, 0.2])], ids=str)
+    def test_strengths_that_are_no_numbers(self, bad):
+        with pytest.raises(ValueError, match="sigma must be a number from 0 to 1"):
+            create_noise("gaussian", sigma=bad)
 
     def test_largest_seed(self, face):
         assert GaussianNoise()(face, 2**63 - 1).shape == face.shape

@@ -120,7 +120,7 @@ class TestDenoise:
         assert result.image.min() >= 0
         assert result.image.max() <= 1
 
-    @pytest.mark.parametrize("sigma", [-0.1, 1.1, math.nan])
+    @pytest.mark.parametrize("sigma", [-0.1, 1.1, math.nan, "0.1"])
     def test_bad_sigma(self, face, sigma):
         with pytest.raises(ValueError, match="between 0 and 1"):
             denoise(face, "median", sigma=sigma)

@@ -1,5 +1,6 @@
 """The list of denoisers: complete, unique, and each made once."""
 
+import json
 import re
 from typing import get_args
 
@@ -167,4 +168,21 @@ def test_a_failure_is_not_remembered(tiny_model):
     with pytest.raises(WeightsError):
         create_denoiser("patchgan")
     (tiny_model / "attention-unet").rename(tiny_model / "patchgan")
+    file = tiny_model / "patchgan" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"id": "patchgan"}))
     assert create_denoiser("patchgan").info.label == "Tiny"
+
+
+def test_another_model_s_folder_stops_only_its_own_method(tiny_model):
+    """Its result had another id than was asked for: every comparison with it was a HTTP 500."""
+    (tiny_model / "attention-unet").rename(tiny_model / "patchgan")
+    for function in (networks.read_info, create_denoiser):
+        with pytest.raises(WeightsError, match="is another model's"):
+            function("patchgan")
+
+
+@pytest.mark.parametrize("clipped_input", [True, False])
+def test_a_model_gets_the_input_that_its_config_names(tiny_model, clipped_input):
+    file = tiny_model / "attention-unet" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"clipped_input": clipped_input}))
+    assert create_denoiser("attention-unet").clipped_input is clipped_input

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from dataclasses import replace
 
 import cv2
@@ -204,6 +206,9 @@ def test_the_shipped_config_can_be_read():
         ("epochs = 0", "epochs"),
         ("widths = []", "widths"),
         ("dropout = 1.5", "drop"),
+        ("widths = [-4]", "widths"),
+        ("widths = 4", "widths"),
+        ("seed = -1", "seed"),
     ],
 )
 def test_wrong_configs_are_named(tmp_path, text, named):
@@ -254,6 +259,49 @@ def test_the_command_line_trains(data, tmp_path):
     arguments += ["--runs", str(tmp_path / "runs"), "--weights", str(tmp_path / "weights")]
     assert command_line.main([*arguments, "--accelerator", "cpu"]) == 0
     assert load_classifier(tmp_path / "weights" / "emotion").network.config.widths == (4,)
+
+
+def test_a_trial_leaves_the_classifier_alone(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("train.runs.WEIGHTS", tmp_path / "weights")
+    config = tmp_path / "tiny.toml"
+    config.write_text("stem = 2\nwidths = [4]\nepochs = 1\nbatch_size = 8\n")
+    arguments = ["emotion", "--config", str(config), "--data", str(data), "--limit", "16"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--accelerator", "cpu"]
+    assert command_line.main(arguments) == 0
+    load_classifier(tmp_path / "runs/trials/weights/emotion")
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "named"),
+    [
+        (["--resume"], 1, "There is no checkpoint"),
+        (["--accelerator", "foo"], 1, "can't run with these options"),
+    ],
+)
+def test_a_run_that_cannot_start_says_one_sentence(data, tmp_path, capsys, options, code, named):
+    arguments = ["emotion", "--data", str(data), "--runs", str(tmp_path), "--accelerator", "cpu"]
+    assert command_line.main([*arguments, *options]) == code
+    assert named in capsys.readouterr().err
+
+
+def test_a_stopped_run_exports_nothing(data, tmp_path, monkeypatch, capsys):
+    start = EmotionModule.on_train_epoch_start
+
+    def stop(module):
+        os.kill(os.getpid(), signal.SIGTERM)
+        start(module)
+
+    monkeypatch.setattr(EmotionModule, "on_train_epoch_start", stop)
+    config = tmp_path / "tiny.toml"
+    config.write_text("stem = 2\nwidths = [4]\nepochs = 1\nbatch_size = 8\n")
+    arguments = ["emotion", "--config", str(config), "--data", str(data), "--accelerator", "cpu"]
+    places = ["--runs", str(tmp_path / "runs"), "--weights", str(tmp_path / "weights")]
+    assert command_line.main([*arguments, *places]) == 143
+    assert (
+        "Stopped by SIGTERM: nothing was exported, and no epoch was finished" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "weights").exists()
 
 
 # Scores
@@ -347,6 +395,23 @@ def test_evaluation_writes_everything_and_resumes(
     assert again["denoisers"] == made["denoisers"]
     for new, old in zip(again["scores"], made["scores"], strict=True):
         assert new == old | ({"accuracy": 0.5} if old["denoiser"] == "median" else {})
+
+
+def test_scores_of_other_pictures_replace_nothing(
+    trained, data, tmp_path, two_denoisers, in_process, monkeypatch
+):
+    file = trained / "weights" / "emotion" / "metrics.json"
+    before = file.read_bytes()
+    fewer = tmp_path / "fewer"
+    for seed, (split, count) in enumerate({"train": 4, "validation": 4, "test": 6}.items()):
+        write_split(fewer, split, *two_kinds(count, seed))
+    options = {"cache": tmp_path / "cache", "weights": trained / "weights"}
+    for only in (None, ["median"]):
+        with pytest.raises(ConfigError, match="is of 24 test pictures, and this copy of FER2013 has 6"):
+            evaluate_emotion(fewer, only=only, **options)
+    made = evaluate_emotion(fewer, output=tmp_path / "elsewhere", **options)
+    assert json.loads((tmp_path / "elsewhere" / "metrics.json").read_text()) == made
+    assert file.read_bytes() == before
 
 
 def test_a_trial_writes_nothing(trained, data, tmp_path, two_denoisers, in_process):

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
+from denoiser.files import write_together
 from denoiser.weights import (
     MODEL_NAME,
     ModelConfig,
@@ -174,8 +176,28 @@ def test_a_finished_run_can_go_on_with_more_epochs(train, kind):
     assert not same(state(folder), weights)
 
 
-def test_resuming_what_never_ran_starts_it(train):
-    assert column(train("run", "--resume"), "val_psnr")
+def test_there_is_nothing_to_resume(train, tmp_path, capsys):
+    train("run", "--resume", expect=1)
+    assert "There is no checkpoint" in said(capsys)
+    assert not (tmp_path / "run" / "weights").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-1000], lambda b: b"no checkpoint" * 99])
+def test_a_damaged_checkpoint_is_not_resumed(train, tmp_path, capsys, damage):
+    before = state(train("run"))
+    last = tmp_path / "run/runs/tiny/last.ckpt"
+    last.write_bytes(damage(last.read_bytes()))
+    capsys.readouterr()
+    train("run", "--resume", expect=1, epochs=2)
+    assert "last.ckpt is damaged" in said(capsys)
+    assert same(state(tmp_path / "run/weights/tiny"), before)
+
+
+def test_a_checkpoint_of_another_network_is_not_resumed(train, capsys):
+    train("run")
+    capsys.readouterr()
+    train("run", "--resume", expect=1, settings={"widths": [4, 16]})
+    assert "is of another network" in said(capsys)
 
 
 def test_a_new_run_forgets_the_old_one_s_history(train):
@@ -200,6 +222,117 @@ def test_max_time_is_written_as_a_clock_shows_it(capsys, text):
         main(["fit", "config.toml", f"--max-time={text}"])
     assert stopped.value.code == 2
     assert "HH:MM:SS" in capsys.readouterr().err
+
+
+def test_no_time_at_all_exports_nothing(train, tmp_path, capsys, monkeypatch):
+    """It would stop before its first step, and there would be no checkpoint."""
+    monkeypatch.setattr(pl.Trainer, "fit", lambda *arguments, **options: None)
+    train("run", "--max-time", "00:00:00", expect=1)
+    assert "before it had anything to export" in said(capsys)
+    assert not (tmp_path / "run" / "weights").exists()
+
+
+SHIPPED = {"model.safetensors": b"shipped", "metrics.json": b"{}", "README.md": b"its card"}
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A model in what stands for weights/, with its figures and card."""
+    weights = tmp_path / "shipped"
+    write_together(weights / "tiny", SHIPPED)
+    monkeypatch.setattr("train.runs.WEIGHTS", weights)
+    return weights
+
+
+def fit_without_weights(tmp_path, data, *options):
+    config = write_config(tmp_path / "config.toml", epochs=1, validations_per_epoch=1)
+    paths = ["--data", data, "--runs", tmp_path / "runs", "--accelerator", "cpu", "--devices", "1"]
+    assert main(list(map(str, ["fit", config, *paths, *options]))) == 0
+
+
+@pytest.mark.parametrize("trial", [("--limit", "16"), ("--max-time", "00:10:00")])
+def test_a_trial_leaves_what_is_shipped_alone(tmp_path, data, shipped, trial):
+    fit_without_weights(tmp_path, data, *trial)
+    load_network("tiny", tmp_path / "runs/trials/weights")
+    assert {file.name: file.read_bytes() for file in (shipped / "tiny").iterdir()} == SHIPPED
+    # A run on few pictures is no start for a real one.
+    assert (tmp_path / "runs/tiny/last.ckpt").exists() == (trial[0] != "--limit")
+
+
+def test_a_whole_run_replaces_the_weights_and_takes_their_figures_away(tmp_path, data, shipped):
+    fit_without_weights(tmp_path, data)
+    load_network("tiny", shipped)
+    names = {file.name for file in (shipped / "tiny").iterdir()}
+    assert names == {"config.json", MODEL_NAME, "history.csv"}
+
+
+def test_weights_that_are_no_numbers_are_not_exported(train, tmp_path, monkeypatch, capsys):
+    folder = train("run")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    start = SupervisedModule.on_train_epoch_start
+
+    def ruin(module):
+        start(module)
+        with torch.no_grad():
+            module.network.output.bias.fill_(1e5)  # more than half precision holds
+
+    monkeypatch.setattr(SupervisedModule, "on_train_epoch_start", ruin)
+    capsys.readouterr()
+    train("run", expect=1, select="last")
+    assert "NaN or infinity" in said(capsys)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_run_that_is_stopped_says_so_and_goes_on(train, tmp_path, monkeypatch, capsys, number, code):
+    changes = {"epochs": 3, "validations_per_epoch": 1}
+    whole = train("whole", **changes)
+    start = SupervisedModule.on_train_epoch_start
+
+    def stop(module):
+        if module.current_epoch == 2:
+            os.kill(os.getpid(), number)
+        start(module)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(SupervisedModule, "on_train_epoch_start", stop)
+        capsys.readouterr()
+        train("cut", expect=code, **changes)
+    sentence = said(capsys)
+    assert f"Stopped by {number.name}: nothing was exported" in sentence
+    assert "--resume" in sentence
+    assert not (tmp_path / "cut/weights").exists()
+    assert signal.getsignal(number) == before
+    assert same(state(train("cut", "--resume", **changes)), state(whole))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--precision", "foo"),
+        ("--precision", "transformer-engine"),
+        ("--accelerator", "foo"),
+        ("--strategy", "foo"),
+        ("--devices", "foo"),
+        ("--devices", "0"),
+    ],
+    ids=" ".join,
+)
+def test_options_that_lightning_does_not_take(train, capsys, options):
+    train("run", *options, expect=1)
+    assert "can't run with these options" in said(capsys)
+
+
+@pytest.mark.parametrize("option", ["--limit", "--num-nodes"])
+@pytest.mark.parametrize("text", ["-5", "0", "1.5", "many", "²"])
+def test_counts_are_whole_numbers_from_one(capsys, option, text):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "config.toml", f"{option}={text}"])
+    assert stopped.value.code == 2
+    assert "write a whole number from 1 up" in capsys.readouterr().err
 
 
 def test_limit_uses_fewer_pictures(train):

@@ -29,6 +29,7 @@ from denoiser.weights import (
 from train import push as pushing
 from train.__main__ import main
 from train.cards import make_card
+from train.files import file_hash
 from train.push import COLLECTION, DESCRIPTION
 
 from .conftest import ROOT, free_port, sentence
@@ -58,7 +59,9 @@ def save(folder, model_id, seed):
         for noise, psnrs in noises.items()
         for name, psnr in zip(("noisy", model_id), psnrs, strict=True)
     ]
-    metrics = {"command": "python -m train evaluate", "pictures": 3573, "scores": scores}
+    found = file_hash(target / MODEL_NAME)
+    metrics = {"command": "python -m train evaluate", "pictures": 3573, "weights_sha256": found}
+    metrics["scores"] = scores
     (target / "metrics.json").write_text(json.dumps(metrics))
     with (target / "history.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["epoch", "step", "val_psnr"], ["0", "10", "28.5"]])
@@ -428,6 +431,23 @@ def test_a_model_with_damaged_results_is_not_published(hub, push, weights, name)
     assert code == 1
     assert "is damaged" in sentence(err)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("figures", ["of other weights", "of nobody knows which weights"])
+def test_a_model_with_another_model_s_figures_is_not_published(hub, push, weights, figures):
+    file = weights / MODELS[0] / "metrics.json"
+    metrics = json.loads(file.read_text())
+    others = json.loads((weights / MODELS[1] / "metrics.json").read_text())
+    del metrics["weights_sha256"]
+    if figures == "of other weights":
+        metrics["weights_sha256"] = others["weights_sha256"]
+    file.write_text(json.dumps(metrics))
+    code, _, err = push()
+    assert code == 1
+    assert "is of other weights than its model.safetensors" in sentence(err)
+    assert f"--denoisers {MODELS[0]}" in err
+    assert hub.requests == []
+    assert main(["cards", "--weights", str(weights)]) == 1
 
 
 def test_a_folder_under_another_name_is_not_published(hub, push, weights):

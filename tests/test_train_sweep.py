@@ -351,6 +351,14 @@ def test_published_figures_stand_beside_ours(tmp_path, run):
     assert plot.count("PathCollection") == 2 + without.count("PathCollection")  # one in each panel
 
 
+def test_fewer_pictures_than_the_file_asks_for_are_no_sweep(tmp_path, run, trained):
+    file = write_sweep(tmp_path, pictures=9)  # and there are 8
+    with pytest.raises(ConfigError, match="scores on 9 pictures, and this copy of FER2013 has 8"):
+        run(file)
+    assert trained == []
+    assert not file.with_suffix(".json").exists()
+
+
 def test_a_trial_writes_nothing_beside_the_file(tmp_path, data, capsys):
     file = write_sweep(tmp_path, epochs=50, pictures=8)
     options = ["--cache", tmp_path / "cache", "--weights", tmp_path, "--accelerator", "cpu"]

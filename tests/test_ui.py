@@ -6,24 +6,22 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
 
-from denoiser.images import ImageError, from_uint8, to_png, to_uint8
+from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
 from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.samples import FaceSet, bundled_faces
-from denoiser.ui import faces as faces_module
 from denoiser.ui import payload as payload_module
 from denoiser.ui.faces import (
     FaceSource,
     Offer,
     _receive_picture,
     first_face,
-    read_upload,
-    upload_face,
 )
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.payload import (
@@ -264,44 +262,41 @@ def test_results_do_not_depend_on_order_or_company(face):
 
 
 @pytest.fixture
-def upload_file(tmp_path, face):
-    """A picture where Gradio puts uploads: alone in a folder of its own."""
-    file = tmp_path / "hash" / "me.png"
-    file.parent.mkdir()
-    file.write_bytes(to_png(face.image))
-    return file
+def request_of(monkeypatch, tmp_path):
+    """A function that uploads bytes; returns what a browser sends for them, and its request."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def upload(content: bytes) -> tuple[dict[str, str], SimpleNamespace]:
+        file = tmp_path / ("a" * 32) / ("b" * 64) / "me.png"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        return {"path": str(file)}, SimpleNamespace(session_hash="mine")
+
+    return upload
 
 
-def test_upload_is_read_exactly_and_deleted(upload_file, face, monkeypatch):
-    monkeypatch.setattr(faces_module, "_DELETE_AFTER_SECONDS", 0)
-    upload = read_upload(str(upload_file))
-    loaded, _ = upload_face(upload, crop=False)
+def test_upload_is_read_exactly(request_of, face):
+    picture, request = request_of(to_png(face.image))
+    _, _, loaded, upload, _ = _receive_picture(picture, False, request)
     assert (loaded.image == from_uint8(to_uint8(face.image))).all()
     assert loaded.caption == "Your picture"  # never the file's name
-    deadline = time.monotonic() + 5
-    while upload_file.parent.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not upload_file.parent.exists()
+    assert (upload.centred.image == loaded.image).all()
 
 
-def test_same_file_from_somebody_else_is_not_deleted(upload_file):
-    faces_module._delete(upload_file, modified=upload_file.stat().st_mtime_ns - 1)
-    assert upload_file.exists()
-
-
-def test_bad_upload_keeps_the_old_face(tmp_path):
-    file = tmp_path / "text.png"
-    file.write_text("no picture")
-    emptied, strip, face, upload, note = _receive_picture({"path": str(file)}, True)
+def test_bad_upload_keeps_the_old_face(request_of, tmp_path):
+    picture, request = request_of(b"no picture")
+    emptied, strip, face, upload, note = _receive_picture(picture, True, request)
     assert emptied is None
     assert strip == face == upload == gr.skip()
     assert note.endswith(".")
     assert str(tmp_path) not in note
 
 
-def test_lost_upload_is_one_sentence(tmp_path):
-    with pytest.raises(ImageError, match="choose it again"):
-        read_upload(str(tmp_path / "gone.png"))
+def test_lost_upload_is_one_sentence(request_of):
+    picture, request = request_of(b"")
+    Path(picture["path"]).unlink()
+    *_, note = _receive_picture(picture, True, request)
+    assert note == "The picture got lost on its way; please choose it again."
 
 
 # How the page is wired
@@ -366,7 +361,7 @@ def test_sessions_do_not_share_a_face(app, faces):
 
 
 def test_templates_name_no_value():
-    assets = Path(faces_module.__file__).parent / "assets"
+    assets = Path(payload_module.__file__).parent / "assets"
     for file in assets.glob("*.html"):
         assert "${" not in file.read_text(encoding="utf-8")
         assert "{{" not in file.read_text(encoding="utf-8")

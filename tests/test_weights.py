@@ -120,6 +120,14 @@ def test_saving_returns_the_folder_and_its_config_can_be_read(tmp_path, network)
     assert read_config("another", tmp_path / "new") == config
 
 
+def test_a_config_that_says_nothing_of_clipping_is_of_a_network_of_clipped_pictures(folder):
+    file = folder / "tiny" / CONFIG_NAME
+    values = json.loads(file.read_text())
+    del values["clipped_input"]
+    file.write_text(json.dumps(values))
+    assert read_config("tiny", folder).clipped_input
+
+
 def test_saving_leaves_the_network_alone(tmp_path, network):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     save_model(network, model_config(), tmp_path)
@@ -171,6 +179,14 @@ def test_weights_of_another_architecture(folder):
     other = build_network("attention-unet", {"widths": [4, 8]})
     save_model(other, model_config(id="other"), folder)  # its config still says autoencoder
     assert "doesn't fit" in problem(folder, "other")
+
+
+def test_config_of_another_model(folder):
+    """Its results would be looked for under another name: a HTTP 500 for every comparison."""
+    (folder / "tiny").rename(folder / "renamed")
+    assert problem(folder, "renamed") == "The config.json of the model 'renamed' is another model's"
+    with pytest.raises(WeightsError, match="another model's"):
+        read_config("renamed", folder)
 
 
 def test_missing_tensor(folder):
@@ -242,10 +258,49 @@ def test_config_of_other_settings_than_the_weights(folder):
 def test_a_config_that_asks_for_more_memory_than_there_is(folder):
     file = folder / "tiny" / CONFIG_NAME
     file.write_text(json.dumps(json.loads(file.read_text()) | {"settings": {"widths": [2**20, 2**21]}}))
-    assert "doesn't fit" in problem(folder)
+    assert "asks for too much: widths may be 4096 at most" in problem(folder)
 
 
-@pytest.mark.parametrize("changes", [{"id": 3}, {"label": None}, {"parameters": "many"}], ids=str)
+@pytest.mark.parametrize(
+    ("architecture", "settings", "said"),
+    [
+        ("autoencoder", {"widths": [4] * 9}, "widths may have 8 entries"),  # pads to 512 pixels
+        ("attention-unet", {"widths": [4] * 30_000}, "widths may have 8 entries"),
+        ("attention-unet", {"widths": [4096, 4096]}, "at most 50,000,000 are allowed"),
+        ("residual-unet", {"encoder_blocks": [10**9, 1, 1, 1]}, "encoder_blocks may be 16 at most"),
+        ("expert-unet", {"experts": [str(n) for n in range(10_000)]}, "experts may have 16 entries"),
+        ("median-unet", {"inputs": 10**12}, "inputs may be 4096 at most"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_absurd_sizes_are_refused_before_anything_is_built(
+    folder, monkeypatch, architecture, settings, said
+):
+    file = folder / "tiny" / CONFIG_NAME
+    changes = {"architecture": architecture, "settings": settings}
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    def allocate(*arguments, **options):
+        raise AssertionError("it was allocated")
+
+    monkeypatch.setattr("denoiser.weights.load_file", allocate)
+    assert said in problem(folder)
+    with pytest.raises(ValueError, match=said):  # as a training config, which is built for real
+        build_network(architecture, settings)
+
+
+def test_files_larger_than_a_model_s_are_not_read(folder, monkeypatch):
+    monkeypatch.setattr("denoiser.weights._MAX_MODEL_BYTES", 100)
+    assert "larger than a model's may be" in problem(folder)
+    monkeypatch.setattr("denoiser.weights._MAX_CONFIG_BYTES", 100)
+    assert "config.json" in problem(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"id": 3}, {"label": None}, {"parameters": "many"}, {"clipped_input": 1}, {"family": "x"}],
+    ids=str,
+)
 def test_config_with_values_of_another_kind(folder, changes):
     file = folder / "tiny" / CONFIG_NAME
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))

@@ -12,40 +12,58 @@ from pathlib import Path
 from denoiser.samples import DEFAULT_DATASET, FaceDataError, Split, find_fer2013, locate_fer2013
 from denoiser.weights import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
 
-from .cards import METRICS_NAME, write_card
+from .cards import FiguresError, write_card
 from .config import EMOTION_CONFIG, ConfigError, read_config
+from .files import METRICS_NAME
+from .migrate import migrate
 from .push import PushError, push
+from .runs import RunError, trial_places
 from .space import HARDWARE, ROOT, publish_space
 
 _STARTED = time.monotonic()
+_EXPORT_HELP = "where to export to (weights/; with --limit or --max-time, RUNS/trials/weights)"
+_OUTPUT_HELP = "write the results into this folder, and leave all that is on file alone"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return its exit code: 0 for success, 1 with one sentence for a failure."""
+    """Run a command; return its exit code.
+
+    That is 0 for success, 2 for options that make no sense, 143 and 130 for a run that was stopped by
+    SIGTERM or Ctrl-C, and 1 for any other failure; each failure says one sentence.
+    """
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ConfigError, FaceDataError, PushError, WeightsError) as error:
+    except RunError as error:
         print(f"train: {error}", file=sys.stderr)
+        return error.exit_code
+    except (ConfigError, FaceDataError, FiguresError, PushError, WeightsError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.filename is None:  # not about a file: nothing that a sentence could explain
+            raise
+        print(f"train: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
 
 
 def _fit(options: argparse.Namespace) -> int:
     from .fit import fit  # here: importing Lightning takes seconds, and --help should not
 
+    runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
     folder = fit(
         read_config(options.config),
         _data(options.data),
-        runs=options.runs,
-        weights=options.weights,
-        start_weights=options.start_weights,
+        runs=runs,
+        weights=weights,
+        start_weights=options.start_weights or options.weights or WEIGHTS,
         resume=options.resume,
         max_time=options.max_time,
         budget=_left(options.budget),
         engine=options.engine,
         limit=options.limit,
         accelerator=options.accelerator,
-        devices=int(options.devices) if options.devices.isdigit() else options.devices,
+        devices=int(options.devices) if options.devices.isdecimal() else options.devices,
         num_nodes=options.num_nodes,
         precision=options.precision,
         strategy=options.strategy,
@@ -70,7 +88,8 @@ def _all(options: argparse.Namespace) -> int:
     if unknown:
         raise ConfigError(f"the recipe has no {', '.join(sorted(unknown))}")
     passed = ["--accelerator", options.accelerator, "--devices", options.devices]
-    passed += ["--precision", options.precision, "--limit", str(options.limit)]
+    passed += ["--precision", options.precision, "--engine", options.engine]
+    passed += ["--limit", str(options.limit)] if options.limit else []
     failed = train_all(
         steps,
         _data(options.data),
@@ -78,7 +97,7 @@ def _all(options: argparse.Namespace) -> int:
         weights=options.weights,
         budget=options.budget,
         jobs=options.jobs,
-        options=[*passed, "--engine", options.engine],
+        options=passed,
     )
     if failed:
         raise ConfigError(f"not trained: {', '.join(failed)}; see the logs in {options.runs / 'all'}")
@@ -101,6 +120,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         workers=options.workers,
         limit=options.limit,
         only=options.denoisers,
+        output=options.output,
     )
     return 0
 
@@ -108,11 +128,12 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _emotion(options: argparse.Namespace) -> int:
     from .emotion import fit_emotion, read_emotion_config
 
+    runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
     folder = fit_emotion(
         read_emotion_config(options.config),
         _data(options.data),
-        runs=options.runs,
-        weights=options.weights,
+        runs=runs,
+        weights=weights,
         resume=options.resume,
         max_time=options.max_time,
         limit=options.limit,
@@ -133,6 +154,7 @@ def _evaluate_emotion(options: argparse.Namespace) -> int:
         limit=options.limit,
         only=options.denoisers,
         weights=options.weights,
+        output=options.output,
     )
     return 0
 
@@ -183,6 +205,11 @@ def _cards(options: argparse.Namespace) -> int:
     return 0
 
 
+def _migrate(options: argparse.Namespace) -> int:
+    migrate(options.weights)
+    return 0
+
+
 def _data(place: str | None, *splits: Split) -> Path:
     """Return where FER2013 lies here; of the Hub, only these splits are fetched, or all for none."""
     if place is not None:
@@ -212,7 +239,7 @@ def _budget(text: str) -> timedelta:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
+    if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError("write a whole number from 1 up")
     return int(text)
 
@@ -233,13 +260,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how networks run: as they are, compiled by PyTorch, or recorded as CUDA graphs",
     )
     fit.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
-    fit.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
+    fit.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
     fit.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
     fit.add_argument("--devices", default="auto", help="likewise")
-    fit.add_argument("--num-nodes", type=int, default=1, help="likewise")
+    fit.add_argument("--num-nodes", type=_count, default=1, help="likewise")
     fit.add_argument("--precision", default="32-true", help="likewise")
     fit.add_argument("--strategy", default="auto", help="likewise")
-    fit.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the model")
+    fit.add_argument("--weights", type=Path, help=_EXPORT_HELP)
     fit.add_argument("--start-weights", type=Path, help="where the model to start from is, if not there")
     fit.set_defaults(run=_fit)
 
@@ -249,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument("--jobs", type=_count, default=1, help="training runs at once")
     everything.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     everything.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the models")
-    everything.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
+    everything.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
     everything.add_argument(
         "--engine",
         choices=("plain", "compile", "graphs"),
@@ -263,9 +290,10 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="score every denoiser on the test split")
     evaluate.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
-    evaluate.add_argument("--workers", type=int, default=None, help="processes (all cores)")
-    evaluate.add_argument("--limit", type=int, default=0, help="only so many test pictures (a trial)")
+    evaluate.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
+    evaluate.add_argument("--limit", type=_count, default=0, help="only so many test pictures (a trial)")
     evaluate.add_argument("--cache", type=Path, default=Path("runs/evaluate"), help="for resuming")
+    evaluate.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     evaluate.set_defaults(run=_evaluate)
 
     emotion = commands.add_parser("emotion", help="train the emotion classifier and test it")
@@ -273,9 +301,9 @@ def _parser() -> argparse.ArgumentParser:
     emotion.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     emotion.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
     emotion.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
-    emotion.add_argument("--limit", type=int, default=0, help="use only so many training pictures")
+    emotion.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
     emotion.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
-    emotion.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export it")
+    emotion.add_argument("--weights", type=Path, help=_EXPORT_HELP)
     emotion.set_defaults(run=_emotion)
 
     reading = commands.add_parser(
@@ -283,17 +311,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     reading.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
     reading.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
-    reading.add_argument("--limit", type=int, default=0, help="only so many test pictures (a trial)")
+    reading.add_argument("--limit", type=_count, default=0, help="only so many test pictures (a trial)")
     reading.add_argument(
         "--cache", type=Path, default=Path("runs/evaluate-emotion"), help="for resuming"
     )
     reading.add_argument("--weights", type=Path, default=WEIGHTS, help="where the classifier is")
+    reading.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     reading.set_defaults(run=_evaluate_emotion)
 
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
     sweep.add_argument("file", type=Path, help="a file in train/sweeps; the results go beside it")
     sweep.add_argument("--workers", type=_count, default=1, help="variants to train at once")
-    sweep.add_argument("--limit", type=int, default=0, help="only so many pictures, one epoch (a trial)")
+    sweep.add_argument(
+        "--limit", type=_count, default=0, help="only so many pictures, one epoch (a trial)"
+    )
     sweep.add_argument("--cache", type=Path, default=Path("runs/sweeps"), help="for resuming")
     sweep.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
     sweep.add_argument("--weights", type=Path, default=WEIGHTS, help="where models to start from are")
@@ -324,6 +355,10 @@ def _parser() -> argparse.ArgumentParser:
     cards = commands.add_parser("cards", help="write the model cards anew, from the files beside them")
     cards.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
     cards.set_defaults(run=_cards)
+
+    older = commands.add_parser("migrate", help="bring models and results of older code up to date")
+    older.add_argument("--weights", type=Path, default=WEIGHTS, help="where they are")
+    older.set_defaults(run=_migrate)
 
     for command in (fit, everything, evaluate, emotion, reading, sweep):
         command.add_argument(

@@ -17,8 +17,8 @@ from denoiser.results import HISTORY_NAME, NOISY
 from denoiser.samples import COUNTS, DEFAULT_DATASET
 from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 
-CARD_NAME = "README.md"
-METRICS_NAME = "metrics.json"
+from .files import CARD_NAME, METRICS_NAME, WEIGHTS_HASH, file_hash, write_whole
+
 NAMESPACE = "NAME"
 """Stands for the user or organization on the Hub until the card is pushed."""
 
@@ -102,10 +102,14 @@ _FAMILY = {
 }
 
 
+class FiguresError(RuntimeError):
+    """A model's figures are not those of its weights; the message says how to make them."""
+
+
 def write_card(model_id: str, weights: Path = WEIGHTS) -> Path:
     """Write a model's card into its folder."""
     card = weights / model_id / CARD_NAME
-    card.write_text(make_card(model_id, weights), encoding="utf-8")
+    write_whole(card, make_card(model_id, weights))
     return card
 
 
@@ -116,10 +120,19 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         model_id: Its folder's name.
         weights: Folder with one folder for each model.
         namespace: Whose repositories on the Hub it is for.
+
+    Raises:
+        FiguresError: The figures are of other weights.
+        WeightsError: Its ``config.json`` is missing or damaged.
     """
     folder = weights / model_id
     config = read_config(model_id, weights)
     metrics = json.loads((folder / METRICS_NAME).read_text(encoding="utf-8"))
+    if metrics.get(WEIGHTS_HASH) != file_hash(folder / MODEL_NAME):
+        raise FiguresError(
+            f"The {METRICS_NAME} of the model {model_id!r} is of other weights than its {MODEL_NAME}: "
+            f"`python -m train evaluate --data PATH --denoisers {model_id}` scores those"
+        )
     published, _ = COUNTS["test"]
     without = f": its {published:,} without those that hold no face"
     text = _TEXT.format(

@@ -6,6 +6,7 @@ takes from the one it names as ``like`` what it doesn't say itself, and a config
 """
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -29,6 +30,8 @@ EMOTION_CONFIG = Path(__file__).parent / "emotion.toml"
 
 _MIXTURE_KEYS = ("noise", "validation", "trained_on")
 
+_ID = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
+
 _AT_LEAST_ONE = (
     "epochs",
     "batch_size",
@@ -39,6 +42,14 @@ _AT_LEAST_ONE = (
     "rescaled_maximum",
     "penalty_interval",
 )
+
+
+_AT_MOST: Mapping[str, float] = {
+    "ema_decay": 1,
+    "rescaled_share": 1,
+    "rescaled_maximum": 4,  # of 48x48 pictures, batch by batch, in memory
+    "seed": 2**32 - 1,
+}
 
 
 class ConfigError(ValueError):
@@ -231,9 +242,11 @@ def _read(values: dict[str, Any]) -> TrainConfig:
     if "adversarial" in values:
         values["adversarial"] = build_checked(AdversarialConfig, values["adversarial"])
         PatchDiscriminator(build_checked(PatchDiscriminatorConfig, values["adversarial"].discriminator))
-    values["noise"] = tuple(_component(part) for part in values.get("noise", ()))
-    values["validation"] = tuple(values.get("validation", ()))
+    values["noise"] = tuple(_component(part) for part in _tables("noise", values.get("noise", [])))
+    values["validation"] = tuple(_tables("validation", values.get("validation", [])))
     config = build_checked(TrainConfig, values)
+    for name in ("id", "start_from"):
+        _check_id(name, getattr(config, name), empty=name == "start_from")
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     experts = {part.expert for part in config.noise}.intersection(config.settings.get("experts", ()))
@@ -247,6 +260,10 @@ def _read(values: dict[str, Any]) -> TrainConfig:
 
 def validation_noise(noise: Mapping[str, Any]) -> NoiseModel:
     """Create a noise from a ``[[validation]]`` table: a kind or preset, and its parameters."""
+    _check_value("kind", noise["kind"], str)
+    for name, value in noise.items():
+        if name != "kind":
+            _check_number(f"{noise['kind']}: {name}", value)
     return create_noise(noise["kind"], **{k: v for k, v in noise.items() if k != "kind"})
 
 
@@ -276,18 +293,22 @@ def _read_mixture(name: str) -> dict[str, Any]:
 
 def _component(values: Mapping[str, Any]) -> Component:
     check_keys({"weight", "stages", "expert", "unclipped"}, values)
-    stages = tuple(_stage(stage) for stage in values["stages"])
-    weight = float(values.get("weight", 1.0))
+    stages = tuple(_stage(stage) for stage in _tables("stages", values["stages"]))
+    weight = values.get("weight", 1.0)
+    _check_number("weight", weight)
     if not stages or not 0 < weight < math.inf:
         raise ConfigError("a [[noise]] needs a stage, and a weight above 0")
-    unclipped = float(values.get("unclipped", 0.0))
+    _check_value("expert", values.get("expert", ""), str)
+    unclipped = values.get("unclipped", 0.0)
+    _check_number("unclipped", unclipped)
     if not 0 <= unclipped <= 1:
         raise ConfigError("unclipped is a share of a [[noise]]'s pictures, from 0 to 1")
-    return Component(weight, stages, str(values.get("expert", "")), unclipped)
+    return Component(float(weight), stages, values.get("expert", ""), float(unclipped))
 
 
 def _stage(values: Mapping[str, Any]) -> Stage:
     kind = values["kind"]
+    _check_value("kind", kind, str)
     if kind in PRESETS:
         check_keys({"kind"}, values)
         preset = PRESETS[kind]
@@ -300,7 +321,14 @@ def _stage(values: Mapping[str, Any]) -> Stage:
             continue
         if name not in parameters:
             raise ConfigError(f"{kind} has no parameter {name!r}")
-        low, high = value if isinstance(value, list) else (value, value)
+        ends = value if isinstance(value, list) else [value, value]
+        if len(ends) != 2:
+            raise ConfigError(
+                f"{kind}: the range of {name} must be two numbers, as in [0.1, 0.3], not {value!r}"
+            )
+        low, high = ends
+        for end in ends:
+            _check_number(f"{kind}: {name}", end)
         parameters[name].check(low)
         parameters[name].check(high)
         if low > high:
@@ -327,9 +355,35 @@ def build_checked(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def check_keys(known: set[str], values: Mapping[str, Any]) -> None:
     """Raise ConfigError, naming them, where there are other keys than the known ones."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"a table of settings is wanted, not {values!r}")
     unknown = set(values) - known
     if unknown:
         raise ConfigError(f"Unknown setting {', '.join(sorted(unknown))}")
+
+
+def _check_id(name: str, value: str, *, empty: bool) -> None:
+    """Raise ConfigError where a model's id is none: it names folders and a repository on the Hub."""
+    if empty and not value:
+        return
+    if len(value) > 80 or value == EMOTION_CONFIG.stem or not _ID.fullmatch(value):
+        raise ConfigError(
+            f"{name} must be letters and digits with single '-', '_' or '.' between them, at most 80, "
+            f"and not {EMOTION_CONFIG.stem!r}, which is the classifier's folder; it is {value!r}"
+        )
+
+
+def _tables(name: str, values: Any) -> list[Mapping[str, Any]]:
+    """Raise ConfigError where something else stands for an array of tables."""
+    if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
+        raise ConfigError(f"{name} must be an array of tables, not {values!r}")
+    return values
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Raise ConfigError where something else stands in a number's place."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name} must be a number, not {value!r}")
 
 
 def _check_value(name: str, value: Any, wanted: Any) -> None:
@@ -338,11 +392,17 @@ def _check_value(name: str, value: Any, wanted: Any) -> None:
     if choices and value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     accepted: dict[Any, Any] = {str: str, bool: bool, int: int, float: (int, float)}
+    if (get_origin(wanted) or wanted) is Mapping and not isinstance(value, Mapping):
+        raise ConfigError(f"{name} must be a table, not {value!r}")
+    if get_origin(wanted) is tuple and not isinstance(value, list | tuple):
+        raise ConfigError(f"{name} must be a list, not {value!r}")
     kinds = accepted.get(wanted)
     if kinds is None:
         return
     if not isinstance(value, kinds) or (wanted is not bool and isinstance(value, bool)):
         raise ConfigError(f"{name} must be of type {wanted.__name__}, not {value!r}")
     least = 1 if name in _AT_LEAST_ONE else 0
-    if wanted in (int, float) and not least <= value < math.inf:
-        raise ConfigError(f"{name} must be a number from {least} up, not {value}")
+    most = _AT_MOST.get(name, math.inf)
+    if wanted in (int, float) and not (least <= value <= most and value < math.inf):
+        up = "up" if most == math.inf else f"to {most}"
+        raise ConfigError(f"{name} must be a number from {least} {up}, not {value}")

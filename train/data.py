@@ -36,8 +36,8 @@ def without_duplicates(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
 def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
     """Tell, bool (N,), which training pictures are no copies of a held-out one.
 
-    FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones, and
-    more than that are near copies (:mod:`train.copies`).
+    FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones,
+    and more than that are near copies (:mod:`train.copies`).
     """
     pictures = np.concatenate([train.images[:0], *(faces.images for faces in held_out)])
     seen = {picture.tobytes() for picture in pictures}

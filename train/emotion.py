@@ -19,9 +19,8 @@ from denoiser.architectures import channels_last
 from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
 from denoiser.emotion import CLASSES, CLASSIFIER, EmotionClassifier, load_classifier
 from denoiser.images import from_uint8
-from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, save_emotion_net
+from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, emotion_files
 
-from .cards import METRICS_NAME
 from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
 from .emotion_data import (
     NO_LABEL,
@@ -32,8 +31,9 @@ from .emotion_data import (
     plurality_labels,
     read_labelled,
 )
-from .evaluate import write_json
-from .fit import average_weights, write_history
+from .files import METRICS_NAME, write_json, write_model
+from .fit import average_weights, history_csv
+from .runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
 from .supervised import WarmUpAndCosine, run_progress
 
 TRAINING_NAME = "training.csv"
@@ -81,8 +81,9 @@ def read_emotion_config(path: Path = EMOTION_CONFIG) -> EmotionTrainConfig:
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in read_toml(path).items()}
     try:
         config = build_checked(EmotionTrainConfig, values)
-        EmotionNet(config.network)
-    except (ValueError, TypeError) as error:
+        with torch.device("meta"):  # it may ask for more than there is
+            EmotionNet(config.network)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
 
@@ -151,7 +152,7 @@ def fit_emotion(
         data: Where FER2013 is, with FER+ votes.
         runs: Folder of all runs.
         weights: Folder of all models; the classifier is written there.
-        resume: Go on from the last checkpoint, if there is one.
+        resume: Go on from the last checkpoint.
         max_time: Stop after this much time, and export what is best by then.
         limit: Use only this many training pictures; 0 for all.
         **trainer_options: Go to Lightning's ``Trainer`` as they are.
@@ -160,7 +161,10 @@ def fit_emotion(
         The classifier's folder.
 
     Raises:
+        ConfigError: The trainer's options make no sense.
         FaceDataError: The pictures or their votes can't be read.
+        RunError: There is nothing to resume or to export, or the run was stopped: nothing is exported.
+        WeightsError: What was learned is not finite.
     """
     pl.seed_everything(config.seed)
     folder = runs / CLASSIFIER
@@ -170,27 +174,27 @@ def fit_emotion(
     last = ModelCheckpoint(
         folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    trainer = pl.Trainer(
-        max_epochs=config.epochs,
-        max_time=max_time,
-        logger=CSVLogger(folder, name="log", version=None if resume else 0),
-        callbacks=[best, last, average_weights(config.ema_decay), LearningRateMonitor("epoch")],
-        num_sanity_val_steps=0,
-        log_every_n_steps=20,
-        **trainer_options,
-    )
+    module = EmotionModule(config)
+    latest = checkpoint_to_resume(folder, module) if resume else None
+    with explained_options():
+        trainer = pl.Trainer(
+            max_epochs=config.epochs,
+            max_time=max_time,
+            logger=CSVLogger(folder, name="log", version=None if resume else 0),
+            callbacks=[best, last, average_weights(config.ema_decay), LearningRateMonitor("epoch")],
+            num_sanity_val_steps=0,
+            log_every_n_steps=20,
+            **trainer_options,
+        )
     if not resume:
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
-    latest = folder / "last.ckpt"
-    trainer.fit(
-        EmotionModule(config),
-        EmotionData(data, config.batch_size, config.seed, limit),
-        ckpt_path=latest if resume and latest.exists() else None,
-        weights_only=True,
-    )
-    target = export_emotion(config, best.best_model_path, folder, weights)
-    facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
-    write_json(target / METRICS_NAME, facts)
+    faces = EmotionData(data, config.batch_size, config.seed, limit)
+    with stoppable(folder):
+        trainer.fit(module, faces, ckpt_path=latest, weights_only=True)
+    target = export_emotion(config, chosen_checkpoint(best.best_model_path), folder, weights)
+    if not (target / METRICS_NAME).exists():  # what is left there is of these very weights
+        facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
+        write_json(target / METRICS_NAME, facts)
     return target
 
 
@@ -202,8 +206,8 @@ def export_emotion(
         checkpoint, map_location="cpu", weights_only=True, config=config
     )
     target = weights / CLASSIFIER
-    save_emotion_net(module.network, target)
-    write_history(run, target / TRAINING_NAME)
+    files = {**emotion_files(module.network), TRAINING_NAME: history_csv(run).encode()}
+    write_model(target, files, CLASSIFIER_NAME)
     return target
 
 

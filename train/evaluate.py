@@ -5,7 +5,6 @@ public API: ``noise(face, seed=row)``. Filters that take a strength are told the
 standard deviation describes the noise, as in the app.
 """
 
-import hashlib
 import json
 import math
 import multiprocessing
@@ -34,7 +33,10 @@ from denoiser.results import BENCHMARK_NAME, NOISY
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS
 
-from .cards import METRICS_NAME, write_card
+from .cards import write_card
+from .committed import check_replaceable, read_results
+from .config import ConfigError
+from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
 from .report import update_readme
 
 AnyTask = TypeVar("AnyTask")
@@ -124,6 +126,7 @@ def evaluate(
     workers: int | None = None,
     limit: int = 0,
     only: Sequence[str] | None = None,
+    output: Path | None = None,
     readme: Path | None = None,
 ) -> dict[str, Any]:
     """Score, then write ``benchmark.json``, each ``metrics.json`` and model card, and the README.
@@ -137,18 +140,26 @@ def evaluate(
         workers: Processes; all cores by default.
         limit: Only the first pictures, for a trial: prints the scores and writes nothing.
         only: Denoiser ids; the others keep what is in the cache or in ``benchmark.json``, if it is of
-            the weights that they have now, and are left out otherwise.
+            the weights that they have now.
+        output: Folder to write ``benchmark.json`` into, and nothing else: the committed results, the
+            cards and the README stay as they are.
         readme: The README to bring up to date; the project's own by default.
 
     Returns:
         What ``benchmark.json`` holds.
+
+    Raises:
+        ConfigError: ``only`` names an unknown denoiser, or results on file would be replaced by fewer.
+        FaceDataError: The pictures can't be read.
     """
-    cache.mkdir(parents=True, exist_ok=True)
     ids = [NOISY, *list_denoisers()]
+    check_known(only, ids)
+    cache.mkdir(parents=True, exist_ok=True)
+    target = (output or WEIGHTS) / BENCHMARK_NAME
     tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
     pictures = len(_faces(data, limit))
     versions = {denoiser: weights_version(denoiser) for denoiser in ids}
-    kept = kept_scores(WEIGHTS / BENCHMARK_NAME, Score, versions, pictures) if only else {}
+    kept = kept_scores(target, Score, versions, pictures) if only else {}
 
     def is_asked_for(task: Task) -> bool:
         if only is None or task.denoiser in only:
@@ -156,9 +167,12 @@ def evaluate(
         # What a denoiser gained can only be told beside the noisy pictures: of a new noise, too.
         return task.denoiser == NOISY and (NOISY, task.noise) not in kept
 
-    missing = [
-        task for task in tasks if is_asked_for(task) and _read_score(task, cache, pictures) is None
-    ]
+    cached = {(t.denoiser, t.noise) for t in tasks if _read_score(t, cache, pictures) is not None}
+    asked = {(task.denoiser, task.noise) for task in tasks if is_asked_for(task)}
+    if not limit:
+        possible = {(task.denoiser, task.noise) for task in tasks}
+        check_replaceable(target, pictures, cached | asked | kept.keys(), possible)
+    missing = [task for task in tasks if (task.denoiser, task.noise) in asked - cached]
 
     def keep(task: Task, result: Score) -> str:
         write_json(_cached(task, cache), asdict(result))
@@ -188,14 +202,16 @@ def evaluate(
     if limit:
         print(json.dumps(benchmark["scores"], indent=1))
         return benchmark
-    write_json(WEIGHTS / BENCHMARK_NAME, benchmark)
+    write_json(target, benchmark)
+    if output:
+        return benchmark
     for model_id in MODELS:
         own = [asdict(s) for s in scores if s.denoiser in (model_id, NOISY)]
         if any(score["denoiser"] == model_id for score in own):
             write_json(
                 WEIGHTS / model_id / METRICS_NAME,
                 {key: benchmark[key] for key in ("command", "split", "pictures", "seed", "metrics")}
-                | {"scores": own},
+                | {WEIGHTS_HASH: file_hash(WEIGHTS / model_id / MODEL_NAME), "scores": own},
             )
             write_card(model_id)
     update_readme(benchmark, readme)
@@ -296,9 +312,16 @@ def score_all(
             progress.update()
 
 
+def check_known(only: Sequence[str] | None, ids: Sequence[str]) -> None:
+    """Raise ConfigError, naming them, where there are no denoisers of these ids."""
+    unknown = sorted(set(only or ()) - set(ids))
+    if unknown:
+        raise ConfigError(f"Unknown denoiser {', '.join(unknown)}; choose of {', '.join(ids)}")
+
+
 def file_version(path: Path) -> str:
     """Tell one version of a weight file from another; a denoiser without one is a filter."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else "filter"
+    return file_hash(path)[:12] if path.exists() else "filter"
 
 
 def weights_version(denoiser_id: str) -> str:
@@ -320,7 +343,7 @@ def kept_scores(
     Returns:
         Scores by denoiser and noise.
     """
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content = read_results(path)
     then = {method["id"]: method.get("weights") for method in content.get("denoisers", ())}
     then[NOISY] = versions.get(NOISY)  # it is no denoiser, and has no weights to change
     return {
@@ -356,16 +379,3 @@ def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:
         denoise(picture, method, sigma=25 / 255)
         times.append(1000 * (time.perf_counter() - start))
     return asdict(info) | {"milliseconds": round(statistics.median(times), 3)}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people to read, whole or not at all."""
-    write_whole(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a command that is stopped leaves no half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -20,21 +20,21 @@ from denoiser.registry import create_denoiser, list_denoisers
 from denoiser.results import NOISY
 from denoiser.weights import CLASSIFIER_NAME, WEIGHTS
 
-from .cards import METRICS_NAME
-from .config import ConfigError
+from .committed import check_replaceable, read_results
 from .emotion import clean_facts
 from .emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
 from .evaluate import (
     CONDITIONS,
     Pictures,
+    check_known,
     corrupt_all,
     denoise_all,
     file_version,
     kept_scores,
     score_all,
     weights_version,
-    write_json,
 )
+from .files import METRICS_NAME, write_json
 from .report import SHOWN, update_emotion
 
 
@@ -76,6 +76,7 @@ def evaluate_emotion(
     limit: int = 0,
     only: Sequence[str] | None = None,
     weights: Path = WEIGHTS,
+    output: Path | None = None,
     readme: Path | None = None,
 ) -> dict[str, Any]:
     """Score, then write the classifier's ``metrics.json`` and the README's table.
@@ -89,42 +90,43 @@ def evaluate_emotion(
         workers: Processes; all cores by default.
         limit: Only the first pictures, for a trial: prints the scores and writes nothing.
         only: Denoiser ids; the others keep what is in the cache or in ``metrics.json``, if it is of the
-            weights that they and the classifier have now, and are left out otherwise.
+            weights that they and the classifier have now.
         weights: Folder of the classifier's folder; the denoisers' is always the project's own.
+        output: Folder to write ``metrics.json`` into, and nothing else.
         readme: The README to bring up to date; the project's own by default.
 
     Returns:
         What ``metrics.json`` holds.
 
     Raises:
-        ConfigError: ``only`` names an unknown denoiser.
+        ConfigError: ``only`` names an unknown denoiser, or results on file would be replaced by fewer.
         FaceDataError: The pictures or their votes can't be read.
         WeightsError: There is no classifier.
     """
     ids = [NOISY, *list_denoisers()]
-    unknown = sorted(set(only or ()) - set(ids))
-    if unknown:
-        raise ConfigError(f"Unknown denoiser {', '.join(unknown)}; choose of {', '.join(ids)}")
+    check_known(only, ids)
     folder = weights / CLASSIFIER
     classifier = load_classifier(folder)
     tasks = [Task(denoiser, noise, data, folder, limit) for noise in SHOWN for denoiser in ids]
     pictures = len(_faces(data, limit))
-    missing = [
-        task
-        for task in tasks
-        if (only is None or task.denoiser in only) and _read_score(task, cache, pictures) is None
-    ]
+    target = (output or folder) / METRICS_NAME
+    versions = {denoiser: weights_version(denoiser) for denoiser in ids}
+    reader = file_version(folder / CLASSIFIER_NAME)
+    kept = {}
+    if only and read_results(target).get("classifier") == reader:
+        kept = kept_scores(target, EmotionScore, versions, pictures)
+    cached = {(t.denoiser, t.noise) for t in tasks if _read_score(t, cache, pictures) is not None}
+    asked = {(t.denoiser, t.noise) for t in tasks if only is None or t.denoiser in only}
+    if not limit:
+        possible = {(task.denoiser, task.noise) for task in tasks}
+        check_replaceable(target, pictures, cached | asked | kept.keys(), possible)
+    missing = [task for task in tasks if (task.denoiser, task.noise) in asked - cached]
 
     def keep(task: Task, result: EmotionScore) -> str:
         write_json(_cached(task, cache), asdict(result))
         return f"{task.denoiser} {task.noise} {100 * result.accuracy:.1f} %"
 
     score_all(missing, _run, keep, name="evaluate-emotion", workers=workers)
-    versions = {denoiser: weights_version(denoiser) for denoiser in ids}
-    reader = file_version(folder / CLASSIFIER_NAME)
-    kept = {}
-    if only and _reader_then(folder) == reader:
-        kept = kept_scores(folder / METRICS_NAME, EmotionScore, versions, pictures)
     finished = [
         _read_score(task, cache, pictures) or kept.get((task.denoiser, task.noise)) for task in tasks
     ]
@@ -145,7 +147,9 @@ def evaluate_emotion(
     if limit:
         print(json.dumps(metrics["scores"], indent=1))
         return metrics
-    write_json(folder / METRICS_NAME, metrics)
+    write_json(target, metrics)
+    if output:
+        return metrics
     update_emotion(metrics, readme)
     return metrics
 
@@ -211,12 +215,6 @@ def _run(task: Task) -> tuple[Task, EmotionScore]:
     clean = _clean_reading(task.data, task.limit, task.classifier)
     classifier = _classifier(task.classifier)
     return task, score_emotions(classifier, method, pictures, labels, clean, task.noise)
-
-
-def _reader_then(folder: Path) -> str | None:
-    """Return the version of the classifier that the scores in its folder are of."""
-    path = folder / METRICS_NAME
-    return json.loads(path.read_text(encoding="utf-8")).get("classifier") if path.exists() else None
 
 
 def _cached(task: Task, cache: Path) -> Path:

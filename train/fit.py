@@ -1,6 +1,7 @@
 """Run one training config from start to shipped weights."""
 
 import csv
+import io
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,12 +19,21 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.results import HISTORY_NAME
-from denoiser.weights import WEIGHTS, ModelConfig, load_network, save_discriminator, save_model
+from denoiser.weights import (
+    MODEL_NAME,
+    WEIGHTS,
+    ModelConfig,
+    discriminator_files,
+    load_network,
+    model_files,
+)
 
 from .adversarial import AdversarialModule
 from .config import ConfigError, TrainConfig
 from .data import FaceData
 from .experts import ExpertModule
+from .files import write_model, write_whole
+from .runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
 from .supervised import Engine, SupervisedModule
 
 _VALIDATIONS = 12  # of a run with a time budget
@@ -102,7 +112,7 @@ def fit(
         runs: Folder of all runs.
         weights: Folder of all models; the trained one is written there.
         start_weights: Folder of the model that it starts from, if that is another one.
-        resume: Go on from this run's last checkpoint, if there is one.
+        resume: Go on from this run's last checkpoint.
         max_time: Stop after this much time, and export what is best by then.
         budget: Train for this much time, however many epochs that is; the learning rate follows it.
         engine: See :class:`SupervisedModule`.
@@ -111,6 +121,12 @@ def fit(
 
     Returns:
         The model's folder in ``weights``; None in processes other than the first.
+
+    Raises:
+        ConfigError: The trainer's options make no sense, or the model to start from doesn't fit.
+        FaceDataError: The pictures can't be read.
+        RunError: There is nothing to resume or to export, or the run was stopped: nothing is exported.
+        WeightsError: There is no model to start from, or what was learned is not finite.
     """
     pl.seed_everything(config.seed)
     if module_kind(config) is not SupervisedModule and trainer_options.get("strategy") == "ddp":
@@ -133,30 +149,28 @@ def fit(
     ]
     if config.select == "best" and budget is None:
         callbacks.append(EarlyStopping("val_psnr", mode="max", patience=config.patience))
-    trainer = pl.Trainer(
-        max_epochs=config.epochs if budget is None else -1,
-        max_time=max_time or budget,
-        logger=CSVLogger(folder, name="log", version=None if resume else 0),
-        callbacks=callbacks,
-        val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
-        use_distributed_sampler=False,  # FaceData's own does it
-        num_sanity_val_steps=0,
-        log_every_n_steps=20,
-        **trainer_options,
-    )
+    module = build_module(config, start_weights or weights, engine)
+    latest = checkpoint_to_resume(folder, module) if resume else None
+    with explained_options():
+        trainer = pl.Trainer(
+            max_epochs=config.epochs if budget is None else -1,
+            max_time=max_time or budget,
+            logger=CSVLogger(folder, name="log", version=None if resume else 0),
+            callbacks=callbacks,
+            val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
+            use_distributed_sampler=False,  # FaceData's own does it
+            num_sanity_val_steps=0,
+            log_every_n_steps=20,
+            **trainer_options,
+        )
     if trainer.is_global_zero and not resume:
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
-    latest = folder / "last.ckpt"
-    trainer.fit(
-        build_module(config, start_weights or weights, engine),
-        FaceData(data, config, limit),
-        ckpt_path=latest if resume and latest.exists() else None,
-        weights_only=True,
-    )
+    with stoppable(folder):
+        trainer.fit(module, FaceData(data, config, limit), ckpt_path=latest, weights_only=True)
     if not trainer.is_global_zero:
         return None
     chosen = best if config.select == "best" else last
-    return export(config, chosen.best_model_path, folder, weights)
+    return export(config, chosen_checkpoint(chosen.best_model_path), folder, weights)
 
 
 def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS) -> Path:
@@ -168,10 +182,14 @@ def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path
         checkpoint, map_location="cpu", weights_only=True, config=config
     )
     network = module.network
-    folder = save_model(network, model_config(config, network), weights)
-    save_discriminator(module.discriminator if isinstance(module, AdversarialModule) else None, folder)
-    write_history(run, folder / HISTORY_NAME)
-    return folder
+    judge = module.discriminator if isinstance(module, AdversarialModule) else None
+    files = {
+        **discriminator_files(judge),
+        **model_files(network, model_config(config, network)),
+        HISTORY_NAME: history_csv(run).encode(),
+    }
+    write_model(weights / config.id, files, MODEL_NAME)
+    return weights / config.id
 
 
 def model_config(config: TrainConfig, network: Any) -> ModelConfig:
@@ -185,10 +203,16 @@ def model_config(config: TrainConfig, network: Any) -> ModelConfig:
         trained_on=config.trained_on,
         parameters=sum(p.numel() for p in network.parameters()),
         reference=config.reference,
+        clipped_input=all(part.unclipped == 0 for part in config.noise),
     )
 
 
 def write_history(run: Path, target: Path) -> None:
+    """Write a run's history; see :func:`history_csv`."""
+    write_whole(target, history_csv(run))
+
+
+def history_csv(run: Path) -> str:
     """Gather a run's logs, also those of resumed parts, into one row for each training step logged.
 
     Lightning writes training and validation figures in rows of their own; here a step has one row.
@@ -201,11 +225,12 @@ def write_history(run: Path, target: Path) -> None:
                 figures = {k: v for k, v in row.items() if v}
                 rows.setdefault(int(figures["step"]), {}).update(figures)
                 columns += [name for name in figures if name not in columns]
-    _write_csv(target, columns, [rows[step] for step in sorted(rows)])
+    return _csv(columns, [rows[step] for step in sorted(rows)])
 
 
-def _write_csv(target: Path, columns: list[str], rows: list[Mapping[str, str]]) -> None:
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _csv(columns: list[str], rows: list[Mapping[str, str]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()

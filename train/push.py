@@ -37,10 +37,10 @@ from denoiser.weights import (
     hub_repo_id,
     load_discriminator,
     load_network,
-    read_config,
 )
 
-from .cards import CARD_NAME, METRICS_NAME, make_card
+from .cards import FiguresError, make_card
+from .files import CARD_NAME, METRICS_NAME
 
 COLLECTION = "FER2013 face denoisers"
 DESCRIPTION = "Networks that restore 48x48 faces, from a lab that shows why one denoiser beats another."
@@ -187,8 +187,6 @@ def _ids(namespace: str, models: Sequence[str] | None, weights: Path) -> list[st
 def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content]:
     """Return what a repository holds: the model's folder, its card with the repository's name."""
     load_network(model_id, weights)  # what can't be loaded is not published
-    if read_config(model_id, weights).id != model_id:
-        raise PushError(f"The config.json in {weights / model_id} is another model's")
     folder = weights / model_id
     has_discriminator = any((folder / name).exists() for name in _DISCRIMINATOR)
     if has_discriminator:
@@ -202,7 +200,9 @@ def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content
         )
     try:
         card = make_card(model_id, weights, namespace).encode()
-    except (ValueError, LookupError, TypeError):
+    except FiguresError as error:
+        raise PushError(str(error)) from None
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise PushError(
             f"The {METRICS_NAME} or the {HISTORY_NAME} of the model {model_id!r} is damaged"
         ) from None

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .files import write_whole
+
 README = Path(__file__).parent.parent / "README.md"
 
 # Where the reference's published figures and what they mean come from: its loss is a plain mean
@@ -68,14 +70,14 @@ def update_readme(benchmark: Mapping[str, Any], readme: Path | None = None) -> N
     text = path.read_text(encoding="utf-8")
     for name, table in tables(benchmark).items():
         text = replace_between(text, name, table)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def update_emotion(metrics: Mapping[str, Any], readme: Path | None = None) -> None:
     """Put the emotion classifier's table between the README's markers."""
     path = readme or README
     text = path.read_text(encoding="utf-8")
-    path.write_text(replace_between(text, "emotion", emotion_table(metrics)), encoding="utf-8")
+    write_whole(path, replace_between(text, "emotion", emotion_table(metrics)))
 
 
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from denoiser.networks import NetworkDenoiser, describe
+from denoiser.networks import from_config
 from denoiser.results import HISTORY_NAME
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS, load_network, read_config
@@ -38,7 +38,8 @@ from .config import (
     read_values,
     validation_noise,
 )
-from .evaluate import Score, corrupt_all, first_faces, score, write_whole
+from .evaluate import Score, corrupt_all, first_faces, score
+from .files import write_whole
 from .fit import fit
 
 _SPLITS = {"validation": "FER2013 validation (PublicTest)", "test": "FER2013 test (PrivateTest)"}
@@ -179,6 +180,12 @@ def run_sweep(
     sweep = read_sweep(file)
     if limit:
         sweep = _trial(sweep, limit)
+    faces = _scored_faces(sweep, data)
+    if len(faces) < sweep.pictures and not limit:
+        raise ConfigError(
+            f"{file} scores on {sweep.pictures} pictures, and this copy of FER2013 has {len(faces)}: "
+            "what it finds doesn't compare with what is on file"
+        )
     options = {
         "accelerator": accelerator,
         "devices": 1,
@@ -193,7 +200,7 @@ def run_sweep(
     ]
     _run_all(tasks, workers)
     results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
-    report = _report(sweep, results, _noisy_scores(sweep, data))
+    report = _report(sweep, results, _noisy_scores(sweep, faces))
     text = markdown(report)
     print(text)
     if not limit:
@@ -323,14 +330,14 @@ def _train_and_score(task: Task) -> str:
         runs=task.folder,
         weights=task.folder / "weights",
         start_weights=task.weights,
-        resume=True,
+        resume=resumed,
         limit=sweep.limit,
         **task.trainer_options,
     )
     seconds = time.perf_counter() - start
     assert trained is not None  # only processes other than the first get none, and there is one
-    info = describe(read_config(config.id, trained.parent))
-    method = NetworkDenoiser(info, load_network(config.id, trained.parent))
+    weights = trained.parent
+    method = from_config(read_config(config.id, weights), load_network(config.id, weights))
     faces = _scored_faces(sweep, task.data)
     scores = {
         noise_name(noise): _figures(score(method, corrupt_all(faces, validation_noise(noise)), ""))
@@ -355,8 +362,7 @@ def _scored_faces(sweep: Sweep, data: Path) -> FaceSet:
     return first_faces(read_fer2013(data, sweep.score), sweep.pictures)
 
 
-def _noisy_scores(sweep: Sweep, data: Path) -> dict[str, dict[str, float]]:
-    faces = _scored_faces(sweep, data)
+def _noisy_scores(sweep: Sweep, faces: FaceSet) -> dict[str, dict[str, float]]:
     return {
         noise_name(noise): _figures(score(None, corrupt_all(faces, validation_noise(noise)), ""))
         for noise in sweep.base.validation

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
+from torch.nn import functional
 
-from .network import SLOPE, Network
+from .network import Network
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class _Encoder(nn.Module):
         """
         outputs: list[torch.Tensor] = []
         for scale, stage in enumerate(self.stages):
-            features = F.max_pool2d(outputs[-1], 2) if outputs else picture
-            features = F.leaky_relu(stage(features), SLOPE)
+            features = functional.max_pool2d(outputs[-1], 2) if outputs else picture
+            features = torch.relu(stage(features))
             for extra in extras[scale] if extras else ():
                 features = features + _resize(extra, features.shape[-2:])
             outputs.append(features)
@@ -127,9 +127,9 @@ class _Decoder(nn.Module):
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
         """Return a picture, (B, 1, H, W) in (0, 1)."""
-        features = F.leaky_relu(self.first(code), SLOPE)
+        features = torch.relu(self.first(code))
         for up, stage in zip(self.up, self.stages, strict=True):
-            features = F.leaky_relu(stage(up(features)), SLOPE)
+            features = torch.relu(stage(up(features)))
         return torch.sigmoid(self.output(features))
 
 
@@ -207,9 +207,7 @@ class DualAutoencoder(Network):
                 transposed = isinstance(module, nn.ConvTranspose2d)
                 # Of a 2x2 transposed convolution of stride 2, each output sees one tap per channel.
                 taps = 1 if transposed else math.prod(module.kernel_size)
-                gain = (
-                    1.0 if transposed or module.groups > 1 else 2.0
-                )  # a nonlinearity follows, or none
+                gain = 1.0 if transposed or module.groups > 1 else 2.0  # no ReLU follows, or one does
                 std = math.sqrt(gain / (taps * module.in_channels // module.groups))
                 nn.init.normal_(module.weight, std=std)
                 if module.bias is not None:
@@ -222,4 +220,4 @@ class DualAutoencoder(Network):
 def _resize(features: torch.Tensor, size: torch.Size) -> torch.Tensor:
     if features.shape[-2:] == size:
         return features
-    return F.interpolate(features, size=tuple(size), mode="bilinear", align_corners=False)
+    return functional.interpolate(features, size=tuple(size), mode="bilinear", align_corners=False)

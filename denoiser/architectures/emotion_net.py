@@ -42,6 +42,8 @@ class EmotionNetConfig:
         sizes = (self.stem, self.classes, *self.widths)
         if not self.widths or not all(isinstance(n, int) and 1 <= n <= 4096 for n in sizes):
             raise ValueError("stem, classes and widths must be whole numbers from 1 to 4096")
+        if len(self.widths) > 8:
+            raise ValueError("widths may have 8 entries")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 up and below 1")
 

@@ -11,11 +11,9 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from denoiser.base import Denoiser, Image
 from denoiser.images import ImageError, load_face, to_png
@@ -26,6 +24,7 @@ from denoiser.samples import pick_samples, sample_emotions
 from denoiser.ui.accelerator import compare_processors
 from denoiser.ui.exports import gain
 from denoiser.ui.faces import FaceSource
+from denoiser.ui.uploads import read_upload
 from denoiser.weights import WeightsError
 
 CONCURRENCY = 2
@@ -48,6 +47,7 @@ def register_api(source: FaceSource) -> None:
     """
 
     def compare_endpoint(
+        request: gr.Request,
         face: dict[str, Any] | None = None,
         sample: str | None = None,
         noise: str = "gaussian",
@@ -92,12 +92,13 @@ def register_api(source: FaceSource) -> None:
         )
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
-        image, note = _load(source, face, sample, crop_face)
+        image, note = _load(source, request, face, sample, crop_face)
         usable, failures = _load_denoisers(methods)
         comparison = compare(image, model, _check_seed(seed), usable, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "failures": failures, "note": note}
 
     def intermediate_endpoint(
+        request: gr.Request,
         face: dict[str, Any] | None = None,
         sample: str | None = None,
         noise: str = "gaussian",
@@ -135,7 +136,7 @@ def register_api(source: FaceSource) -> None:
         )
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
-        image, note = _load(source, face, sample, crop_face)
+        image, note = _load(source, request, face, sample, crop_face)
         methods = [FirstHalf(whole), whole]
         comparison = compare(image, model, _check_seed(seed), methods, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "note": note}
@@ -160,7 +161,13 @@ def register_api(source: FaceSource) -> None:
     add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
     add(_with_plain_errors(compare_endpoint), api_name="compare")
     add(_with_plain_errors(intermediate_endpoint), api_name="intermediate")
-    add(_with_plain_errors(milliseconds_endpoint), api_name="milliseconds")
+    # The one that takes seconds: in a queue of its own, so that no other call waits for it.
+    gr.api(
+        _with_plain_errors(milliseconds_endpoint),
+        api_name="milliseconds",
+        concurrency_limit=1,
+        concurrency_id="milliseconds",
+    )
     add(_with_plain_errors(noises_endpoint), api_name="noises")
     add(_with_plain_errors(denoisers_endpoint), api_name="denoisers")
     add(_with_plain_errors(samples_endpoint), api_name="samples")
@@ -334,7 +341,9 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _load(source: FaceSource, face: object, sample: object, crop_face: bool) -> tuple[Image, str]:
+def _load(
+    source: FaceSource, request: gr.Request, face: object, sample: object, crop_face: bool
+) -> tuple[Image, str]:
     """Return the clean face and a note on how it was made."""
     if (face is None) == (sample is None):
         raise ValueError("Give either face (a picture) or sample (an id that /samples lists)")
@@ -342,22 +351,10 @@ def _load(source: FaceSource, face: object, sample: object, crop_face: bool) -> 
         if not isinstance(sample, str):
             raise ValueError("sample must be the id of a sample face; /samples lists them")
         return source.get(sample).image, ""
-    loaded = load_face(_uploaded(face), crop_face=crop_face)
-    return loaded.image, loaded.note
-
-
-def _uploaded(face: object) -> Path:
-    """Return where an uploaded picture lies; refuse any other file of this machine."""
-    named = face.get("path") if isinstance(face, dict) else None
-    if not isinstance(named, str):
+    if not isinstance(face, dict):
         raise ImageError("face must be an uploaded picture, such as handle_file('face.jpg')")
-    try:
-        path = Path(named).resolve()
-    except (OSError, ValueError):  # a NUL byte, a name that is too long
-        raise ImageError("face must be an uploaded picture") from None
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise ImageError("face must be an uploaded picture")
-    return path
+    loaded = load_face(read_upload(face, request.session_hash), crop_face=crop_face)
+    return loaded.image, loaded.note
 
 
 def _describe_result(comparison: Comparison, result: DenoiseResult) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 from denoiser.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
 from denoiser.registry import list_denoisers
 from denoiser.samples import pick_samples
-from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms
+from denoiser.ui.address import address_of
+from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms, Seat
 from denoiser.ui.controls import Controls
 from denoiser.ui.events import SILENT
 from denoiser.ui.faces import FaceSource
@@ -54,7 +55,7 @@ _COUNTING = f"""- **Picked** counts how often a method was picked when it was sh
 - The faces are samples of this page, {ROUNDS} at random. The clean one is not shown while you pick."""
 _CLASS_TEXT = """A teacher starts a class with the methods and the noise chosen above, and gives its code
 to the students. Picks are added up without names, in this server's memory only; they are gone when it
-restarts, or three hours after the last one."""
+restarts, or three hours after the last one. Of each person ten picks count, one a second at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +63,17 @@ class Membership:
     """A session's place in a class.
 
     Attributes:
-        classroom: Which class.
+        seat: From where it votes in which class.
         is_teacher: Whether it may see the totals and close it.
     """
 
-    classroom: Classroom
+    seat: Seat
     is_teacher: bool
+
+    @property
+    def classroom(self) -> Classroom:
+        """Which class."""
+        return self.seat.classroom
 
 
 @dataclass(frozen=True)
@@ -230,13 +236,13 @@ def _connect_test(
     opened: Callable[..., Any],
 ) -> None:
     def start(pool: Any, noise: Any, member: Membership | None, *values: Any) -> Iterator[Any]:
-        classroom = member.classroom if member is not None and member.classroom.is_open else None
+        seat = member.seat if member is not None and member.classroom.is_open else None
         try:
-            setup = parse_setup(pool, noise, controls, values) if classroom is None else classroom.setup
+            setup = parse_setup(pool, noise, controls, values) if seat is None else seat.classroom.setup
         except SettingsError as error:
             yield gr.skip(), _error(str(error))
             return
-        yield from _begin(setup, faces, labels, classroom)
+        yield from _begin(setup, faces, labels, seat)
 
     def invite(request: gr.Request, sitting: Sitting | None, *rest: Any) -> Iterator[Any]:
         """Begin without being asked, unless a test is under way or the address brings one."""
@@ -279,9 +285,12 @@ def _connect_class(
         values[tab.class_outputs.index(tab.said)] = str(error)
         return values
 
-    def join(entered: Any) -> Iterator[list[Any]]:
+    def take_seat(classroom: Classroom, is_teacher: bool, request: gr.Request) -> Membership:
+        return Membership(classroom.seat(request.session_hash or "", address_of(request)), is_teacher)
+
+    def join(request: gr.Request, entered: Any) -> Iterator[list[Any]]:
         try:
-            member = Membership(*classrooms.find(entered))
+            member = take_seat(*classrooms.find(entered, address_of(request)), request)
         except ClassroomError as error:
             yield refuse(error)
             return
@@ -290,15 +299,17 @@ def _connect_class(
         if not member.is_teacher:
             # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
             joined = values[: tab.class_outputs.index(tab.sitting)]
-            for sitting, payload in _begin(member.classroom.setup, faces, labels, member.classroom):
+            for sitting, payload in _begin(member.classroom.setup, faces, labels, member.seat):
                 yield [*joined, sitting, payload | {"invited": True}]
 
-    def teach(member: Membership | None, pool: Any, noise: Any, *values: Any) -> list[Any]:
+    def teach(
+        request: gr.Request, member: Membership | None, pool: Any, noise: Any, *values: Any
+    ) -> list[Any]:
         try:
             setup = parse_setup(pool, noise, controls, values)
             if member is not None and member.is_teacher:
                 member.classroom.close()  # nobody has two
-            return enter(Membership(classrooms.open(setup), True))
+            return enter(take_seat(classrooms.open(setup, address_of(request)), True, request))
         except (SettingsError, ClassroomError) as error:
             return refuse(error)
 
@@ -317,7 +328,7 @@ def _connect_class(
             yield [gr.skip()] * (1 + len(tab.class_outputs))
             return
         opened: Any = gr.Accordion(open=True)
-        for values in join(entered):
+        for values in join(request, entered):
             yield [opened, *values]
             opened = gr.skip()
 
@@ -336,19 +347,19 @@ def _connect_class(
 
 
 def _begin(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], classroom: Classroom | None
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
 ) -> Iterator[tuple[Sitting | None, Payload]]:
     """Begin a test: the values of the session's sitting and of the board, step by step."""
     yield None, _idle("Making the pictures\N{HORIZONTAL ELLIPSIS}")  # a model's first use takes seconds
     try:
-        sitting, note = _seat(setup, faces, labels, classroom)
+        sitting, note = _prepare(setup, faces, labels, seat)
         yield sitting, sitting.view() | {"warning": note}
     except SittingError as error:
         yield None, _idle("") | {"warning": str(error)}
 
 
-def _seat(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], classroom: Classroom | None
+def _prepare(
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
 ) -> tuple[Sitting, str]:
     """Make a test, and say which methods it does without.
 
@@ -361,7 +372,7 @@ def _seat(
     first = draw_rounds(setup, names, generator, count=1)[0]
     usable, note = keep_usable(faces, setup, first, labels)
     rounds = draw_rounds(usable, names, generator)
-    return Sitting(usable, rounds, make_play(faces, usable), labels, classroom), note
+    return Sitting(usable, rounds, make_play(faces, usable), labels, seat), note
 
 
 def _answer(sitting: Sitting | None, ask: Callable[[Sitting], Payload]) -> Payload:

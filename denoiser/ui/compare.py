@@ -18,6 +18,7 @@ from denoiser.ui.payload import (
     Payload,
     describe_methods,
     error_payload,
+    forgotten_payload,
     live_payload,
     new_version,
     run_methods,
@@ -103,7 +104,7 @@ def _connect_grid(
             return error_payload(str(error), version)
         with models:
             payload = live_payload(face, settings, methods, version)
-        return payload | describe_link(face, settings)
+        return payload | describe_link(face, settings) | forgotten_payload(face)
 
     def begin(*values: Any) -> str:
         # What was asked for before the address was read is not shown.

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from denoiser.samples import (
 from denoiser.ui.events import SILENT
 from denoiser.ui.grid import create_face_strip
 from denoiser.ui.payload import Face, encode_picture, new_version
+from denoiser.ui.uploads import read_upload
 
 STRIP_LENGTH = 12
 _FIRST_SEED = 10  # FER2013 has pictures without a face; this strip of it has none
@@ -47,11 +47,8 @@ _GET_FER2013 = (
 _BUNDLED = "the faces that ship with scikit-image"
 _PAUSES = (10, 60, 600)
 _ASK_SECONDS = 2  # how often an open page asks whether FER2013 has come
-# The browser may still be fetching the picture it has just sent, to show it for a moment.
-_DELETE_AFTER_SECONDS = 10
 _NO_SUCH_FACE = "That sample face is not here; the face stays as it is."
 _UPLOAD = "upload-"  # how the id of an uploaded face begins
-_FILE_GONE = "The picture got lost on its way; please choose it again."
 
 
 _log = logging.getLogger(__name__)
@@ -107,6 +104,10 @@ class FaceControls:
     def outputs(self) -> list[Any]:
         """All of them, for ``outputs`` of an event; :meth:`show` makes their values."""
         return [self.face, self.strip, self.upload, self.note]
+
+    def settle(self, face: Face) -> Any:
+        """Make the value of :attr:`face` for a page that loads: from now on the face is its own."""
+        return replace(face, stands_in=False) if face.stands_in else gr.skip()
 
     def show(self, sample_id: str | None, source: "FaceSource") -> list[Any]:
         """Make the values of :attr:`outputs` that show a sample face.
@@ -234,21 +235,12 @@ def first_face(faces: FaceSet) -> Face:
     return _sample_face(pick_samples(faces, None, _FIRST_SEED, 1)[0])
 
 
-def read_upload(path: str) -> Upload:
-    """Read an uploaded file, and have it deleted.
+def load_upload(data: bytes) -> Upload:
+    """Load a face from what is in an uploaded file.
 
     Raises:
         ImageError: It can't be used; one sentence.
     """
-    file = Path(path)
-    try:
-        modified = file.stat().st_mtime_ns
-        data = file.read_bytes()
-    except OSError as error:
-        raise ImageError(_FILE_GONE) from error
-    timer = threading.Timer(_DELETE_AFTER_SECONDS, _delete, (file, modified))
-    timer.daemon = True
-    timer.start()
     return Upload(load_face(data, FACE_SIZE), load_face(data, FACE_SIZE, crop_face=False))
 
 
@@ -277,7 +269,8 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
     at_first = source.offer
     faces = at_first.faces
     strip_start = pick_samples(faces, None, _FIRST_SEED, STRIP_LENGTH)
-    face = gr.State(first_face(faces))
+    # What a session has that the server has never heard of; a page that loads is given another.
+    face = gr.State(replace(first_face(faces), stands_in=True))
     upload = gr.State(None)
     gr.Markdown("### 1. Face")
     with gr.Row():
@@ -389,12 +382,12 @@ def _follow(
     return started.then  # type: ignore[no-any-return]
 
 
-def _receive_picture(picture: dict[str, Any] | None, crop: bool) -> Any:
+def _receive_picture(picture: dict[str, Any] | None, crop: bool, request: gr.Request) -> Any:
     """Values for the picture's box, the strip, the face, the upload and the note."""
     if picture is None:  # the box was emptied, by this function for one
         return [gr.skip()] * 5
     try:
-        upload = read_upload(picture["path"])
+        upload = load_upload(read_upload(picture, request.session_hash))
     except ImageError as error:
         return [None, gr.skip(), gr.skip(), gr.skip(), str(error)]
     face, note = upload_face(upload, crop)
@@ -437,16 +430,3 @@ def _strip_face(sample: Sample) -> dict[str, Any]:
         "side": sample.image.shape[0],
         "pixels": encode_picture(sample.image),
     }
-
-
-def _delete(file: Path, modified: int) -> None:
-    """Delete an upload and the folder Gradio made for it.
-
-    The same file from somebody else lies in the same place: if it came since, it is left to them.
-    """
-    try:
-        if file.stat().st_mtime_ns == modified:
-            file.unlink()
-            file.parent.rmdir()
-    except OSError:  # gone already
-        pass

@@ -1,9 +1,11 @@
 """The whole page: its tabs, and how it is served."""
 
 import threading
+from typing import Any
 
 import gradio as gr
 import numpy as np
+from starlette.middleware import Middleware
 
 from denoiser.registry import (
     DEFAULT_DENOISERS,
@@ -20,11 +22,16 @@ from denoiser.ui.classroom import Classrooms
 from denoiser.ui.compare import create_compare_tab
 from denoiser.ui.emotion import create_emotion_tab
 from denoiser.ui.faces import FaceSource
+from denoiser.ui.guard import GuardedBlocks
 from denoiser.ui.inside import create_inside_tab
 from denoiser.ui.lessons import create_lessons_tab
+from denoiser.ui.queue import RUNNING, open_queue
+from denoiser.ui.server import MAX_FILE_BYTES, close_half_sent, create_middleware
+from denoiser.ui.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.share import create_link_note
 from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
+from denoiser.ui.uploads import UploadDoor, sweeping
 from denoiser.weights import WeightsError
 
 TITLE = "Face denoising lab"
@@ -33,7 +40,6 @@ _INTRODUCTION = (
     "Damage a face with noise you control, and see live how well a U-Net, a GAN, an autoencoder "
     "and classical filters repair it."
 )
-_CACHE_SECONDS = 300  # uploads are deleted once read; this is for those that never were
 
 
 def build_app(faces: FaceSource) -> gr.Blocks:
@@ -42,12 +48,7 @@ def build_app(faces: FaceSource) -> gr.Blocks:
     Args:
         faces: Where the samples come from.
     """
-    with gr.Blocks(
-        title=TITLE,
-        analytics_enabled=False,
-        fill_width=True,
-        delete_cache=(_CACHE_SECONDS, _CACHE_SECONDS),
-    ) as app:
+    with GuardedBlocks(title=TITLE, analytics_enabled=False, fill_width=True) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
         link_note = create_link_note()
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -76,18 +77,39 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
     """
     threading.Thread(target=warm_up, daemon=True).start()
     threading.Thread(target=faces.fetch, daemon=True).start()
-    app.queue(max_size=64, default_concurrency_limit=2)
+    serve(app)
+    app.block_thread()
+
+
+def serve(app: gr.Blocks, **settings: Any) -> None:
+    """Serve the page, and return.
+
+    Args:
+        app: The page.
+        **settings: More of Gradio's, such as ``server_port``.
+    """
+    open_queue(app)
     # Or the page of a Space asks huggingface.co for the Space's likes and its author's picture.
     app.space_id = None
     app.launch(
         theme=create_theme(),
         css=read_css(),
         footer_links=["api"],
-        max_file_size="10mb",
+        max_file_size=MAX_FILE_BYTES,
         run_history=False,
         enable_monitoring=False,
+        max_threads=RUNNING,
         ssr_mode=False,  # a Space would render on its server, with a Node.js of its own
+        app_kwargs={
+            "middleware": [*create_middleware(), Middleware(UploadDoor, max_bytes=MAX_FILE_BYTES)],
+            "lifespan": sweeping,
+        },
+        state_session_capacity=CAPACITY,
+        prevent_thread_lock=True,
+        **settings,
     )
+    close_half_sent(app.server)
+    keep_lean_sessions(app)
 
 
 def warm_up() -> None:

@@ -46,6 +46,12 @@ _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
 
 
+_FORGOTTEN = (
+    "The server no longer has this page's face, as the page was left alone for long or the server was "
+    "restarted: this is a sample face."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Face:
     """The clean face of a session. Compared by identity, so that it can be hashed.
@@ -54,11 +60,17 @@ class Face:
         id: Tells it from every other face.
         caption: Name for people.
         image: (48, 48) float32 in [0, 1].
+        stands_in: Whether it is shown because the server does not know which face the page had.
     """
 
     id: str
     caption: str
     image: Image
+    stands_in: bool = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Face":
+        # Nobody changes it, so all sessions that begin with it can have the same one.
+        return self
 
 
 @dataclass(frozen=True)
@@ -193,6 +205,11 @@ def write_payload(payload: Payload) -> str:
     reactive and copies it more than once.
     """
     return json.dumps(payload)
+
+
+def forgotten_payload(face: Face) -> Payload:
+    """Say of a face that stands in for another that it does; nothing of any other face."""
+    return {"notice": _FORGOTTEN} if face.stands_in else {}
 
 
 def error_payload(sentence: str, version: int) -> Payload:

@@ -105,7 +105,8 @@ def restore_on_load(
         link = read_link(query)
         if link is None:
             box_value = _address() | invited if invited else gr.skip()
-            return [*[gr.skip()] * len(controls.outputs), box_value, *[gr.skip()] * 3]
+            rest = [gr.skip()] * (len(controls.outputs) - 1)
+            return [controls.faces.settle(face), *rest, box_value, *[gr.skip()] * 3]
         problems = list(link.problems)
         opened = {"openTab": link.tab}
         if link.tab is not None and link.tab not in [tab.id for tab in _list_tabs(tabs)]:
@@ -115,8 +116,10 @@ def restore_on_load(
         problems += [problem] if problem else []
         experiment = replace(link.experiment, sample=None) if problem or waiting else link.experiment
         said = " ".join(filter(None, [describe_problems(problems), _COMING if waiting else ""]))
+        shown, *others = controls.show(experiment, faces)
         return [
-            *controls.show(experiment, faces),
+            shown if isinstance(shown, Face) else controls.faces.settle(face),
+            *others,
             _address() | {"view": link.view, "waiting": waiting} | opened | invited,
             said,
             _Awaited(str(link.experiment.sample), face.id) if waiting else None,

@@ -30,7 +30,7 @@ from denoiser.blind_test import (
 from denoiser.metrics import sharpness
 from denoiser.pipeline import Comparison, DenoiseResult
 from denoiser.samples import FaceDataError
-from denoiser.ui.classroom import Classroom
+from denoiser.ui.classroom import Seat
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.payload import Face, Outcome, Payload, encode_picture, new_version, run_methods
 from denoiser.ui.settings import Settings
@@ -53,7 +53,7 @@ class Sitting:
         rounds: What to show.
         play: Makes a round's pictures.
         labels: Names of the denoisers, by id.
-        classroom: Where the votes are added up as well, if anywhere.
+        seat: From where a class counts the votes as well, if one does.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Sitting:
         rounds: Sequence[Round],
         play: Play,
         labels: Mapping[str, str],
-        classroom: Classroom | None = None,
+        seat: Seat | None = None,
     ):
         self._setup = setup
         self._rounds = tuple(rounds)
         self._play = play
         self._labels = labels
-        self._classroom = classroom
+        self._seat = seat
         self._lock = threading.Lock()
         self._votes: tuple[Vote, ...] = ()
         self._tally = Tally()
-        self._is_counted = True  # by the class
+        self._refusal = ""  # why the class did not count the last vote
         self._token = ""  # of the round that waits for a vote; empty while none does
         self._dealt: Payload = {}
         self._favourites: Mapping[str, str] = {}
@@ -126,8 +126,8 @@ class Sitting:
         self._token = ""
         self._votes += (vote,)
         self._tally = self._tally.add(vote)
-        if self._classroom is not None:
-            self._is_counted = self._classroom.add(vote)
+        if self._seat is not None:
+            self._refusal = self._seat.add(vote)
 
     def _view(self) -> Payload:
         if len(self._votes) == len(self._rounds):
@@ -199,11 +199,13 @@ class Sitting:
         }
 
     def _class_note(self) -> str:
-        if self._classroom is None:
+        if self._seat is None:
             return ""
-        if not self._is_counted or not self._classroom.is_open:
+        if self._refusal:
+            return self._refusal
+        if not self._seat.classroom.is_open:
             return "The class is over: what you pick now counts for you alone."
-        return f"Your picks are added, without a name, to those of class {self._classroom.code}."
+        return f"Your picks are added, without a name, to those of class {self._seat.classroom.code}."
 
 
 def make_play(faces: FaceSource, setup: Setup) -> Play:

@@ -1,12 +1,12 @@
 """The tab "Sweep": one experiment at many strengths, windows, seeds or assumed strengths.
 
-The chart grows while it computes. One queued listener computes whatever is chosen: it does nothing
-where that is on show already, so that opening the tab again costs nothing.
+The chart grows while it computes. One listener computes whatever is chosen, in a lane of its own: it
+does nothing where that is on show already, so that opening the tab again costs nothing.
 """
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
 from denoiser.ui.events import RAW, SILENT
 from denoiser.ui.grid import create_download, read_asset, read_script
-from denoiser.ui.payload import Face, Payload, describe_methods, new_version
+from denoiser.ui.lane import Lane
+from denoiser.ui.payload import Face, Payload, describe_methods, experiment_key, new_version
+from denoiser.ui.queue import LANE_PLACES, LANE_PLACES_EACH, in_lane
 from denoiser.ui.settings import Settings, SettingsError
 from denoiser.ui.summary import create_summary
 from denoiser.ui.sweep_job import (
@@ -125,7 +127,7 @@ def create_sweep_tab(controls: Controls, opened: Callable[..., Any]) -> None:
 
 def compute(
     face: Face, settings: Settings, own: tuple[Any, ...], shown: Shown
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any] | None]:
     """Compute what is chosen, and say every now and then how far it is.
 
     Args:
@@ -136,8 +138,8 @@ def compute(
 
     Yields:
         What has changed: ``shown``, ``progress``, ``frames`` (all so far) and, the first time,
-        ``taken`` with the methods taken over from "Compare", or None. Nothing where what is chosen is
-        on show already.
+        ``taken`` with the methods taken over from "Compare", or None. None instead, after a point, where
+        it is too early to say more. Nothing at all where what is chosen is on show already.
 
     Raises:
         SettingsError: Something is not among what is offered, or can't be computed.
@@ -169,6 +171,7 @@ def compute(
         fresh.append(point)
         done, now = len(points) == job.total, time.monotonic()
         if not done and now - sent < min(max((now - started) / 10, _SEND_SECONDS), _SEND_SECONDS_LATER):
+            yield None
             continue
         if job.choice.view != "redraw":
             known = {frame["place"] for frame in made}
@@ -284,22 +287,44 @@ def _create() -> Tab:
 
 def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     own = len(tab.choices)
+    lane = Lane(LANE_PLACES, LANE_PLACES_EACH)
+    nothing = [gr.skip()] * len(tab.outputs)
 
-    def run(*values: Any) -> Iterator[Any]:
-        choices, (metric, first, second, shown), (*rest, width) = (
-            values[:own],
-            values[own : own + 4],
-            values[own + 4 :],
-        )
-        nothing = [gr.skip()] * len(tab.outputs)
-        yield nothing  # a generator that never yields would empty all of its outputs
+    def split(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """The tab's own choices, how they are shown, and what is chosen under "Compare"."""
+        return values[:own], values[own : own + 4], values[own + 4 :]
+
+    def say(state: str, text: str) -> list[Any]:
+        return [nothing[0], _progress(state, text, 0, 0), *nothing[2:]]
+
+    def wanted(*values: Any) -> str:
+        choices, (*_, shown), (*rest, _) = split(values)
         try:
             face, settings = controls.read(rest)
-            for index, update in enumerate(compute(face, settings, choices, shown)):
+        except SettingsError:  # the computation will say so
+            return ""
+        view, methods, *others = choices
+        if settings.methods != shown.offered:  # see compute
+            methods = list(settings.methods)
+        try:
+            return repr((view, methods, others, experiment_key(face, settings)))
+        except RecursionError:  # it comes from a browser
+            return ""
+
+    def run(*values: Any) -> Iterator[Any]:
+        choices, (metric, first, second, shown), (*rest, width) = split(values)
+        is_first = True
+        try:
+            face, settings = controls.read(rest)
+            for update in compute(face, settings, tuple(choices), shown):
+                if update is None:
+                    yield None
+                    continue
                 state: Shown = update["shown"]
                 assert state.job is not None
                 offers = [gr.skip()] * 4
-                if index == 0:
+                if is_first:
+                    is_first = False
                     offers = _offers(state.job, settings, update["taken"], first, second)
                     first, second = (offer["value"] for offer in offers[2:])
                 yield (
@@ -311,28 +336,26 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
                     judge(state, first, second, metric),
                 )
         except SettingsError as error:
-            yield [nothing[0], _progress("error", str(error), 0, 0), *nothing[2:]]
+            yield say("error", str(error))
 
     inputs = [*tab.choices, tab.metric, tab.first, tab.second, tab.shown, *controls.inputs, tab.width]
     chosen = [component.input for component in tab.choices]
-    running = gr.on(
+    gr.on(
         [opened, *chosen, tab.run.click],
-        run,
+        in_lane(lane, run, wanted, nothing, say),
         inputs,
         tab.outputs,
         js=WITH_WIDTH,
-        concurrency_limit=1,
-        concurrency_id="slow",
-        **RAW,
+        concurrency_limit=None,  # the lane has its own
+        concurrency_id="sweep",
+        **(RAW | {"trigger_mode": "multiple"}),
     )
-    # Said afterwards, or what still comes in until it has stopped would take it back.
-    tab.cancel.click(None, cancels=[running], queue=False, api_visibility="private").then(
-        lambda: _progress("stopped", "Stopped: the chart shows what was computed.", 0, 0),
-        None,
-        tab.progress,
-        queue=False,
-        **SILENT,
-    )
+
+    def stop(request: gr.Request) -> None:
+        lane.stop_session(request.session_hash or "")
+
+    # Not Gradio's "cancels": it knows of one event at a time, and an older one may be the one that runs.
+    tab.cancel.click(stop, None, None, queue=False, **SILENT)
 
     def redraw(shown: Shown, metric: Any, first: Any, second: Any, width: Any) -> Any:
         if shown.job is None:

@@ -93,12 +93,18 @@ class LiveEvent:
         )
         self.fn_index = event["id"]
         self.place = writes["inputs"].index(moved)
+        self.seed_place = writes["inputs"].index(by_elem_id["seed"])
         self.settings = [components[i]["props"].get("value") for i in writes["inputs"]]
 
-    def send(self, value: float, session: str) -> dict[str, Any]:
-        """Ask for the grid at a slider's value; return what the browser would paint."""
+    def send(self, value: float, session: str, seed: int = 0) -> dict[str, Any]:
+        """Ask for the grid at a slider's value; return what the browser would paint.
+
+        Raises:
+            RuntimeError: It is the answer to another question.
+        """
         settings = list(self.settings)
         settings[self.place] = value
+        settings[self.seed_place] = seed
         data = [None, json.dumps(settings)]
         body = json.dumps({"data": data, "fn_index": self.fn_index, "session_hash": session})
         request = urllib.request.Request(
@@ -110,8 +116,9 @@ class LiveEvent:
             grid = json.load(answer)["data"][0]
         # gr.HTML may send its value alone or as the update of a component.
         grid = json.loads(grid.get("value", grid) if isinstance(grid, dict) else grid)
-        if grid.get("sigma") != f"{value:g}":
-            raise RuntimeError(f"asked for sigma {value:g}, got {grid.get('sigma')}")
+        asked, got = (f"{value:g}", seed), (grid.get("sigma"), grid.get("seed"))
+        if asked != got:
+            raise RuntimeError(f"asked for sigma and seed {asked}, got {got}")
         return dict(grid)
 
 

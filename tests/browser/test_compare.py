@@ -2,9 +2,11 @@
 
 import csv
 import io
+import json
 import re
 import sys
 import zipfile
+from urllib.parse import quote
 
 import numpy as np
 import PIL.Image
@@ -403,3 +405,52 @@ class TestTwoPeople:
         assert not np.array_equal(other.gray("noisy"), shown)
         for page in pages:
             assert next(page, None) is None
+
+    def test_a_page_that_the_server_has_forgotten_says_so_and_goes_on(self, lab):
+        """After a restart, or many other visitors; here its requests come from another session."""
+
+        def forget(route):
+            sent = route.request.post_data_json
+            route.continue_(post_data=json.dumps(sent | {"session_hash": "forgotten"}))
+
+        before = lab.version()
+        lab.pick(lab.sample_ids()[2])
+        lab.wait_for(before)
+        assert lab.status.inner_text() == ""
+        lab.page.route("**/gradio_api/run/predict*", forget)
+        lab.set_number(30)
+        lab.wait_for(sigma=30)
+        assert "no longer has this page's face" in lab.status.inner_text()
+        lab.page.unroute("**/gradio_api/run/predict*")
+        lab.set_number(40)
+        lab.wait_for(sigma=40)
+        assert lab.status.inner_text() == ""
+
+
+SCRIPT = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>${window.ran=1}'
+
+
+class TestScripts:
+    def test_a_link_that_brings_one(self, browser, server):
+        keys = ("noise", "sample", "methods", "seed", "tab", "class")
+        query = "?" + "&".join(f"{key}={quote(SCRIPT)}" for key in keys)
+        for lab in open_lab(browser, server, "desktop", query):
+            assert lab.page.locator("#link-note").inner_text()
+            assert lab.page.evaluate("window.ran") is None
+
+    def test_an_error_that_quotes_one(self, browser, server):
+        """Gradio says which value is none of a menu's choices; nobody but the sender ever sees it."""
+
+        def misuse(route):
+            sent = route.request.post_data_json
+            route.continue_(post_data=json.dumps(sent | {"data": [SCRIPT]}))
+
+        with watched_page(browser, 1440, 900) as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            lab.page.route("**/gradio_api/queue/join*", misuse)
+            lab.page.locator("#shuffle").click()
+            toast = lab.page.get_by_test_id("toast-body")
+            toast.wait_for()
+            assert "not in the list of choices" in toast.inner_text()
+            assert lab.page.evaluate("window.ran") is None

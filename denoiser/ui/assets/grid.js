@@ -314,7 +314,8 @@ function receive(payload) {
     return;
   }
   lab.dataset.version = payload.version;
-  setText(part("status"), payload.error ? `${payload.error} The pictures show the last good settings.` : "");
+  const failed = payload.error && `${payload.error} The pictures show the last good settings.`;
+  setText(part("status"), failed || payload.notice || "");
   if (payload.error) return;
   live = {
     ...payload,

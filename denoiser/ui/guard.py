@@ -1,0 +1,81 @@
+"""What every event of the page goes through, whoever sends it, and whatever it was made for."""
+
+import logging
+import traceback
+from typing import Any
+
+import gradio as gr
+
+from denoiser.images import ImageError
+from denoiser.ui.uploads import DISK_FULL, find_files, find_upload, is_full
+
+FAILED = "That did not work. Please load the page anew and try again."
+
+_log = logging.getLogger(__name__)
+
+
+class GuardedBlocks(gr.Blocks):
+    """A page that takes no file but what was uploaded in the session that sends it.
+
+    Gradio itself looks at those files only that come with its own ``meta``. Here the whole request is
+    searched, before anything else sees it; that holds for events that are yet to be written, too.
+
+    An event that fails says so in one sentence, and in the log in one line; the traceback is there for
+    those who have the level ``DEBUG`` logged.
+    """
+
+    async def process_api(  # type: ignore[override]
+        self,
+        block_fn: Any,
+        inputs: list[Any],
+        *args: Any,
+        session_hash: str | None = None,
+        event_data: gr.EventData | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """See ``gr.Blocks``.
+
+        Raises:
+            gr.Error: For every reason; one sentence.
+        """
+        try:
+            refuse_foreign_files([inputs, getattr(event_data, "_data", None)], session_hash)
+            return await super().process_api(
+                block_fn,
+                inputs,
+                *args,
+                session_hash=session_hash,  # type: ignore[misc]
+                event_data=event_data,
+                **kwargs,
+            )
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except ImageError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except Exception as error:
+            _log.warning("The event %s failed: %s", getattr(block_fn, "name", "?"), in_one_line(error))
+            _log.debug("It failed here:", exc_info=True)
+            full = isinstance(error, OSError) and is_full(error)
+            raise gr.Error(DISK_FULL if full else FAILED, print_exception=False) from None
+
+
+def refuse_foreign_files(sent: Any, session: str | None) -> None:
+    """Refuse a request that names any file but the session's own uploads.
+
+    Args:
+        sent: What came from the browser.
+        session: Gradio's ``session_hash``.
+
+    Raises:
+        ImageError: It does; one sentence.
+    """
+    for named in find_files(sent):
+        find_upload(named, session)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Name an error and where it was raised; not its message, which may hold what somebody sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
