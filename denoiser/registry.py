@@ -26,6 +26,7 @@ MODELS: tuple[str, ...] = (
     "attention-unet.salt-and-pepper-10",
     "patchgan.pixel-shuffle",
     "patchgan.salt-and-pepper-10",
+    "residual-unet.gaussian-unclipped",
 )
 """Trained models, each a folder in weights/. A new one is its folder and one line here."""
 
