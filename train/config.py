@@ -121,7 +121,7 @@ class TrainConfig:
         noise: The mixture it trains on.
         validation: Noises it is selected on: preset ids, or kind plus parameters.
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
-        only: Expert to train alone, on its own noises; the rest stays as it started. Empty for all.
+        only: Experts to train, each on its own noises; the rest stays as it started. Empty for all.
         adversarial: Settings of adversarial training; None for supervised training.
         loss: Reconstruction loss; see :func:`train.losses.reconstruction_loss`.
         epochs: At most this many.
@@ -150,7 +150,7 @@ class TrainConfig:
     validation: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     start_from: str = ""
-    only: str = ""
+    only: tuple[str, ...] = ()
     adversarial: AdversarialConfig | None = None
     loss: Loss = "psnr"
     epochs: int = 10
@@ -244,14 +244,18 @@ def _read(values: dict[str, Any]) -> TrainConfig:
         PatchDiscriminator(build_checked(PatchDiscriminatorConfig, values["adversarial"].discriminator))
     values["noise"] = tuple(_component(part) for part in _tables("noise", values.get("noise", [])))
     values["validation"] = tuple(_tables("validation", values.get("validation", [])))
+    if "only" in values:
+        values["only"] = tuple(_texts("only", values["only"]))
     config = build_checked(TrainConfig, values)
     for name in ("id", "start_from"):
         _check_id(name, getattr(config, name), empty=name == "start_from")
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     experts = {part.expert for part in config.noise}.intersection(config.settings.get("experts", ()))
-    if config.only and config.only not in experts:
-        raise ConfigError(f"only names {config.only!r}, which is no expert with a noise of its own")
+    strangers = set(config.only) - experts
+    if strangers:
+        names = ", ".join(map(repr, sorted(strangers)))
+        raise ConfigError(f"only names {names}, which is no expert with a noise of its own")
     for noise in config.validation:
         validation_noise(noise)
     build_network(config.architecture, config.settings)
@@ -289,6 +293,14 @@ def _read_mixture(name: str) -> dict[str, Any]:
     check_keys({*_MIXTURE_KEYS, "like"}, mixture)
     like = mixture.pop("like", "")
     return (_read_mixture(like) if like else {}) | mixture
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    """Return a list of words; one word stands for a list of itself."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"{name} must be a word or a list of words, not {value!r}")
+    return words
 
 
 def _component(values: Mapping[str, Any]) -> Component:

@@ -33,10 +33,11 @@ class ExpertModule(SupervisedModule):
         dealt = deal_to_experts(config.noise, network.config.experts)
         self.mixtures = {name: NoiseMixture(parts) for name, parts in dealt.items()}
         if config.only:
-            self.mixtures = {config.only: self.mixtures[config.only]}
+            self.mixtures = {name: self.mixtures[name] for name in config.only}
             # What has no gradient, the optimizer leaves as it is.
             network.requires_grad_(False)
-            network.experts[config.only].requires_grad_(True)
+            for name in config.only:
+                network.experts[name].requires_grad_(True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The experts', and the router's, which starts from nothing and learns at a higher rate."""
