@@ -33,6 +33,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from denoiser.images import ImageError
+from denoiser.ui.server import route_path
 
 UPLOAD_PATH = "/gradio_api/upload"
 NOT_YOURS = "A file must be an uploaded picture, and from this very session; please choose it again."
@@ -164,7 +165,7 @@ class UploadDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", UPLOAD_PATH):
+        if scope["type"] == "http" and (scope["method"], route_path(scope)) == ("POST", UPLOAD_PATH):
             response = await self._take(Request(scope, receive))
             await response(scope, receive, send)
         else:
