@@ -17,6 +17,7 @@ import shutil
 import stat
 import tempfile
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,6 +188,8 @@ class UploadDoor:
                 upload_progress=file_upload_statuses if upload_id else None,
             )
         except BaseException as error:
+            # Gradio's parser still holds the file open, and an open file keeps its room on the disk.
+            traceback.clear_frames(error.__traceback__)
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
             return _refusal(error)
         return JSONResponse(files)
