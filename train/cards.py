@@ -144,7 +144,7 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         network=ARCHITECTURES[config.architecture][0].__name__,
         settings=json.dumps(config.settings),
         reference=config.reference,
-        trained_on=config.trained_on,
+        trained_on=config.trained_on_words,
         history=_history(folder / HISTORY_NAME),
         pictures=metrics["pictures"],
         left_out="" if metrics["pictures"] == published else without,

@@ -47,7 +47,7 @@ _KEYS = {
     *("base", "epochs", "limit", "score", "pictures"),
     *("note", "variant", "published", "published_note"),
 }
-_NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation", "trained_on")
+_NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation")
 
 
 @dataclass(frozen=True)
