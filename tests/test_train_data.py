@@ -11,7 +11,7 @@ from denoiser.images import from_uint8
 from denoiser.noise import PRESETS, create_noise
 from denoiser.samples import FaceDataError, FaceSet
 from train.config import Component, Stage, read_config
-from train.data import FaceData, augment, fixed_noise, without_duplicates
+from train.data import FaceData, augment, fixed_noise, split_name, without_copies
 from train.mixture import NoiseMixture
 
 from .tiny import pictures, write_config, write_fer2013
@@ -207,21 +207,27 @@ def test_pictures_of_held_out_splits_are_left_out():
     train = face_set(images[[0, 1, 2, 3, 2, 4]])
     validation = face_set(images[[5, 2]], split="validation")
     test = face_set(images[[6, 0]], split="test")
-    np.testing.assert_array_equal(without_duplicates(train, validation, test), images[[1, 3, 4]])
-    np.testing.assert_array_equal(without_duplicates(train, validation), images[[0, 1, 3, 4]])
-    np.testing.assert_array_equal(without_duplicates(train), train.images)
+    np.testing.assert_array_equal(without_copies(train, validation, test), images[[1, 3, 4]])
+    np.testing.assert_array_equal(without_copies(train, validation), images[[0, 1, 3, 4]])
+    np.testing.assert_array_equal(without_copies(train), train.images)
 
 
-def test_a_difference_of_one_step_in_one_pixel_is_no_duplicate():
-    image = pictures(1, seed=0)
-    other = image.copy()
-    other[0, 47, 47] ^= 1
-    assert len(without_duplicates(face_set(image), face_set(other))) == 1
+def test_near_copies_are_left_out():
+    """Mirrored, moved and a gray level brighter, so that no pixel is the same."""
+    images = pictures(6, seed=0)
+    copy = np.roll(images[:1, :, ::-1], 2, axis=2).clip(0, 254) + 1
+    np.testing.assert_array_equal(without_copies(face_set(images), face_set(copy)), images[1:])
+
+
+def test_results_name_what_is_odd_about_a_split():
+    faces = replace(face_set(pictures(3, seed=0), split="test"), remark="pictures: 3 instead of 9")
+    assert split_name(faces) == "FER2013 test (PrivateTest); pictures: 3 instead of 9"
+    assert split_name(replace(faces, remark="")) == "FER2013 test (PrivateTest)"
 
 
 def test_everything_held_out_leaves_an_empty_set():
     images = pictures(3, seed=0)
-    assert without_duplicates(face_set(images), face_set(images)).shape == (0, 48, 48)
+    assert without_copies(face_set(images), face_set(images)).shape == (0, 48, 48)
 
 
 @pytest.mark.parametrize(

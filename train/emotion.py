@@ -22,6 +22,7 @@ from denoiser.images import from_uint8
 from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, emotion_files
 
 from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
+from .data import split_name
 from .emotion_data import (
     NO_LABEL,
     EmotionData,
@@ -224,7 +225,7 @@ def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str,
     per_class = confusion.diagonal() / confusion.sum(dim=1)
     return {
         "command": "python -m train emotion --data PATH",
-        "split": "FER2013 test (PrivateTest)",
+        "split": split_name(test.faces),
         "labels": "FER+ majority: single votes dropped, then more than half of the votes left for one "
         "of eight emotions; other pictures are not counted (Barsoum et al. 2016)",
         "pictures": int(counted.sum()),

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from denoiser.architectures.expert_unet import ExpertUNet
 
-from .config import Component, TrainConfig
+from .config import Component, TrainConfig, owner_of
 from .losses import reconstruction_loss
 from .mixture import NoiseMixture
 from .supervised import Engine, SupervisedModule
@@ -79,7 +79,7 @@ def deal_to_experts(
     Raises:
         ValueError: There is none for one of them.
     """
-    owners = [part.expert if part.expert in experts else experts[0] for part in noise]
+    owners = [owner_of(part, experts) for part in noise]
     dealt = {
         name: tuple(part for part, owner in zip(noise, owners, strict=True) if owner == name)
         for name in experts
