@@ -290,7 +290,8 @@ def _find_faces(image: Image) -> list[_Square]:
     small_height, small_width = round(height * scale), round(width * scale)
     if min(small_height, small_width) < _SMALLEST_FACE:
         return []
-    small = cv2.resize(image, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    # In 8 bits, so that a file and the same picture with more bits, or in floats, are cropped alike.
+    small = cv2.resize(to_uint8(image), (small_width, small_height), interpolation=cv2.INTER_AREA)
     found = _face_cascade().detect_multi_scale(
         img=_convert(small, gray=True),
         scale_factor=1.1,

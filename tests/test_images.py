@@ -630,6 +630,12 @@ class TestFaces:
         expected = load_image(astronaut()[60:180, 165:285], size=48)
         assert np.corrcoef(face.image.ravel(), expected.ravel())[0, 1] > 0.7
 
+    def test_the_crop_stays_where_it_was(self):
+        """The astronaut is one of the bundled faces: another crop would change every example of it."""
+        expected = load_image(astronaut()[59:176, 164:281], size=48)
+        for source in (astronaut(), astronaut() / 255):
+            np.testing.assert_allclose(load_face(source).image, expected, atol=1e-6)
+
     def test_load_image_crops_alike(self):
         np.testing.assert_array_equal(
             load_image(astronaut(), size=48, crop_face=True), load_face(astronaut()).image
