@@ -166,6 +166,8 @@ def _from_bytes(data: bytes, factor: Callable[[int, int], int]) -> Picture:
         _check_pixel_count(*size, picture.format)
         if len(data) > _MAX_SLOW_BYTES and any(tile[0] in _SLOW_DECODERS for tile in picture.tile[:1]):
             raise ImageError(_TOO_MANY_WORDS)
+        if picture.format == "TIFF":
+            _check_tiff(data, picture)
         deep = _read_deep_colour(data, picture)
         if deep is not None:
             # OpenCV turns a TIFF upright; for a PNG's EXIF data, Pillow would decode it once more.
@@ -260,7 +262,7 @@ def _read_deep_colour(data: bytes, picture: ImageFile) -> Pixels | None:
         if pixels.shape[2] == 3 and isinstance(clear, tuple):
             return _with_alpha(pixels, (pixels != np.array(clear)).any(axis=2))
         return pixels
-    if picture.format == "TIFF" and _is_deep_colour_tiff(data, picture):
+    if picture.format == "TIFF" and _is_deep_colour_tiff(picture):
         kind = picture.tag_v2.get(_ALPHA_KIND, (None,))[0]  # type: ignore[attr-defined]
         return _apply_alpha_kind(_decode_with_opencv(data, picture), kind)
     if picture.format == "PPM" and picture.tile and picture.tile[0][0] == "ppm":
@@ -282,23 +284,27 @@ def _is_deep_colour_png(data: bytes, picture: PIL.Image.Image) -> bool:
     return True
 
 
-def _is_deep_colour_tiff(data: bytes, picture: PIL.Image.Image) -> bool:
+def _is_deep_colour_tiff(picture: PIL.Image.Image) -> bool:
     """Tell whether this is a TIFF of three or four channels of 16 bits, RGB.
 
     Raises:
-        ImageError: OpenCV would read another picture than Pillow did, or need more memory for a tile
-            than a picture may take.
+        ImageError: The channels lie in separate planes, which nobody here reads right.
     """
     tags = picture.tag_v2  # type: ignore[attr-defined]
     if set(tags.get(_BITS, ())) != {16} or picture.mode not in ("RGB", "RGBA"):
         return False
     if tags.get(_PLANES, _TOGETHER) != _TOGETHER:
         raise ImageError(_SEPARATE_PLANES)
-    tile = tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_HEIGHT, 1)
+    return True
+
+
+def _check_tiff(data: bytes, picture: PIL.Image.Image) -> None:
+    """Refuse a TIFF that may be taken for a larger one, or whose tiles are larger than a picture."""
     names = [tag for tag, _ in _list_tags(data)]
+    tags = picture.tag_v2  # type: ignore[attr-defined]
+    tile = tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_HEIGHT, 1)
     if tile > MAX_DEEP_PIXELS or len(set(names)) < len(names):
         raise ImageError(_DAMAGED)
-    return True
 
 
 def _list_tags(data: bytes) -> list[tuple[int, int]]:

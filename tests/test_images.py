@@ -449,14 +449,16 @@ class TestBombs:
             with pytest.raises(ImageError):
                 load_image(data)
 
-    def test_tiff_that_says_its_size_twice(self):
-        tags = {258: [16] * 3, 262: [2], 277: [3]}
+    @pytest.mark.parametrize("bits", [8, 16])
+    def test_tiff_that_says_its_size_twice(self, bits):
+        tags = {258: [bits] * 3, 262: [2], 277: [3]}
         data = write_tiff(30_000, 30_000, bytes(96), tags, repeated=((256, 4), (257, 4)))
         with pytest.raises(ImageError):
             load_image(data)
 
-    def test_tiff_of_tiles_larger_than_any_picture(self):
-        tags = {258: [16] * 3, 259: [8], 262: [2], 277: [3], 322: [16384], 323: [16384]}
+    @pytest.mark.parametrize("bits", [8, 16])
+    def test_tiff_of_tiles_larger_than_any_picture(self, bits):
+        tags = {258: [bits] * 3, 259: [8], 262: [2], 277: [3], 322: [16384], 323: [16384]}
         body = zlib.compress(bytes(96))
         data = write_tiff(4, 4, body, tags | {324: [8], 325: [len(body)]})
         with pytest.raises(ImageError, match="damaged"):

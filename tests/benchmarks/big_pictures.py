@@ -237,14 +237,14 @@ CASES: dict[str, Callable[[], bytes]] = {
     "bmp 1 bit": lambda: _saved("1", "BMP"),
     "bmp runs": _bmp_runs,
     "bmp of short runs": _bmp_short_runs,
-    "tiff lzw rgb": lambda: _saved("RGB", "TIFF", compression="tiff_lzw"),
-    "tiff lzw cmyk": lambda: _saved("CMYK", "TIFF", compression="tiff_lzw"),
+    "tiff rgb": lambda: _saved("RGB", "TIFF", compression="tiff_adobe_deflate"),
+    "tiff cmyk": lambda: _saved("CMYK", "TIFF", compression="tiff_adobe_deflate"),
     "tiff deflate rgba one strip": lambda: _saved(
         "RGBA", "TIFF", compression="tiff_adobe_deflate", tiffinfo={278: SIDE}
     ),
-    "tiff float": lambda: _saved("F", "TIFF", compression="tiff_lzw"),
+    "tiff float": lambda: _saved("F", "TIFF", compression="tiff_adobe_deflate"),
     "tiff jpeg": lambda: _saved("RGB", "TIFF", 10, compression="jpeg", quality=60),
-    "tiff turned": lambda: _saved("RGB", "TIFF", compression="tiff_lzw", tiffinfo={274: 6}),
+    "tiff turned": lambda: _saved("RGB", "TIFF", compression="tiff_adobe_deflate", tiffinfo={274: 6}),
     "tiff 16 bit rgb": lambda: _cv2(".tiff", 3),
     "tiff 16 bit rgba": lambda: _cv2(".tiff", 4),
     "tiff 16 bit rgba one strip": lambda: _cv2(".tiff", 4, cv2.IMWRITE_TIFF_ROWSPERSTRIP, DEEP_SIDE),
