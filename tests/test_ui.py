@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,14 @@ from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
 from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.samples import FaceSet, bundled_faces
+from denoiser.ui import faces as faces_module
 from denoiser.ui import payload as payload_module
 from denoiser.ui.faces import (
     FaceSource,
     Offer,
     _receive_picture,
     first_face,
+    load_upload,
 )
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.payload import (
@@ -388,3 +391,23 @@ def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
     warm_up()
     assert used[:4] == list(DEFAULT_DENOISERS)
     assert set(used) & set(MODELS) == set(DEFAULT_DENOISERS) & set(MODELS)
+
+
+def test_pictures_are_decoded_one_at_a_time(monkeypatch):
+    """A large one takes up to 300 MB; all that arrive at once would take that many times."""
+    inside, most = [], []
+
+    def decode(data, size):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)  # time for the others to come in, if they can
+        inside.pop()
+        return None, None
+
+    monkeypatch.setattr(faces_module, "load_crops", decode)
+    threads = [threading.Thread(target=load_upload, args=(b"",)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 5

@@ -23,7 +23,7 @@ from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded,
 from denoiser.samples import pick_samples, sample_emotions
 from denoiser.ui.accelerator import compare_processors
 from denoiser.ui.exports import gain
-from denoiser.ui.faces import FaceSource
+from denoiser.ui.faces import ONE_PICTURE, FaceSource
 from denoiser.ui.uploads import read_upload
 from denoiser.weights import WeightsError
 
@@ -354,7 +354,9 @@ def _load(
         return source.get(sample).image, ""
     if not isinstance(face, dict):
         raise ImageError("face must be an uploaded picture, such as handle_file('face.jpg')")
-    loaded = load_face(read_upload(face, request.session_hash), crop_face=crop_face)
+    data = read_upload(face, request.session_hash)
+    with ONE_PICTURE:
+        loaded = load_face(data, crop_face=crop_face)
     return loaded.image, loaded.note
 
 
