@@ -25,7 +25,7 @@ ADVERSARIAL = {"adversarial": {"discriminator": {"width": 4}}, "family": "GAN", 
 
 
 def pictures(count: int, seed: int) -> np.ndarray:
-    """Discs before gradients, no two of them alike: uint8 (N, 48, 48)."""
+    """Spotted discs before gradients, no two of them near copies: uint8 (N, 48, 48)."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:48, :48] / 47
     made = []
@@ -33,8 +33,9 @@ def pictures(count: int, seed: int) -> np.ndarray:
         tilt, row, column, radius, light = rng.random(5)
         picture = 0.2 + 0.6 * (tilt * rows + (1 - tilt) * columns)
         inside = np.hypot(rows - row, columns - column) < 0.1 + 0.4 * radius
-        made.append(np.where(inside, light, picture))
-    return (np.stack(made) * 255).astype(np.uint8)
+        spots = cv2.resize(rng.normal(0, 0.1, (12, 12)), (48, 48))
+        made.append(np.where(inside, light, picture) + spots)
+    return (np.stack(made).clip(0, 1) * 255).astype(np.uint8)
 
 
 def write_fer2013(folder: Path, *, train: int = 64, validation: int = 8, test: int = 8) -> Path:

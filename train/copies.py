@@ -34,7 +34,7 @@ _PLACES = ((0, 0), (-2, -2), (-2, 2), (2, -2), (2, 2))  # from which windows of 
 
 # Correlations below which a pair is dropped: by cells of 4x4 and of 2x2 pixels, and by pixels at its own
 # scale. Each loses about one in a hundred of the copies; together they save most of the time.
-_COARSE_LEAST, _MEDIUM_LEAST, _FINE_LEAST = 0.8, 0.64, 0.53
+_COARSE_LEAST, _MEDIUM_LEAST, _FINE_LEAST = 0.8, 0.64, 0.57
 
 _LEAST_RMS = 0.5  # gray levels; what varies less is rounding, not a face
 _HELD_OUT_AT_ONCE = 64
@@ -149,16 +149,19 @@ def _correlate(
         scale: Size to which the held-out picture is brought before its middle is cut out.
         cell: Side of the cells of pixels that are averaged.
     """
-    whole = _band_passed(pictures, *(_cells(_SIDE, cell) @ _smoothing(sigma) for sigma in band))
+    if not len(pairs):
+        return np.empty(0)
+    (sought, first), (seen, second) = (np.unique(side, return_inverse=True) for side in pairs.T)
+    whole = _band_passed(pictures[seen], *(_cells(_SIDE, cell) @ _smoothing(s) for s in band))
     windows = _band_passed(
-        held_out, *(_cells(_WINDOW, cell) @ _smoothing(s, scale)[_middle(scale)] for s in band)
+        held_out[sought], *(_cells(_WINDOW, cell) @ _smoothing(s, scale)[_middle(scale)] for s in band)
     )
     side = windows.shape[-1]
     least = _LEAST_RMS * side
     windows = windows - windows.mean((1, 2), keepdim=True)
     windows = windows / windows.norm(dim=(1, 2), keepdim=True).clamp_min(least)
-    found = [torch.empty(0)]
-    for part in torch.from_numpy(pairs).split(_PAIRS_AT_ONCE):
+    found = []
+    for part in torch.from_numpy(np.stack([first, second], axis=1)).split(_PAIRS_AT_ONCE):
         there = whole[part[:, 1]][None]
         mean = F.avg_pool2d(there, side, stride=1)
         power = F.avg_pool2d(there**2, side, stride=1)
