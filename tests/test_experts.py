@@ -1,12 +1,15 @@
 """The mixture of experts: who denoises what, whose weights it takes over, and how each is taught."""
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from denoiser.architectures import build_network
 from train.config import parse_config
-from train.experts import ExpertModule
+from train.experts import ExpertModule, deal_to_experts, share_out
 from train.fit import build_module
 from train.muon import Muon
 
@@ -30,11 +33,9 @@ def made(**changes):
     return build_network("expert-unet", SMALL | {"experts": NAMES} | changes)
 
 
-def module(**settings):
-    settings = SMALL | {"experts": NAMES} | settings
-    changes = {"architecture": "expert-unet", "settings": settings, "noise": NOISE}
-    changes["learning_rate"] = 2e-3
-    return ExpertModule(parse_config(CONFIG | changes, "test"))
+def module(**changes):
+    own = {"architecture": "expert-unet", "settings": SMALL | {"experts": NAMES}, "noise": NOISE}
+    return ExpertModule(parse_config(CONFIG | own | {"learning_rate": 2e-3} | changes, "test"))
 
 
 def faces(count):
@@ -120,27 +121,101 @@ def test_a_config_with_experts_is_trained_as_one(tmp_path):
     assert type(build_module(parse_config(CONFIG | config, "test"), tmp_path)) is ExpertModule
 
 
+def names(parts):
+    """Name parts of a mixture by their first noise, and its lowest strength."""
+    return [(part.stages[0].kind, min(part.stages[0].ranges.values())[0]) for part in parts]
+
+
 def test_noise_goes_to_the_expert_it_names_and_otherwise_to_the_first():
-    assert module().expert_of.tolist() == [1, 2, 0]
-    assert module(experts=["all", "strong"]).expert_of.tolist() == [0, 1, 0]
+    noise = parse_config(CONFIG | {"noise": NOISE}, "test").noise
+    dealt = deal_to_experts(noise, tuple(NAMES))
+    assert list(dealt) == NAMES  # in the network's order
+    assert names(dealt["rest"]) == [("salt-and-pepper", 0.1)]
+    assert names(dealt["faint"]) == [("gaussian", 0.0)]
+    assert names(dealt["strong"]) == [("gaussian", 0.2)]
+    dealt = deal_to_experts(noise, ("all", "strong"))
+    assert names(dealt["all"]) == [("gaussian", 0.0), ("salt-and-pepper", 0.1)]
+    assert names(dealt["strong"]) == [("gaussian", 0.2)]
+
+
+def test_an_expert_without_noise_is_refused():
+    noise = parse_config(CONFIG | {"noise": NOISE}, "test").noise
+    with pytest.raises(ValueError, match=r"for the expert idle, lazy"):
+        deal_to_experts(noise, ("rest", "idle", "faint", "lazy"))
+    with pytest.raises(ValueError, match="is for the expert rest"):
+        deal_to_experts(noise[:2], tuple(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(9, [3, 3, 3]), (8, [3, 3, 2]), (7, [3, 2, 2]), (2, [1, 1, 0]), (0, [0, 0, 0])]
+)
+def test_experts_get_equal_shares_of_a_batch(count, sizes):
+    assert share_out(count, 3) == sizes
+
+
+def attached(training, monkeypatch, seed=0):
+    """Let a module take steps without a trainer."""
+    monkeypatch.setattr(training, "log_dict", lambda *_, **__: None)
+    training._sources = torch.Generator().manual_seed(seed), random.Random(seed)
+    return training
+
+
+def test_pictures_are_shared_out_equally_whatever_the_weights(monkeypatch):
+    """Weights tell one expert's own noises from each other only."""
+    heavy = [NOISE[0] | {"weight": 50}, *NOISE[1:]]
+    heavy.append({"expert": "strong", "weight": 3, "stages": [{"kind": "impulse", "amount": 0.3}]})
+    training = attached(module(noise=heavy), monkeypatch)
+    seen = {}
+    for name, expert in training.network.experts.items():
+        expert.register_forward_hook(
+            lambda expert, inputs, output, name=name: seen.update({name: inputs[0]})
+        )
+    training.training_step([faces(24)], 0)
+    assert {name: len(noisy) for name, noisy in seen.items()} == dict.fromkeys(NAMES, 8)
+    # Of the strong one's eight, a quarter has Gaussian noise; impulses leave most pixels as they are.
+    levels = (seen["strong"] * 255) % 1
+    changed = (torch.minimum(levels, 1 - levels) > 0.01).flatten(1).float().mean(1)
+    assert int((changed > 0.4).sum()) == 2
 
 
 def test_an_expert_learns_from_its_own_noise_only(monkeypatch):
-    training = module()
-    monkeypatch.setattr(training, "log_dict", lambda *_, **__: None)
-    training._generator = torch.Generator().manual_seed(0)
-    training.mixture.weights = torch.tensor([0.0, 1.0, 0.0])  # strong noise only
+    """What the others are given doesn't change its gradients."""
+    other = [NOISE[0], NOISE[1], {"stages": [{"kind": "impulse", "amount": 0.4}]}]
+    gradients = []
+    for noise in (NOISE, other):
+        torch.manual_seed(0)
+        training = attached(module(noise=noise), monkeypatch)
+        order = ["faint", "strong", "rest"]  # so that the two draw the same numbers up to the last one
+        training.mixtures = {name: training.mixtures[name] for name in order}
+        # A loss that is a mean of the pictures' own: that of decibels weighs them by one another.
+        training.config = replace(training.config, loss="mse", rescaled_share=0.0)
+        training.training_step([faces(9)], 0).backward()
+        network = training.network
+        gradients.append({n: [p.grad for p in network.experts[n].parameters()] for n in NAMES})
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in network.router.parameters())
+    for name in ("faint", "strong"):
+        for one, two in zip(*(found[name] for found in gradients), strict=True):
+            torch.testing.assert_close(one, two)
+    assert any(
+        not torch.allclose(a, b) for a, b in zip(*(found["rest"] for found in gradients), strict=True)
+    )
+
+
+def test_an_expert_alone_gets_the_whole_batch_and_the_rest_no_gradient(monkeypatch):
+    training = attached(module(only="strong"), monkeypatch)
+    sizes = []
+    training.network.experts["strong"].register_forward_hook(
+        lambda expert, inputs, output: sizes.append(len(inputs[0]))
+    )
     training.training_step([faces(8)], 0).backward()
-    network = training.network
-    assert all(p.grad is not None for p in network.experts["strong"].parameters())
-    assert all(p.grad is None for n in ("rest", "faint") for p in network.experts[n].parameters())
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.router.parameters())
+    assert sizes == [8]
+    learning = {name for name, p in training.network.named_parameters() if p.grad is not None}
+    assert learning
+    assert all(name.startswith("experts.strong.") for name in learning)
 
 
 def test_the_router_learns_to_tell_noises_apart(monkeypatch):
-    training = module()
-    monkeypatch.setattr(training, "log_dict", lambda *_, **__: None)
-    training._generator = torch.Generator().manual_seed(0)
+    training = attached(module(), monkeypatch)
     optimizer = Muon(training.parameter_groups(), lr=2e-3)
     clean = faces(24)
     for _ in range(40):
@@ -148,10 +223,11 @@ def test_the_router_learns_to_tell_noises_apart(monkeypatch):
         training.training_step([clean], 0).backward()
         optimizer.step()
     network = training.network.eval()
-    generator = torch.Generator().manual_seed(1)
+    both = torch.Generator().manual_seed(1), random.Random(1)
     fresh = torch.from_numpy(pictures(60, 9).astype(np.float32) / 255)[:, None]
-    parts = training.mixture.draw(fresh, generator)
+    right = []
     with torch.no_grad():
-        chosen = network.score_experts(training.mixture.corrupt(fresh, parts, generator)).argmax(dim=1)
-    right = (chosen == training.expert_of[parts]).float().mean()
-    assert right > 0.95  # by chance 0.33
+        for name, own in zip(NAMES, fresh.chunk(3), strict=True):
+            chosen = network.score_experts(training.mixtures[name](own, *both)).argmax(dim=1)
+            right.append(chosen == NAMES.index(name))
+    assert torch.cat(right).float().mean() > 0.95  # by chance 0.33

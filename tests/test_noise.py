@@ -1,5 +1,6 @@
 """Every kind of noise does what its equation says, and nothing else."""
 
+import hashlib
 import io
 import math
 
@@ -298,6 +299,21 @@ class TestPixelShuffle:
         shuffled = noise(numbers / np.float64(side * side), seed=seed)
         return np.divmod(np.rint(shuffled * side * side).astype(int), side)
 
+    @pytest.mark.parametrize(
+        ("amount", "radius", "shape", "digest"),
+        [
+            (0.15, 2, (24, 40), "97ea1a9eedf8654d"),
+            (0.5, 2, (48, 48), "1955386b897d35bc"),
+            (1.0, 1, (17, 9), "99a8c61d860f1d2a"),
+            (1.0, 3, (13, 22), "4a0926ab93e2a0b6"),
+        ],
+    )
+    def test_where_each_pixel_goes_never_changes(self, amount, radius, shape, digest):
+        """Shared links, benchmarks and fixed test noise rest on it."""
+        numbers = np.arange(math.prod(shape), dtype=np.float32).reshape(shape) / 4096
+        places = np.rint(PixelShuffleNoise(amount, radius)(numbers, seed=7) * 4096).astype("<u2")
+        assert hashlib.sha256(places.tobytes()).hexdigest().startswith(digest)
+
     @pytest.mark.parametrize("radius", [1, 2, 4])
     @pytest.mark.parametrize("amount", [0.3, 1.0])
     def test_it_is_a_permutation(self, amount, radius):
@@ -362,6 +378,50 @@ class TestOcclusion:
     def test_black_in_every_channel(self):
         noisy = OcclusionNoise(8)(np.ones((48, 48, 3), np.float32))
         np.testing.assert_array_equal((noisy == 0).sum(axis=(0, 1)), [64, 64, 64])
+
+    def test_a_square_has_its_gray_level_and_lies_where_a_black_one_does(self):
+        picture = np.random.default_rng(0).random((48, 48)).astype(np.float32)
+        black, gray = (OcclusionNoise(9, 2, level)(picture, seed=5) for level in (0.0, 0.625))
+        covered = gray == 0.625
+        np.testing.assert_array_equal(covered, black == 0)
+        assert covered.sum() > 81
+        np.testing.assert_array_equal(gray[~covered], picture[~covered])
+
+    @pytest.mark.parametrize("level", [0.4, 0.6])
+    def test_grain_has_its_mean_and_standard_deviation(self, level):
+        grain = 0.05  # so that nothing is clipped: 8 standard deviations to black and white
+        noisy = OcclusionNoise(SIDE, 1, level, grain)(flat(1)).astype(np.float64)
+        assert_close_in_standard_errors(noisy.mean(), level, grain / math.sqrt(PIXELS))
+        error = grain / math.sqrt(2 * (PIXELS - 1))
+        assert_close_in_standard_errors(noisy.std(ddof=1), grain, error)
+
+    def test_grain_is_clipped_and_white_and_stays_inside_the_square(self):
+        picture = flat(0.5, 64)
+        noisy = OcclusionNoise(40, 1, 0.5, 1.0)(picture, seed=3)
+        assert noisy.min() == 0
+        assert noisy.max() == 1
+        changed = noisy != picture
+        assert changed.sum() == 40**2
+        inside = noisy[changed].reshape(40, 40) - 0.5
+        # Neighbours know nothing of each other.
+        correlation = np.corrcoef(inside[:, 1:].ravel(), inside[:, :-1].ravel())[0, 1]
+        assert abs(correlation) < 5 / math.sqrt(40 * 39)
+
+    def test_levels_and_grains_of_their_own_in_a_batch(self):
+        levels, grains = (0.2, 0.5, 0.8), (0.0, 0.02, 0.05)
+        noise = OcclusionNoise(SIDE, 1, each(*levels), each(*grains))
+        noisy = noise.apply(as_batch(*[flat(1)] * 3), generator()).double()
+        for picture, level, grain in zip(noisy, levels, grains, strict=True):
+            # Where there is no grain, single precision is all that there is to err.
+            error = max(grain, 1e-6)
+            assert_close_in_standard_errors(float(picture.mean()), level, error / math.sqrt(PIXELS))
+            assert float(picture.std()) == pytest.approx(grain, abs=5 * error / math.sqrt(2 * PIXELS))
+
+    @pytest.mark.parametrize("changes", [{"level": 1.2}, {"level": -0.1}, {"grain": 2}, {"level": "x"}])
+    def test_levels_and_grains_that_can_t_be(self, changes):
+        [name] = changes
+        with pytest.raises(ValueError, match=f"{name} must be a number from 0 to 1"):
+            create_noise("occlusion", **changes)
 
 
 class TestBlur:

@@ -103,24 +103,56 @@ def test_every_expert_has_noise_of_its_own():
     assert named == {"", *config.settings["experts"][1:]}  # the first takes what names none
 
 
-def test_experts_share_the_blind_mixture():
+def test_experts_hold_the_blind_mixture_and_more():
     """Between them they see what every other blind model sees, and are validated on the same."""
     experts, blind = shipped("residual-unet"), shipped("attention-unet")
     assert experts.validation == blind.validation
     kinds = [{tuple(s.kind for s in part.stages) for part in c.noise} for c in (experts, blind)]
-    assert kinds[0] == kinds[1]
+    assert kinds[0] > kinds[1]
     for kind in ("gaussian", "salt-and-pepper", "impulse", "poisson", "speckle", "pixel-shuffle"):
-        assert ranges(experts, kind) == ranges(blind, kind)
+        wider, narrower = ranges(experts, kind), ranges(blind, kind)
+        assert wider.keys() == narrower.keys()
+        for name, (low, high) in narrower.items():
+            assert wider[name][0] <= low
+            assert high <= wider[name][1]
+    # What only experts undo, which the other networks are too small for.
+    assert {kind[0] for kind in kinds[0] - kinds[1]} >= {"blur", "jpeg", "occlusion"}
+    assert {"blur", "jpeg", "occlusion"}.isdisjoint(s.kind for p in blind.noise for s in p.stages)
 
 
-def test_neighbouring_experts_for_gaussian_noise_leave_no_gap():
+@pytest.mark.parametrize("mixture", ["blind", "experts"])
+def test_what_is_additive_is_now_and_then_not_clipped(mixture):
+    """The page lets one switch clipping off; impulses are black or white whether clipped or not."""
+    for part in shipped({"blind": "attention-unet", "experts": "residual-unet"}[mixture]).noise:
+        additive = [s.kind for s in part.stages][-1:] in (["gaussian"], ["poisson"], ["speckle"])
+        if len(part.stages) == 1:
+            assert (part.unclipped > 0) == additive
+        assert part.unclipped < 0.5
+
+
+def test_the_specialist_for_unclipped_noise_sees_no_other():
+    config = shipped("residual-unet.gaussian-unclipped")
+    assert {part.unclipped for part in config.noise} == {1.0}
+    assert {s.kind for part in config.noise for s in part.stages} == {"gaussian"}
+    spans = sorted(part.stages[0].ranges["sigma"] for part in config.noise)
+    assert all(lower[1] == upper[0] for lower, upper in itertools.pairwise(spans))
+
+
+def test_neighbouring_experts_for_gaussian_noise_overlap():
+    """The router's doubts are about neighbours: either of two must have seen what lies between them."""
     config = shipped("residual-unet")
-    spans = sorted(
-        part.stages[0].ranges["sigma"]
-        for part in config.noise
-        if part.expert and part.stages[0].kind == "gaussian"
-    )
-    assert all(upper[0] < lower[1] for lower, upper in itertools.pairwise(spans))
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for part in config.noise:
+        if part.expert and [s.kind for s in part.stages] == ["gaussian"]:
+            spans.setdefault(part.expert, []).append(part.stages[0].ranges["sigma"])
+    whole = []
+    for own in map(sorted, spans.values()):
+        assert all(upper[0] <= lower[1] for lower, upper in itertools.pairwise(own))  # no gap in it
+        whole.append((own[0][0], own[-1][1]))
+    whole.sort()
+    assert len(whole) == 4
+    assert whole[0][0] == 0
+    assert all(upper[0] < lower[1] for lower, upper in itertools.pairwise(whole))
 
 
 def test_blind_models_train_on_the_same_mixture():
@@ -205,16 +237,6 @@ def test_the_gan_for_impulses_is_a_simpler_one():
         return sum(p.numel() for p in discriminator.parameters())
 
     assert weights(gan) < weights(blind) / 5
-
-
-def test_trials_of_the_gan_differ_in_its_weight_alone():
-    gan = shipped("patchgan")
-    trials = [read_config(CONFIGS / "trials" / f"patchgan-{name}.toml") for name in "abc"]
-    weights = [trial.adversarial.weight for trial in trials]
-    assert weights == sorted(set(weights))
-    assert weights[1] == gan.adversarial.weight
-    for trial, weight in zip(trials, weights, strict=True):
-        assert trial == replace(gan, adversarial=replace(gan.adversarial, weight=weight))
 
 
 # Mixtures

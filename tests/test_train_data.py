@@ -1,18 +1,37 @@
 """What training sees: the mixture of noises, mirrored and enlarged faces, no face of the test split."""
 
 import math
+import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.numpy import load_file
+from torch.utils.data import DistributedSampler
 
 from denoiser.images import from_uint8
 from denoiser.noise import PRESETS, create_noise
 from denoiser.samples import FaceDataError, FaceSet
 from train.config import Component, Stage, read_config
+<<<<<<< HEAD
 from train.data import FaceData, augment, fixed_noise, split_name, without_copies
 from train.mixture import NoiseMixture
+=======
+from train.data import (
+    EpochBatches,
+    FaceData,
+    OnDevice,
+    augment,
+    fixed_noise,
+    prepare_faces,
+    without_duplicates,
+)
+from train.mixture import NoiseMixture, deal
+>>>>>>> traintests
 
 from .tiny import pictures, write_config, write_fer2013
 
@@ -24,6 +43,11 @@ def mixture(*parts):
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def sources(seed=0):
+    """Make both random sources: of tensors, and of what is known without them."""
+    return seeded(seed), random.Random(seed)
 
 
 def face_set(images, rows=None, split="train"):
@@ -46,7 +70,7 @@ EVERYTHING = mixture(
 
 def test_mixture_stays_a_picture():
     clean = torch.rand(90, 1, 16, 16, generator=seeded(1))
-    noisy = EVERYTHING(clean, seeded())
+    noisy = EVERYTHING(clean, *sources())
     assert noisy.shape == clean.shape
     assert noisy.dtype == clean.dtype
     assert noisy.isfinite().all()
@@ -58,25 +82,56 @@ def test_mixture_stays_a_picture():
 
 def test_same_seed_same_mixture():
     clean = torch.rand(32, 1, 16, 16)
-    first = EVERYTHING(clean, seeded(3))
-    assert torch.equal(first, EVERYTHING(clean, seeded(3)))
-    assert not torch.equal(first, EVERYTHING(clean, seeded(4)))
+    first = EVERYTHING(clean, *sources(3))
+    assert torch.equal(first, EVERYTHING(clean, *sources(3)))
+    assert not torch.equal(first, EVERYTHING(clean, *sources(4)))
 
 
 def test_a_generator_goes_on():
     clean = torch.rand(8, 1, 16, 16)
-    generator = seeded(3)
-    assert not torch.equal(EVERYTHING(clean, generator), EVERYTHING(clean, generator))
+    both = sources(3)
+    assert not torch.equal(EVERYTHING(clean, *both), EVERYTHING(clean, *both))
 
 
 def test_mixture_leaves_the_picture_and_global_randomness_alone():
     clean = torch.rand(64, 1, 16, 16)
     copy = clean.clone()
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    EVERYTHING(clean, seeded())
+    python_state = random.getstate()
+    EVERYTHING(clean, *sources())
     assert torch.equal(clean, copy)
     assert torch.equal(torch.random.get_rng_state(), torch_state)
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+    assert random.getstate() == python_state
+
+
+WEIGHTS = (
+    [1.0, 2.5, 6.5],
+    [5, 6, 4, 3, 2, 2, 2, 1, 1, 1, 0.5],
+    [0.1, 0.9],
+    [1.0, 0.0],
+    [0.0, 1.0],
+    [3.0],
+)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+@pytest.mark.parametrize("count", [0, 1, 7, 64, 97])
+def test_pictures_are_dealt_out_by_weight(weights, count):
+    """All of them, each part within 1 of its share, and on average exactly at it."""
+    dice, draws = random.Random(count), 1000
+    shares = count * np.array(weights) / sum(weights)
+    dealt = np.array([deal(weights, count, dice) for _ in range(draws)])
+    assert (dealt.sum(axis=1) == count).all()
+    assert (dealt >= 0).all()
+    assert (np.abs(dealt - shares) < 1).all()
+    # A part's number is the whole number below its share or the one above: at most this much spread.
+    assert np.abs(dealt.mean(axis=0) - shares).max() < 5 * 0.5 / math.sqrt(draws)
+
+
+def test_a_share_of_whole_numbers_is_always_the_same():
+    dice = random.Random(0)
+    assert {tuple(deal([1, 2, 1], 8, dice)) for _ in range(50)} == {(2, 4, 2)}
 
 
 def test_each_part_is_used_at_its_weight():
@@ -86,18 +141,32 @@ def test_each_part_is_used_at_its_weight():
         (weights[0.5], "gaussian", {"sigma": (0.0, 0.0)}),
         (weights[1.0], "salt-and-pepper", {"amount": (1.0, 1.0), "salt_ratio": (1.0, 1.0)}),
     )
-    count = 40_000
-    noisy = parts(torch.full((count, 1, 1, 1), 0.5), seeded()).flatten()
+    count = 977
+    noisy = parts(torch.full((count, 1, 1, 1), 0.5), *sources()).flatten()
     for brightness, weight in weights.items():
         share = weight / sum(weights.values())
-        error = math.sqrt(share * (1 - share) / count)
-        assert abs(float((noisy == brightness).double().mean()) - share) < 5 * error
+        assert abs(int((noisy == brightness).sum()) - share * count) < 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_a_part_s_pictures_is_not_clipped(share):
+    """Strong noise on gray leaves [0, 1] somewhere in each picture, where it may."""
+    noise = (Stage("gaussian", {"sigma": (0.9, 0.9)}),)
+    other = Component(1.0, (Stage("gaussian", {"sigma": (0.9, 0.9)}),))
+    parts = NoiseMixture((Component(1.0, noise, unclipped=share), other))
+    noisy = parts(torch.full((80, 1, 16, 16), 0.5), *sources())
+    beyond = ((noisy < 0) | (noisy > 1)).flatten(1).any(1)
+    assert int(beyond.sum()) == round(40 * share)
+    assert not beyond[40:].any()  # the other part's
+    if share:
+        free = noisy[:40][beyond[:40]] - 0.5
+        assert float(free.std()) == pytest.approx(0.9, abs=5 * 0.9 / math.sqrt(2 * free.numel()))
 
 
 def test_every_picture_has_its_own_strength_drawn_evenly():
     count, low, high = 2000, 0.05, 0.15
     parts = mixture((1, "gaussian", {"sigma": (low, high)}))
-    noisy = parts(torch.full((count, 1, 24, 24), 0.5), seeded())
+    noisy = parts(torch.full((count, 1, 24, 24), 0.5), *sources())
     strengths = noisy.flatten(1).std(1).double()
     assert strengths.min() < low + 0.01
     assert strengths.max() > high - 0.01
@@ -111,10 +180,10 @@ def test_every_picture_has_its_own_strength_drawn_evenly():
 def test_whole_numbers_are_drawn_evenly_once_for_a_batch(low, high):
     """Count the squares' sides: a square of side n blackens n * n pixels of a white picture."""
     parts = mixture((1, "occlusion", {"size": (low, high), "count": (1.0, 1.0)}))
-    generator, draws = seeded(), 2000
+    both, draws = sources(), 2000
     sides = []
     for _ in range(draws):
-        black = (parts(torch.ones(2, 1, 8, 8), generator) == 0).flatten(1).sum(1)
+        black = (parts(torch.ones(2, 1, 8, 8), *both) == 0).flatten(1).sum(1)
         assert black[0] == black[1]
         sides.append(math.isqrt(int(black[0])))
     values = range(low, high + 1)
@@ -126,7 +195,7 @@ def test_whole_numbers_are_drawn_evenly_once_for_a_batch(low, high):
 
 
 def test_what_a_stage_does_not_name_has_its_default():
-    noisy = mixture((1, "gaussian", {}))(torch.full((200, 1, 24, 24), 0.5), seeded())
+    noisy = mixture((1, "gaussian", {}))(torch.full((200, 1, 24, 24), 0.5), *sources())
     default = create_noise("gaussian").sigma
     assert float(noisy.std()) == pytest.approx(default, rel=0.02)
 
@@ -136,16 +205,16 @@ def test_stages_follow_one_another():
     salt = Stage("salt-and-pepper", {"amount": (1.0, 1.0), "salt_ratio": (1.0, 1.0)})
     square = Stage("occlusion", {"size": (4.0, 4.0), "count": (1.0, 1.0)})
     clean = torch.full((3, 1, 8, 8), 0.5)
-    noisy = NoiseMixture((Component(1.0, (salt, square)),))(clean, seeded())
+    noisy = NoiseMixture((Component(1.0, (salt, square)),))(clean, *sources())
     assert (noisy == 0).flatten(1).sum(1).tolist() == [16] * 3
     assert (noisy == 1).flatten(1).sum(1).tolist() == [48] * 3
-    assert (NoiseMixture((Component(1.0, (square, salt)),))(clean, seeded()) == 1).all()
+    assert (NoiseMixture((Component(1.0, (square, salt)),))(clean, *sources()) == 1).all()
 
 
 def test_augmented_faces_are_pictures():
     batch = torch.rand(16, 1, 48, 40, generator=seeded(1))
     for seed in range(10):
-        larger = augment(batch, 1.0, 1.6, seeded(seed))
+        larger = augment(batch, 1.0, 1.6, *sources(seed))
         assert larger.shape == batch.shape
         assert larger.min() >= 0
         assert larger.max() <= 1
@@ -154,18 +223,19 @@ def test_augmented_faces_are_pictures():
 def test_augmentation_is_deterministic_and_leaves_its_input_alone():
     batch = torch.rand(16, 1, 48, 48)
     copy = batch.clone()
-    state = torch.random.get_rng_state()
-    first = augment(batch, 0.5, 1.6, seeded(2))
-    assert torch.equal(first, augment(batch, 0.5, 1.6, seeded(2)))
+    state, python_state = torch.random.get_rng_state(), random.getstate()
+    first = augment(batch, 0.5, 1.6, *sources(2))
+    assert torch.equal(first, augment(batch, 0.5, 1.6, *sources(2)))
     assert torch.equal(batch, copy)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert not torch.equal(first, augment(batch, 0.5, 1.6, seeded(3)))
+    assert random.getstate() == python_state
+    assert not torch.equal(first, augment(batch, 0.5, 1.6, *sources(3)))
 
 
 def test_half_of_the_faces_are_mirrored():
     count = 10_000
     batch = torch.rand(count, 1, 2, 3)
-    made = augment(batch, 0.0, 1.6, seeded())
+    made = augment(batch, 0.0, 1.6, *sources())
     mirrored = (made == batch.flip(3)).flatten(1).all(1)
     kept = (made == batch).flatten(1).all(1)
     assert (mirrored ^ kept).all()  # nothing else happens to a picture
@@ -173,11 +243,11 @@ def test_half_of_the_faces_are_mirrored():
 
 
 def test_enlarged_share():
-    share, draws, generator = 0.3, 1000, seeded()
+    share, draws, both = 0.3, 1000, sources()
     batch = torch.rand(1, 1, 8, 8)
     enlarged = 0
     for _ in range(draws):
-        made = augment(batch, share, 3.0, generator)
+        made = augment(batch, share, 3.0, *both)
         enlarged += not (torch.equal(made, batch) or torch.equal(made, batch.flip(3)))
     assert abs(enlarged / draws - share) < 5 * math.sqrt(share * (1 - share) / draws)
 
@@ -188,7 +258,7 @@ def test_enlarged_faces_are_smoother():
     def roughness(pictures):
         return float((pictures[..., 1:] - pictures[..., :-1]).square().mean())
 
-    made = [augment(batch, 1.0, 1.6, seeded(seed)) for seed in range(20)]
+    made = [augment(batch, 1.0, 1.6, *sources(seed)) for seed in range(20)]
     assert all(roughness(pictures) < roughness(batch) * 1.01 for pictures in made)
     assert sum(map(roughness, made)) / len(made) < 0.8 * roughness(batch)
 
@@ -196,7 +266,7 @@ def test_enlarged_faces_are_smoother():
 def test_crops_come_from_everywhere():
     """Of an upright gradient: the crop's mean brightness tells where it was cut from."""
     batch = torch.linspace(0, 1, 48)[None, None, :, None].expand(1, 1, 48, 48)
-    means = [float(augment(batch, 1.0, 2.0, seeded(seed)).mean()) for seed in range(200)]
+    means = [float(augment(batch, 1.0, 2.0, *sources(seed)).mean()) for seed in range(200)]
     assert min(means) < 0.35
     assert max(means) > 0.65
     assert abs(sum(means) / len(means) - 0.5) < 0.05
@@ -216,6 +286,7 @@ def test_near_copies_are_left_out():
     """Mirrored, moved and a gray level brighter, so that no pixel is the same."""
     images = pictures(6, seed=0)
     copy = np.roll(images[:1, :, ::-1], 2, axis=2).clip(0, 254) + 1
+<<<<<<< HEAD
     np.testing.assert_array_equal(without_copies(face_set(images), face_set(copy)), images[1:])
 
 
@@ -223,6 +294,9 @@ def test_results_name_what_is_odd_about_a_split():
     faces = replace(face_set(pictures(3, seed=0), split="test"), remark="pictures: 3 instead of 9")
     assert split_name(faces) == "FER2013 test (PrivateTest); pictures: 3 instead of 9"
     assert split_name(replace(faces, remark="")) == "FER2013 test (PrivateTest)"
+=======
+    np.testing.assert_array_equal(without_duplicates(face_set(images), face_set(copy)), images[1:])
+>>>>>>> traintests
 
 
 def test_everything_held_out_leaves_an_empty_set():
@@ -237,7 +311,7 @@ def test_everything_held_out_leaves_an_empty_set():
 )
 def test_validation_noise_is_the_public_one_seeded_by_row(noise):
     faces = face_set(pictures(6, seed=0), rows=[5, 3, 1000, 28_558, 7, 8], split="validation")
-    noisy, clean = fixed_noise(faces, noise, 4)
+    noisy, clean = fixed_noise(faces.images[:4], faces.rows[:4], noise)
     assert noisy.shape == clean.shape == (4, 1, 48, 48)
     parameters = {name: value for name, value in noise.items() if name != "kind"}
     model = create_noise(noise["kind"], **parameters)
@@ -250,10 +324,10 @@ def test_validation_noise_is_the_public_one_seeded_by_row(noise):
 
 
 def test_noise_does_not_depend_on_which_pictures_come_before():
-    faces = face_set(pictures(6, seed=0), rows=[9, 8, 7, 6, 5, 4])
-    later = replace(faces, images=faces.images[3:], rows=faces.rows[3:], emotions=("",) * 3)
+    images, rows = pictures(6, seed=0), np.array([9, 8, 7, 6, 5, 4])
     noise = {"kind": "salt-and-pepper-10"}
-    assert torch.equal(fixed_noise(faces, noise, 6)[0][3:], fixed_noise(later, noise, 6)[0])
+    alone, _ = fixed_noise(images[3:], rows[3:], noise)
+    assert torch.equal(fixed_noise(images, rows, noise)[0][3:], alone)
 
 
 @pytest.fixture
@@ -302,25 +376,90 @@ def test_every_epoch_has_an_order_of_its_own(config, data):
         loader.sampler.set_epoch(epoch)
         return list(loader.sampler)
 
+    def seen(epoch):
+        loader.sampler.set_epoch(epoch)
+        return torch.cat([batch[0] for batch in loader])
+
     assert order(0) != order(1)
     assert order(1) == order(1)
-    assert sorted(order(1)) == list(range(20))
+    assert [len(rows) for rows in order(1)] == [8, 8]
+    assert len({row for rows in order(1) for row in rows} & set(range(20))) == 16
+    assert torch.equal(seen(1), faces.train_set[torch.tensor(order(1)).flatten()])
+    assert not torch.equal(seen(0), seen(1))
+
+
+def test_batches_of_any_sampler_that_is_told_the_epoch():
+    """What one epoch drops of a set, another one has."""
+    sampler = DistributedSampler(range(20), num_replicas=1, rank=0, seed=3)
+    batches, seen = EpochBatches(sampler, 8, drop_last=True), set()
+    for epoch in range(10):
+        batches.set_epoch(epoch)
+        seen |= {row for rows in batches for row in rows}
+    assert seen == set(range(20))
+
+
+def test_a_batch_is_taken_on_the_device_by_its_rows():
+    first, second = torch.arange(12).reshape(6, 2), torch.arange(6.0)
+    kept = OnDevice((first, second), torch.device("cpu"))
+    assert len(kept) == 6
+    taken = kept[[4, 0, 4]]
+    assert torch.equal(taken[0], first[[4, 0, 4]])
+    assert torch.equal(taken[1], second[[4, 0, 4]])
+    with pytest.raises(IndexError):
+        kept[[6]]
 
 
 def test_processes_share_an_epoch_out(config, data):
     class Place:
         world_size = 2
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
 
         def __init__(self, rank):
             self.global_rank = rank
 
-    shares = []
-    for rank in range(2):
-        faces = FaceData(data, config)
+    def batches(rank, epoch):
+        faces = FaceData(data, replace(config, batch_size=5))
         faces.trainer = Place(rank)
         faces.setup("fit")
-        shares.append(list(faces.train_dataloader().sampler))
-    assert sorted(shares[0] + shares[1]) == list(range(20))
+        loader = faces.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return list(loader.sampler)
+
+    for epoch in range(2):
+        first, second = (batches(rank, epoch) for rank in range(2))
+        assert [len(rows) for rows in first + second] == [5] * 4
+        assert sorted(row for rows in first + second for row in rows) == list(range(20))
+    assert batches(0, 0) != batches(0, 1)
+
+
+def test_a_prepared_file_gives_the_same_pictures_as_the_folder(config, data, tmp_path):
+    """Of pictures that some were left out of, and whose rows are not their places."""
+    (data / "test-00000-of-00001.parquet").write_bytes(
+        (data / "validation-00000-of-00001.parquet").read_bytes()
+    )
+    prepared = prepare_faces(data, tmp_path / "deeper" / "faces.safetensors")
+    given = []
+    for place in (data, prepared):
+        faces = FaceData(place, config)
+        faces.setup("fit")
+        loaders = [faces.train_dataloader(), *faces.val_dataloader()]
+        given.append([tensor for loader in loaders for batch in loader for tensor in batch])
+    of_folder, of_file = given
+    assert len(of_folder) == len(of_file) > 2
+    assert all(torch.equal(a, b) for a, b in zip(of_folder, of_file, strict=True))
+
+
+def test_a_file_is_prepared_without_copies_of_what_is_held_out(data, tmp_path):
+    """The folder has the test pictures among those to train on, and they aren't in the file."""
+    before = load_file(prepare_faces(data, tmp_path / "before.safetensors"))
+    table = pa.concat_tables(
+        pq.read_table(data / f"{split}-00000-of-00001.parquet") for split in ("train", "test")
+    )
+    pq.write_table(table, data / "train-00000-of-00001.parquet")
+    after = load_file(prepare_faces(data, tmp_path / "after.safetensors"))
+    assert len(before["train"]) == 20
+    np.testing.assert_array_equal(after["train"], before["train"])
+    np.testing.assert_array_equal(after["validation_rows"], [1000 + 7 * n for n in range(6)])
 
 
 def test_limit_and_left_out_pictures(config, data):

@@ -4,7 +4,7 @@ import random
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -142,7 +142,7 @@ class FaceData(pl.LightningDataModule):
         Lightning tells the sampler the epoch, so that a resumed run goes on in the same order.
         """
         sampler: DistributedSampler = DistributedSampler(
-            self.train_set,
+            self.train_set,  # type: ignore[arg-type]
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
             seed=self.config.seed,
@@ -171,7 +171,7 @@ class EpochBatches(BatchSampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the sampler the epoch, as Lightning does at its start."""
-        self.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        cast(DistributedSampler, self.sampler).set_epoch(epoch)
 
 
 class OnDevice(Dataset):
