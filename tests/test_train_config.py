@@ -205,7 +205,7 @@ def test_specialists_see_their_preset_and_nothing_else(name):
     assert stage.ranges == {p.name: (getattr(preset, p.name),) * 2 for p in preset.parameters}
     assert [validation_noise(noise) for noise in config.validation] == [preset]
     assert config.start_from == "attention-unet"
-    assert describe_trained_on(trained_on(config.noise)) == preset.describe()
+    assert describe_trained_on(trained_on(config)) == preset.describe()
 
 
 @each_file
