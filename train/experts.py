@@ -54,6 +54,7 @@ class ExpertModule(SupervisedModule):
         clean = self.make_clean(batch)
         parts = self.mixture.draw(clean, self.generator)
         noisy = self.mixture.corrupt(clean, parts, self.generator)
+        clean, noisy, parts = (made.to(self.device) for made in (clean, noisy, parts))
         expert = self.expert_of.to(parts.device)[parts]
         distortion = reconstruction_loss(network.denoise_with(noisy, expert), clean, self.config.loss)
         routing = F.cross_entropy(network.score_experts(noisy), expert)

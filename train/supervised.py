@@ -9,6 +9,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from denoiser.architectures import build_network, channels_last
+from denoiser.noise import random_source
 
 from .config import TrainConfig, noise_name
 from .data import augment
@@ -64,15 +65,14 @@ class SupervisedModule(pl.LightningModule):
 
     @property
     def generator(self) -> torch.Generator:
-        """Random source on this process's device: a stream of its own for every process and epoch.
+        """Random source of this process's device: a stream of its own for every process and epoch.
 
         Seeded anew at every epoch, so that a resumed run goes on as if it had never stopped.
         """
         if self._generator is None:
-            self._generator = torch.Generator(device=self.device)
             processes = self.trainer.world_size
             stream = self.current_epoch * processes + self.global_rank
-            self._generator.manual_seed(self.config.seed * 1_000_003 + stream)
+            self._generator = random_source(self.device, self.config.seed * 1_000_003 + stream)
         return self._generator
 
     def on_train_epoch_start(self) -> None:
@@ -80,15 +80,16 @@ class SupervisedModule(pl.LightningModule):
         self._generator = None
 
     def make_clean(self, batch: list[torch.Tensor]) -> torch.Tensor:
-        """Turn a batch of bytes into pictures to corrupt, (B, 1, H, W)."""
+        """Turn a batch of bytes into pictures to corrupt, (B, 1, H, W), where noise can be drawn."""
         config = self.config
-        clean = batch[0].float() / 255
+        clean = batch[0].to(self.generator.device).float() / 255
         return augment(clean, config.rescaled_share, config.rescaled_maximum, self.generator)
 
     def make_pair(self, batch: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn a batch of bytes into noisy and clean pictures, (B, 1, H, W) each."""
         clean = self.make_clean(batch)
-        return self.mixture(clean, self.generator), clean
+        noisy = self.mixture(clean, self.generator)
+        return noisy.to(self.device), clean.to(self.device)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
         """The reconstruction loss of the denoised batch."""
