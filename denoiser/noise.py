@@ -459,6 +459,16 @@ PRESETS: Mapping[str, NoiseModel] = {
 """The three tasks of the reference, by id; the specialists are trained on them."""
 
 
+def random_source(device: torch.device, seed: int) -> torch.Generator:
+    """Return a random source for pictures on a device, on that device or, failing that, on the CPU.
+
+    What is to be corrupted goes to the source's device first. Apple's GPUs (MPS) have neither double
+    precision, in which normal numbers are drawn, nor Poisson numbers.
+    """
+    drawing = device if device.type == "cuda" else torch.device("cpu")
+    return torch.Generator(device=drawing).manual_seed(seed)
+
+
 def list_noises() -> list[str]:
     """Return the ids of all kinds of noise."""
     return [kind.id for kind in NOISES]

@@ -19,6 +19,7 @@ from denoiser.architectures import channels_last
 from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
 from denoiser.emotion import CLASSES, CLASSIFIER, EmotionClassifier, load_classifier
 from denoiser.images import from_uint8
+from denoiser.noise import random_source
 from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, emotion_files
 
 from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
@@ -105,13 +106,13 @@ class EmotionModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's own random stream: a resumed run goes on as if it had never stopped."""
-        self._generator = torch.Generator(device=self.device)
-        self._generator.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+        self._generator = random_source(self.device, self.config.seed * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
         """The loss of the augmented faces."""
         assert self._generator is not None
-        faces = augment_faces(batch[0].float() / 255, self._generator)
+        clean = batch[0].to(self._generator.device).float() / 255
+        faces = augment_faces(clean, self._generator).to(self.device)
         loss = F.cross_entropy(self.network(faces), batch[1])
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss

@@ -55,9 +55,10 @@ class ExpertModule(SupervisedModule):
         sizes = share_out(len(clean), len(self.mixtures))
         noisy, denoised, experts = [], [], []
         for own, (name, mixture) in zip(clean.split(sizes), self.mixtures.items(), strict=True):
-            noisy.append(mixture(own, *self.sources).contiguous(memory_format=torch.channels_last))
+            noisy.append(self.to_network(mixture(own, *self.sources)))
             denoised.append(self.run(network.experts[name], network.expert_input(noisy[-1])))
             experts += [network.config.experts.index(name)] * len(own)
+        clean = clean.to(self.device)
         distortion = reconstruction_loss(torch.cat(denoised), clean, self.config.loss)
         target = torch.tensor(experts).to(clean.device, non_blocking=True)
         routing = F.cross_entropy(network.score_experts(torch.cat(noisy)), target)

@@ -64,6 +64,8 @@ def register_api(source: FaceSource) -> None:
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
+        level: float | None = None,
+        grain: float | None = None,
     ) -> dict[str, Any]:
         """Corrupt a face with noise, denoise it with several methods, and score them.
 
@@ -89,6 +91,8 @@ def register_api(source: FaceSource) -> None:
             size=size,
             count=count,
             quality=quality,
+            level=level,
+            grain=grain,
         )
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
@@ -115,6 +119,8 @@ def register_api(source: FaceSource) -> None:
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
+        level: float | None = None,
+        grain: float | None = None,
     ) -> dict[str, Any]:
         """Show the image between the two halves of a dual autoencoder, and score both halves.
 
@@ -133,6 +139,8 @@ def register_api(source: FaceSource) -> None:
             size=size,
             count=count,
             quality=quality,
+            level=level,
+            grain=grain,
         )
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
