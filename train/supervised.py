@@ -155,7 +155,7 @@ class SupervisedModule(pl.LightningModule):
         return self.to_network(noisy), clean.to(self.device)
 
     def to_network(self, noisy: torch.Tensor) -> torch.Tensor:
-        """Bring noisy pictures from where noise is drawn to the network, in the layout that it runs in."""
+        """Bring noisy pictures from where noise is drawn to the network, in its layout."""
         return noisy.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
