@@ -4,14 +4,17 @@ import csv
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -29,10 +32,10 @@ from denoiser.weights import (
 )
 from train import config as train_config
 from train.__main__ import main
-from train.adversarial import AdversarialModule, gradient_penalty, pairing_loss
+from train.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient
 from train.config import ConfigError
 from train.fit import average_weights, build_module, fit, write_history
-from train.supervised import SupervisedModule, WarmUpAndCosine
+from train.supervised import SupervisedModule, WarmUpAndCosine, run_progress
 
 from .tiny import ADVERSARIAL, write_config, write_fer2013
 
@@ -372,12 +375,17 @@ def test_best_weights_are_shipped_or_the_last(tmp_path, data, monkeypatch):
     assert psnrs["last"] > 10
 
 
-def test_batch_norm_and_dropout_train_too(train):
+def test_batch_norm_trains_too(train):
+    folder = train("run", settings={"widths": [4, 8], "batch_norm": True})
+    norm = load_network("tiny", folder.parent).encoder[0][2]
+    assert norm.running_mean.any()
+    assert (norm.running_var != 1).any()
+
+
+def test_dropout_trains_too(train, tmp_path):
     settings = {"widths": [4, 8], "dropout": 0.1}
-    folder = train("run", architecture="autoencoder", family="autoencoder", settings=settings)
-    network = load_network("tiny", folder.parent)
-    assert network.encoder[0][5].running_mean.any()
-    assert (network.encoder[0][5].running_var != 1).any()
+    changes = {"architecture": "autoencoder", "family": "autoencoder", "settings": settings}
+    assert not same(state(train("run", **changes)), fresh_weights(tmp_path, **changes))
 
 
 # What the parts do
@@ -439,21 +447,23 @@ def test_training_noise_differs_from_epoch_to_epoch_and_process_to_process(tmp_p
     for epoch, rank in places:
         module._trainer = At(epoch, rank, 2)
         module.on_train_epoch_start()
-        seeds.add(module.generator.initial_seed())
-        assert module.generator is module.generator  # one stream in an epoch
-    assert len(seeds) == len(places)
+        generator, dice = module.sources
+        seeds.add((generator.initial_seed(), dice.getstate()))
+        assert module.sources is module.sources  # one stream in an epoch
+    firsts, seconds = zip(*seeds, strict=True)
+    assert len(set(firsts)) == len(set(seconds)) == len(places)
 
 
 def rates(steps, warm_up, resume_at=None, resumed_steps=None):
     """Return the learning rate of every step; a resumed schedule begins with what a checkpoint has."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
-    schedule = WarmUpAndCosine(optimizer, steps, warm_up)
+    schedule = WarmUpAndCosine(optimizer, lambda step: step / steps, warm_up)
     seen = []
     for step in range(resumed_steps or steps):
         if step == resume_at:
             saved = schedule.state_dict()
             optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
-            schedule = WarmUpAndCosine(optimizer, resumed_steps, warm_up)
+            schedule = WarmUpAndCosine(optimizer, lambda step: step / resumed_steps, warm_up)
             schedule.load_state_dict(saved)
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
@@ -477,11 +487,87 @@ def test_learning_rate_of_a_resumed_run_follows_the_longer_curve():
     assert rates(100, 0.1, resume_at=100, resumed_steps=300)[100:] == rates(300, 0.1)[100:]
 
 
+class Clock(Timer):
+    """A timer of which a test says how much time has gone by."""
+
+    def __init__(self, seconds):
+        super().__init__(duration=timedelta(seconds=seconds))
+        self.gone = 0.0
+
+    def time_elapsed(self, stage="train"):
+        return self.gone
+
+
+def test_progress_of_a_run_with_a_time_limit_alone_is_by_time():
+    clock = Clock(50)
+    progress = run_progress(trainer(-1, callbacks=[clock]))
+    assert progress(10**6) == 0  # the number of steps says nothing
+    seen = []
+    for clock.gone in (5, 25, 49, 50, 80):
+        seen.append(progress(3))
+    assert seen[:4] == pytest.approx([0.1, 0.5, 0.98, 1])
+    assert seen[4] >= 1
+
+
+def test_progress_of_a_run_with_epochs_is_by_steps(tmp_path):
+    """Also where it may be cut off: by how many steps it would take, it was announced."""
+    seen = []
+
+    class Note(pl.Callback):
+        def on_train_start(self, trainer, module):
+            progress = run_progress(trainer)
+            seen.extend(progress(step) for step in (0, 3, 6))
+
+    running = trainer(2, callbacks=[Note(), Clock(50)])
+    running.fit(SupervisedModule(tiny_config(tmp_path)), some_batches(3))
+    assert seen == [0, 0.5, 1]
+
+
+def test_learning_rate_of_a_run_with_a_time_limit_falls_to_nothing(tmp_path):
+    """Ten seconds that are over after ten batches, each of them as long as its noise takes."""
+    clock, seen = Clock(10), []
+
+    class Tick(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, index):
+            seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+            clock.gone += 1
+
+    module = SupervisedModule(tiny_config(tmp_path, learning_rate=0.001))
+    trainer(-1, callbacks=[clock, Tick()]).fit(module, some_batches(4))
+    assert len(seen) == 10
+    # The first rate is the warm-up's start; then by the share of time that was over before the step.
+    wanted = [(1 + math.cos(math.pi * (n / 10 - 0.03) / 0.97)) / 2 * 0.001 for n in range(1, 10)]
+    assert seen == pytest.approx([0.04 * 0.001, *wanted])
+
+
+def test_a_budget_is_trained_for_whatever_the_epochs(train):
+    """Far more epochs than the config's one, validated several times, and exported."""
+    folder = train("run", "--budget", "6s", epochs=1)
+    load_network("tiny", folder.parent)
+    assert max(int(row["epoch"]) for row in rows(folder) if row["epoch"]) > 1
+    assert len(column(folder, "val_psnr")) >= 2
+
+
+@pytest.mark.parametrize("text", ["90", "1:00:00", "0s", "-5m", "5 m", "soon", "1d"])
+def test_a_budget_has_its_unit(capsys, text):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "config.toml", f"--budget={text}"])
+    assert stopped.value.code == 2
+    assert "a number and s, m or h" in capsys.readouterr().err
+
+
 def test_average_weights_follows_and_smooths():
-    average = average_weights(0.9)._kwargs["avg_fn"]
-    mean, value = torch.tensor(0.0), torch.tensor(1.0)
-    assert average(mean, value, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
-    assert average(mean, value, torch.tensor(10**6)).item() == pytest.approx(0.1)
+    average = average_weights(0.9)._kwargs["multi_avg_fn"]
+
+    def averaged(steps):
+        means, values = [torch.zeros(2), torch.zeros(1)], [torch.ones(2), torch.ones(1)]
+        average(means, values, torch.tensor(steps))
+        assert all(torch.equal(value, torch.ones_like(value)) for value in values)
+        [mean] = {float(mean) for tensor in means for mean in tensor}
+        return mean
+
+    assert averaged(1) == pytest.approx(1 - 2 / 11)
+    assert averaged(10**6) == pytest.approx(0.1)
 
 
 # Adversarial training
@@ -543,6 +629,7 @@ def test_discriminator_learns_to_tell_and_generator_to_fool(tmp_path):
     noisy, clean = picture_pairs()
     noisy = noisy.clamp(0, 1)
     optimizer = torch.optim.Adam(module.discriminator.parameters(), lr=1e-2)
+    module._sources = torch.Generator().manual_seed(0), random.Random(0)
     first = module.discriminator_loss(noisy, clean, noisy).item()
     for _ in range(60):
         optimizer.zero_grad()
@@ -574,49 +661,79 @@ def test_the_pairing_loss_is_symmetric():
     assert pairing_loss(higher, higher - 30) < 1e-9
 
 
-def test_the_penalty_is_the_squared_gradient_of_a_patch_s_score():
-    weights = torch.randn(1, 1, 4, 4)
-    pictures = torch.rand(3, 1, 12, 12, requires_grad=True)
-    # Patches apart from one another: for any signs, each has its own gradient, w * cos(w * patch).
-    sums = nn.functional.conv2d(pictures, weights, stride=4)
-    penalty = gradient_penalty(sums.sin(), pictures)
-    wanted = (sums.detach().cos().square() * weights.square().sum()).mean()
-    assert penalty.item() == pytest.approx(wanted.item(), rel=1e-5)
-    # Zero-centred: it falls to zero with the scores' steepness, and it has a gradient itself.
+def scores_beside(score, pictures, generator):
+    noise = STEP * torch.randn(pictures.shape, generator=generator, dtype=pictures.dtype)
+    return score(pictures), score(pictures + noise)
+
+
+@pytest.mark.parametrize("stride", [4, 1], ids=["patches apart", "patches that overlap"])
+def test_the_penalty_is_the_squared_gradient_of_linear_scores(stride):
+    """The gradient of a linear score is its weights; the estimate is a mean of chi squares."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(1, 1, 4, 4, generator=generator, dtype=torch.float64)
+    pictures = torch.rand(400, 1, 16, 16, generator=generator, dtype=torch.float64)
+
+    def score(shown):
+        return nn.functional.conv2d(shown, weights, stride=stride)
+
+    found = squared_gradient(*scores_beside(score, pictures, generator)).item()
+    exact = weights.square().sum().item()
+    # However much they overlap, there are at least as many independent patches as fit side by side.
+    assert found == pytest.approx(exact, abs=5 * exact * math.sqrt(2 / (400 * 16)))
+
+
+def test_the_penalty_of_scores_with_bends_is_the_mean_squared_gradient():
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.randn(1, 1, 4, 4, generator=generator, dtype=torch.float64)
+    pictures = torch.rand(3000, 1, 4, 4, generator=generator, dtype=torch.float64)
+
+    def score(shown):
+        return nn.functional.conv2d(shown, weights).sin()
+
+    found = squared_gradient(*scores_beside(score, pictures, generator)).item()
+    shown = pictures.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(score(shown).sum(), shown)
+    squares = gradient.square().flatten(1).sum(1)
+    error = (3 * squares.square().mean() - squares.mean().square()).sqrt().item() / math.sqrt(3000)
+    assert found == pytest.approx(squares.mean().item(), abs=5 * error)
+
+
+def test_the_penalty_falls_to_zero_with_the_scores_steepness():
     slope = torch.tensor(2.0, requires_grad=True)
-    steep = gradient_penalty(slope * sums, pictures)
+    scores, beside = torch.randn(2, 3, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    steep = squared_gradient(slope * scores, slope * beside)
     steep.backward()
     assert slope.grad.item() == pytest.approx(2 * steep.item() / 2, rel=1e-5)
-    assert gradient_penalty(0 * sums, pictures) == 0
-
-
-def test_the_penalty_of_patches_that_overlap_is_right_on_average():
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(1, 1, 4, 4, generator=generator)
-    pictures = torch.rand(64, 1, 16, 16, requires_grad=True)
-    scores = nn.functional.conv2d(pictures, weights)
-    found = [gradient_penalty(scores, pictures, generator).item() for _ in range(20)]
-    assert sum(found) / 20 == pytest.approx(weights.square().sum().item(), rel=0.05)
+    assert squared_gradient(0 * scores, 0 * beside) == 0
 
 
 def test_penalties_are_of_both_pictures_and_of_all_steps_between(tmp_path, monkeypatch):
     noisy, clean = picture_pairs(2)
     table = {"discriminator": {"width": 4}, "penalty": 0.5, "penalty_interval": 3}
     module = AdversarialModule(tiny_config(tmp_path, adversarial=table))
-    seen = []
+    module._sources = torch.Generator().manual_seed(0), random.Random(0)
+    judged, seen = [], []
+    module.discriminator.register_forward_hook(lambda judge, given, scores: judged.append(given))
 
-    def penalty(scores, pictures):
-        seen.append(pictures.detach())
+    def penalty(scores, beside):
+        seen.append((scores, beside))
         return torch.tensor(2.0)
 
-    monkeypatch.setattr("train.adversarial.gradient_penalty", penalty)
+    monkeypatch.setattr("train.adversarial.squared_gradient", penalty)
     with torch.autocast("cpu", torch.bfloat16):
         plain = module.discriminator_loss(noisy, clean, 2 * noisy)
         penalised = module.penalised_loss(noisy, clean, 2 * noisy)
-    # What is shown lies in [0, 1].
-    assert torch.equal(seen[0], clean.clamp(0, 1))
-    assert torch.equal(seen[1], (2 * noisy).clamp(0, 1))
     assert (penalised - plain).item() == pytest.approx(0.5 / 2 * 3 * (2 + 2), abs=0.02)
+    assert len(seen) == 2
+    assert all(scores.dtype == torch.float32 for pair in seen for scores in pair)
+    # What is shown lies in [0, 1]; beside it the same with white noise, under the same condition.
+    (condition, shown), (same_condition, beside) = judged[1:]
+    assert torch.equal(condition, torch.cat([noisy, noisy]))
+    assert torch.equal(same_condition, condition)
+    assert torch.equal(shown, torch.cat([clean, (2 * noisy).clamp(0, 1)]).clamp(0, 1))
+    noise = (beside - shown).flatten()
+    assert float(noise.std()) == pytest.approx(STEP, abs=5 * STEP / math.sqrt(2 * len(noise)))
+    assert abs(float(noise.mean())) < 5 * STEP / math.sqrt(len(noise))
 
 
 def test_every_few_steps_are_penalised(tmp_path):

@@ -142,14 +142,14 @@ def train_all(
     started = time.monotonic()
     ready = data.suffix == PREPARED
     prepared = data if ready else prepare_faces(data, logs / f"faces{PREPARED}")
-    done = {step for step in steps if _finished(step, logs)}
+    done = {step for step in steps if _is_marked(step, logs, "done")}
     failed: list[Step] = []
     running: dict[Step, subprocess.Popen] = {}
     waiting = [slot.step for slot in slots if slot.step not in done]
     while waiting or running:
         for step in [step for step, process in running.items() if process.poll() is not None]:
             if running.pop(step).returncode == 0:
-                _mark(step, logs)
+                _mark(step, logs, "done")
                 done.add(step)
             else:
                 failed.append(step)
@@ -175,24 +175,26 @@ def _start(
 ) -> subprocess.Popen:
     command = [sys.executable, "-m", "train", "fit", str(step.path), "--data", str(data)]
     command += ["--runs", str(runs / "all" / "runs" / step.config), "--weights", str(weights), *options]
-    if list((runs / "all" / "runs" / step.config).glob("*/last.ckpt")):
+    checkpoints = (runs / "all" / "runs" / step.config).glob("*/last.ckpt")
+    if any(checkpoints) and _is_marked(step, logs, "started"):  # by another config it starts anew
         command.append("--resume")
+    _mark(step, logs, "started")
     with (logs / f"{step.config.replace('/', '.')}.log").open("a") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
 
 
-def _finished(step: Step, logs: Path) -> bool:
-    """Whether the step has been trained by the config that it has now."""
-    mark = _mark_path(step, logs)
+def _is_marked(step: Step, logs: Path, what: str) -> bool:
+    """Whether the step is ``"started"`` or ``"done"``, by the config that it has now."""
+    mark = _mark_path(step, logs, what)
     return mark.exists() and mark.read_text(encoding="utf-8") == repr(_config(step))
 
 
-def _mark(step: Step, logs: Path) -> None:
-    _mark_path(step, logs).write_text(repr(_config(step)), encoding="utf-8")
+def _mark(step: Step, logs: Path, what: str) -> None:
+    _mark_path(step, logs, what).write_text(repr(_config(step)), encoding="utf-8")
 
 
-def _mark_path(step: Step, logs: Path) -> Path:
-    return logs / f"{step.config.replace('/', '.')}.done"
+def _mark_path(step: Step, logs: Path, what: str) -> Path:
+    return logs / f"{step.config.replace('/', '.')}.{what}"
 
 
 def _config(step: Step) -> TrainConfig:
