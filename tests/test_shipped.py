@@ -107,14 +107,6 @@ def test_config_says_what_was_trained(model_id):
     assert read_config(model_id) == model_config(training_config(model_id), network)
 
 
-@pytest.mark.parametrize("model_id", ["residual-unet", "median-unet"])
-def test_what_trains_an_expert_on_trains_the_same_network(model_id):
-    model, expert = training_config(model_id), training_config(f"experts/{model_id}")
-    own = {"start_from": model_id, "only": "salt-and-pepper"}
-    own |= {"epochs": expert.epochs, "batch_size": expert.batch_size}
-    assert expert == replace(model, **own)
-
-
 @each_model
 def test_history(model_id):
     with (WEIGHTS / model_id / "history.csv").open(newline="") as file:
