@@ -62,8 +62,7 @@ A U-Net carries fine detail past its coarse middle, noise included. An attention
 detail, place by place, by what the coarser scale knows: 1 lets it pass, 0 blocks it
 ([Oktay et al. 2018](https://arxiv.org/abs/1804.03999)). The coarsest gate comes first; the finest scale
 has none. Compare places within a map: the layers after a gate can make up for what is common to them
-all. A map shows where detail passes, not why. The first map here is made from the detail alone: in
-training the scale below fell silent, and answers 0 to every picture.""",
+all. A map shows where detail passes, not why.""",
     "experts": """### Experts: many networks in one
 The residual U-Net holds networks of one size, each trained for one sort of noise, and a small *router*
 that looks at the noisy picture and asks one of them
