@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +11,29 @@ import pytest
 import skimage.data
 import torch
 from safetensors import safe_open
+from torch import nn
 
 import denoiser
 import train
+from denoiser.architectures.dual_autoencoder import DualAutoencoder
+from denoiser.architectures.expert_unet import ExpertUNet
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
-from denoiser.architectures.residual_unet import ResidualBlock
+from denoiser.architectures.residual_unet import ResidualUNet
 from denoiser.emotion import CLASSES, CLASSIFIER, load_classifier
 from denoiser.emotion_results import read_emotion_results
 from denoiser.images import from_uint8
-from denoiser.noise import PRESETS
+from denoiser.noise import (
+    PRESETS,
+    GaussianBlur,
+    GaussianNoise,
+    ImpulseNoise,
+    JpegArtifacts,
+    NoiseModel,
+    PixelShuffleNoise,
+    PoissonNoise,
+    SaltAndPepperNoise,
+    SpeckleNoise,
+)
 from denoiser.registry import MODELS, list_denoisers
 from denoiser.results import NOISY, read_benchmark
 from denoiser.samples import bundled_faces
@@ -34,7 +50,6 @@ from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise
 from train.evaluate import CONDITIONS
-from train.experts import ExpertModule
 from train.fit import model_config
 
 from .golden.make import golden_file, golden_input
@@ -141,46 +156,187 @@ def test_card_agrees_with_the_metrics(model_id):
     assert card == make_card(model_id), "python -m train cards"
 
 
-@pytest.mark.parametrize("model_id", ["residual-unet", "median-unet"])
-def test_no_block_is_dead(model_id):
-    """In each block of each expert, most hidden units answer to some picture of the expert's noises."""
-    network, config = load_network(model_id), training_config(model_id)
-    taught, generator = ExpertModule(config), torch.Generator().manual_seed(0)
-    faces = from_uint8(bundled_faces().images[:32])
-    clean = torch.from_numpy(faces)[:, None].repeat(len(config.noise), 1, 1, 1)
-    parts = torch.arange(len(config.noise)).repeat_interleave(len(faces))
-    shares: dict[str, float] = {}
-
-    def note(name):
-        def share(relu, inputs, output):
-            shares[name] = float((output.amax((0, 2, 3)) > 0).float().mean())
-
-        return share
-
-    for name, block in network.named_modules():
-        if isinstance(block, ResidualBlock):
-            block.body[1].register_forward_hook(note(name))
-    noisy = taught.mixture.corrupt(clean, parts, generator)
-    with torch.inference_mode():
-        network.denoise_with(noisy, taught.expert_of[parts])
-    shape = network.config
-    assert len(shares) == len(shape.experts) * sum((*shape.encoder_blocks, *shape.decoder_blocks))
-    assert min(shares.values()) > 0.5, min(shares, key=lambda name: shares[name])
-
-
-@pytest.mark.parametrize(
-    "model_id", [m for m in SHIPPED if m.startswith(("attention-unet", "patchgan"))]
+# Noises of all sorts and strengths, for what has to answer to something among them.
+MIXED: tuple[NoiseModel, ...] = (
+    GaussianNoise(0.01),
+    GaussianNoise(0.04),
+    GaussianNoise(0.1),
+    GaussianNoise(0.2),
+    SaltAndPepperNoise(0.1),
+    SaltAndPepperNoise(0.3),
+    ImpulseNoise(0.3),
+    PoissonNoise(30),
+    SpeckleNoise(0.15),
+    PixelShuffleNoise(0.3, 2),
+    GaussianBlur(1.0),
+    JpegArtifacts(20),
 )
-def test_the_scale_below_the_first_gate_is_silent(model_id):
-    """Inside says so of the first map; of better weights it must not."""
-    network, faces = load_network(model_id), from_uint8(bundled_faces().images[:8])
-    for noise in CONDITIONS.values():
-        noisy = np.stack([noise(face, seed) for seed, face in enumerate(faces)])
-        features = torch.from_numpy(noisy)[:, None]
-        with torch.inference_mode():
-            for stage in network.encoder[:-1]:
-                features = network.pool(stage(features))
-            assert not network.encoder[-1](features).any()
+SILENT = 0.001  # of the deviation of its layer's most varied unit
+
+# Trained before units were leaky. They wait for retraining: dead units have no gradient, and stay.
+DEAD_SHARES = {
+    "single-autoencoder": 0.05,
+    "single-autoencoder-separable": 0.03,
+    "dual-autoencoder": 0.07,
+    "dual-skip-autoencoder": 0.08,
+    "dual-skip-autoencoder-separable": 0.04,
+}
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Two faces under each noise, (24, 1, 48, 48)."""
+    faces = from_uint8(bundled_faces().images[: 2 * len(MIXED)])
+    noisy = [MIXED[place % len(MIXED)](face, place) for place, face in enumerate(faces)]
+    return torch.from_numpy(np.stack(noisy))[:, None]
+
+
+def everywhere(network, noisy):
+    """Run all of a network: every expert on every picture, and the router."""
+    if not isinstance(network, ExpertUNet):
+        network(noisy)
+        return
+    network.score_experts(noisy)
+    for place in range(len(network.config.experts)):
+        network.denoise_with(noisy, torch.full((len(noisy),), place))
+
+
+def watch_units(network):
+    """Note, in what is returned, which of a network's hidden units are silent: True; by layer."""
+    silent: dict[str, torch.Tensor] = {}
+
+    def note(name, function):
+        def look(layer, inputs, output):
+            deviations = function(output).transpose(0, 1).flatten(1).std(1)
+            silent[name] = deviations < SILENT * deviations.max()
+
+        return look
+
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.LeakyReLU | nn.ReLU):
+            layer.register_forward_hook(note(name, lambda output: output))
+        # Those of the reference D are functions, not layers.
+        elif isinstance(network, DualAutoencoder) and re.search(r"(stages\.\d+|decoder\.first)$", name):
+            layer.register_forward_hook(note(name, torch.relu))
+    return silent
+
+
+@each_model
+def test_hardly_any_hidden_unit_is_silent(model_id, mixed):
+    """Silent is a unit that answers the same, or next to it, at all places of all pictures.
+
+    The router's are counted by themselves, below.
+    """
+    network = load_network(model_id)
+    silent = watch_units(network)
+    with torch.inference_mode():
+        everywhere(network, mixed)
+    units = torch.cat([found for name, found in silent.items() if not name.startswith("router.")])
+    assert len(units) > 100
+    share, allowed = float(units.float().mean()), DEAD_SHARES.get(model_id, 0.02)
+    assert share <= allowed, {name: int(found.sum()) for name, found in silent.items() if found.any()}
+    # What has become better is an exception no more.
+    assert model_id not in DEAD_SHARES or share > allowed / 3
+
+
+@pytest.mark.parametrize("model_id", [m for m in SHIPPED if m in ("residual-unet", "median-unet")])
+@pytest.mark.xfail(
+    strict=True,
+    reason="the router has plain ReLUs: of its 48 hidden units 23 (residual-unet) and 36 (median-unet) "
+    "are silent; leaky ones wait for retraining",
+)
+def test_hardly_any_unit_of_the_router_is_silent(model_id, mixed):
+    network = load_network(model_id)
+    silent = watch_units(network)
+    with torch.inference_mode():
+        network.score_experts(mixed)
+    units = torch.cat([found for name, found in silent.items() if name.startswith("router.")])
+    assert float(units.float().mean()) <= 0.02
+
+
+@pytest.mark.parametrize("model_id", [m for m in SHIPPED if read_config(m).family != "autoencoder"])
+def test_hidden_units_are_leaky(model_id):
+    """All but the router's; see above."""
+    layers = dict(load_network(model_id).named_modules())
+    plain = [name for name, layer in layers.items() if isinstance(layer, nn.ReLU)]
+    assert [name for name in plain if not name.startswith("router.")] == []
+    assert any(isinstance(layer, nn.LeakyReLU) for layer in layers.values())
+
+
+def spread(maps):
+    """Return the range of the middle nine tenths of values, by row."""
+    low, high = torch.quantile(maps, torch.tensor([0.05, 0.95]), dim=1)
+    return high - low
+
+
+@pytest.mark.parametrize("model_id", [m for m in SHIPPED if hasattr(load_network(m), "gates")])
+def test_every_attention_gate_has_a_range_worth_showing(model_id, mixed):
+    """Over all pictures, and within one of them: a map of one value would say nothing.
+
+    Measured in November 2026: 0.14 to 0.48 over all, 0.09 to 0.21 within the median picture.
+    """
+    with torch.inference_mode():
+        maps = load_network(model_id).attention_maps(mixed)
+    assert len(maps) > 1
+    for values in maps:
+        assert float(spread(values.reshape(1, -1))) > 0.1
+        assert float(spread(values.flatten(1)).median()) > 0.06
+
+
+def coarsest_stages(network):
+    """Return what computes the features of the coarsest scale, of each expert where there are any."""
+    if isinstance(network, ExpertUNet):
+        return [stage for expert in network.experts.values() for stage in coarsest_stages(expert)]
+    if isinstance(network, ResidualUNet):
+        return [network.encoder[-1] if len(network.encoder[-1]) else network.down[-1]]
+    if isinstance(network, DualAutoencoder):
+        return [network.first_encoder.stages[-1]]
+    return [network.encoder[-1]]
+
+
+def strong_noise(model_id):
+    """Strong Gaussian noise; of a model that was not trained for that, noise that it was trained for."""
+    config = training_config(model_id)
+    strongest = max(part.stages[0].ranges.get("sigma", (0, 0))[1] for part in config.noise)
+    return GaussianNoise(0.25) if strongest >= 0.25 else GaussianNoise(0.06)
+
+
+# Faint noise and impulses are undone from the pixels around. Measured in November 2026, these specialists
+# lose 0.06 dB at most without their coarsest scale, which in the blind U-Net is worth 0.2 dB.
+LOCAL = (
+    "attention-unet.gaussian-low",
+    "attention-unet.gaussian-high",
+    "attention-unet.salt-and-pepper-10",
+    "patchgan.salt-and-pepper-10",
+)
+
+
+@pytest.mark.parametrize("model_id", [m for m in SHIPPED if m not in LOCAL])
+def test_the_coarsest_scale_matters(model_id):
+    """Its features replaced by their mean, the same for all places and pictures, cost PSNR.
+
+    Of GANs they change the picture: those give up PSNR for what the coarse scales add.
+    """
+    network, noise = load_network(model_id), strong_noise(model_id)
+    clean = from_uint8(bundled_faces().images[:100])
+    noisy = torch.from_numpy(np.stack([noise(face, seed) for seed, face in enumerate(clean)]))[:, None]
+
+    def flatten(layer, inputs, output):
+        return output.mean((0, 2, 3), keepdim=True).expand_as(output).clone()
+
+    with torch.inference_mode():
+        whole = network(noisy)[:, 0].clamp(0, 1).numpy()
+        for stage in coarsest_stages(network):
+            stage.register_forward_hook(flatten)
+        without = network(noisy)[:, 0].clamp(0, 1).numpy()
+    if read_config(model_id).family == "GAN":
+        assert np.sqrt(np.mean((whole - without) ** 2)) > 0.5 / 255
+        return
+    costs = [
+        denoiser.psnr(a, face) - denoiser.psnr(b, face)
+        for a, b, face in zip(whole, without, clean, strict=True)
+    ]
+    assert np.mean(costs) > 3 * np.std(costs, ddof=1) / math.sqrt(len(costs))
 
 
 @each_model
