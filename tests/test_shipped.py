@@ -297,12 +297,17 @@ def coarsest_stages(network):
 def strong_noise(model_id):
     """Strong Gaussian noise; of a model that was not trained for that, noise that it was trained for."""
     config = training_config(model_id)
-    strongest = max(part.stages[0].ranges.get("sigma", (0, 0))[1] for part in config.noise)
+    strongest = max(
+        stage.ranges["sigma"][1]
+        for part in config.noise
+        for stage in part.stages
+        if stage.kind == "gaussian"
+    )
     return GaussianNoise(0.25) if strongest >= 0.25 else GaussianNoise(0.06)
 
 
-# Faint noise and impulses are undone from the pixels around. Measured in November 2026, these specialists
-# lose 0.06 dB at most without their coarsest scale, which in the blind U-Net is worth 0.2 dB.
+# Faint noise and impulses are undone from the pixels around. Measured in November 2026, these
+# specialists lose 0.06 dB at most without their coarsest scale, which in the blind U-Net is worth 0.2 dB.
 LOCAL = (
     "attention-unet.gaussian-low",
     "attention-unet.gaussian-high",
