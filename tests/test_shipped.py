@@ -297,17 +297,14 @@ def coarsest_stages(network):
 def strong_noise(model_id):
     """Strong Gaussian noise; of a model that was not trained for that, noise that it was trained for."""
     config = training_config(model_id)
-    strongest = max(
-        stage.ranges["sigma"][1]
-        for part in config.noise
-        for stage in part.stages
-        if stage.kind == "gaussian"
-    )
+    if not stages:
+        return validation_noise(config.validation[-1])
+    strongest = max(stage.ranges["sigma"][1] for stage in stages)
     return GaussianNoise(0.25) if strongest >= 0.25 else GaussianNoise(0.06)
 
 
 # Faint noise and impulses are undone from the pixels around. Measured in November 2026, these
-# specialists lose 0.06 dB at most without their coarsest scale, which in the blind U-Net is worth 0.2 dB.
+# specialists lose 0.06 dB at most without their coarsest scale, worth 0.2 dB in the blind U-Net.
 LOCAL = (
     "attention-unet.gaussian-low",
     "attention-unet.gaussian-high",
