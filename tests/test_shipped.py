@@ -297,6 +297,7 @@ def coarsest_stages(network):
 def strong_noise(model_id):
     """Strong Gaussian noise; of a model that was not trained for that, noise that it was trained for."""
     config = training_config(model_id)
+    stages = [stage for part in config.noise for stage in part.stages if stage.kind == "gaussian"]
     if not stages:
         return validation_noise(config.validation[-1])
     strongest = max(stage.ranges["sigma"][1] for stage in stages)
