@@ -17,7 +17,7 @@ from scipy import ndimage
 from .base import Denoiser, DenoiserInfo, Image, estimate_noise
 from .classical import Filter
 from .noise import NoiseChain, NoiseModel, Parameter
-from .pipeline import Comparison, SweepPoint, compare, corrupt, denoise, score_noisy
+from .pipeline import Comparison, SweepPoint, compare, corrupt, denoise, psnr_gain, score_noisy
 from .trained import trained_span
 
 WINDOW = "window"
@@ -329,17 +329,16 @@ def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, st
     for point in points:
         for method_id, psnr in point.psnr.items():
             numbers = (psnr, point.ssim[method_id], gain(point, method_id))
-            written = ["" if math.isnan(number) else repr(number) for number in numbers]
+            written = ["" if n is None or math.isnan(n) else repr(n) for n in numbers]
             label = labels.get(method_id, method_id)
             place = [axis.label, f"{point.value:g}", point.seed]
             writer.writerow([*place, method_id, label, *written])
     return buffer.getvalue()
 
 
-def gain(point: SweepPoint, method_id: str) -> float:
-    """Return a method's PSNR in dB above the noisy picture's."""
-    after, before = point.psnr[method_id], point.psnr["noisy"]
-    return 0.0 if after == before else after - before  # both may be infinite
+def gain(point: SweepPoint, method_id: str) -> float | None:
+    """Return a method's PSNR in dB above the noisy picture's; None where there is nothing to remove."""
+    return psnr_gain(point.psnr[method_id], point.psnr["noisy"])
 
 
 def _label(parameter: Parameter) -> str:

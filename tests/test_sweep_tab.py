@@ -190,13 +190,15 @@ class TestViews:
     ):
         given = settings(SaltAndPepperNoise())
         job = create_job(shown_face, given, parse_choice(*own(axis=axis), given))
-        assert any("PSNR is infinite" in note for note in job.notes) == told
+        assert any("nothing to remove" in note for note in job.notes) == told
 
     def test_worse_than_nothing_is_flagged(self, shown_face):
         (last,) = finish(shown_face, settings(), own(methods=["median"]))[-1:]
         faint, strong = last["frames"][0], last["frames"][-1]
         assert faint["place"] == 0
         assert faint["cards"][-1]["flag"] == "worse than doing nothing"
+        assert any(line.startswith("destroys ") for line in faint["cards"][-1]["lines"])
+        assert faint["cards"][1]["flag"] == "nothing to remove"
         assert "flag" not in strong["cards"][-1]
 
     def test_gap(self, shown_face):

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import re
 import threading
 import time
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 
 from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
+from denoiser.pipeline import Comparison
 from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.samples import FaceSet, bundled_faces
 from denoiser.ui import faces as faces_module
@@ -175,8 +177,25 @@ def test_no_noise_gives_infinity_as_text(face):
     json.dumps(payload, allow_nan=False)
     noisy, median = payload["cards"][1:]
     assert noisy["psnr"] == "∞ dB"
-    assert median["gain"] == "\N{MINUS SIGN}∞ dB"
-    assert median["worse"]
+    assert noisy["flag"] == "nothing to remove"
+    assert re.fullmatch(r"destroys \d+\.\d of 255", median["gain"])
+    assert median["flag"] == "worse than doing nothing"
+    assert not any(median["beats"].values())
+
+
+@pytest.mark.parametrize(
+    ("gain", "text", "flag", "beats"),
+    [
+        (-0.06, "\N{MINUS SIGN}0.1 dB", "worse than doing nothing", False),
+        (-0.04, "±0.0 dB", "no better than doing nothing", False),
+        (0.04, "±0.0 dB", "no better than doing nothing", False),
+        (0.06, "+0.1 dB", "", True),
+    ],
+)
+def test_what_cannot_be_seen_in_the_numbers_is_a_tie(monkeypatch, face, gain, text, flag, beats):
+    monkeypatch.setattr(Comparison, "gain", lambda comparison, method: gain)
+    card = live_payload(face, parse(), describe_methods(), new_version())["cards"][2]
+    assert (card["gain"], card["flag"], card["beats"]["psnr"]) == (text, flag, beats)
 
 
 def test_slow_methods_are_announced_then_sent_under_the_same_key(face):

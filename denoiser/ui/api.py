@@ -76,7 +76,8 @@ def register_api(source: FaceSource) -> None:
         it to 256 levels, `crop_face` looks for the largest face in `face`.
 
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
-        `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture),
+        `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture; null
+        where there is no noise to remove),
         milliseconds, sigma (used by the method, or null), sigma_source (known, estimated, unused)
         and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
         a method has no result: its weights are missing, damaged, or still being downloaded.
