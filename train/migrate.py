@@ -15,6 +15,7 @@ from .cards import write_card
 from .config import clipped_input, noise_name, read_config, trained_on, validation_noise
 from .evaluate import CONDITIONS
 from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json, write_whole
+from .report import update_emotion
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -26,7 +27,8 @@ def migrate(
 
     A ``config.json`` gets its training and validation noise as data, from the training config of its id;
     a ``metrics.json`` the hash of its weights, if the benchmark says that its scores are of those; the
-    results their noises as data, where they are in words. Cards follow.
+    results their noises as data, where they are in words, and lose the scores of weights that are there no
+    more. Cards and README follow.
 
     Args:
         weights: Folder of all models and the benchmark.
@@ -53,10 +55,14 @@ def migrate(
         (weights / CLASSIFIER / METRICS_NAME, _read(weights / CLASSIFIER / METRICS_NAME)),
     ):
         results["noises"] = _conditions(results["noises"])
+        _drop_void(results, weights)
         if results != _read(path):
             write_json(path, results)
             changed.append(path)
-    changed += [write_card(folder.name, weights) for folder in models if changed]
+            if path.parent.name == CLASSIFIER and weights == WEIGHTS:
+                update_emotion(results)
+    scored = [folder for folder in models if (folder / METRICS_NAME).is_file()]
+    changed += [write_card(folder.name, weights) for folder in scored if changed]
     for path in changed:
         tell(str(path))
 
@@ -82,11 +88,26 @@ def _metrics(folder: Path, benchmark: Mapping[str, Any]) -> Path | None:
     scores = {(s["denoiser"], s["noise"]): s for s in benchmark["scores"]}
     found = file_hash(folder / MODEL_NAME)
     scored = all(scores.get((s["denoiser"], s["noise"])) == s for s in metrics["scores"])
+    if WEIGHTS_HASH in metrics and metrics[WEIGHTS_HASH] != found:
+        path.unlink()
+        return path
     if WEIGHTS_HASH in metrics or not scored or versions.get(folder.name) != found[:12]:
         return None
     own = metrics.pop("scores")  # last, as they are many
     write_json(path, {**metrics, WEIGHTS_HASH: found, "scores": own})
     return path
+
+
+def _drop_void(results: dict[str, Any], weights: Path) -> None:
+    """Take the scores of models out whose weights are others now; what scores those again adds them."""
+    void = {
+        method["id"]
+        for method in results["denoisers"]
+        if (weights / method["id"] / MODEL_NAME).is_file()
+        and method["weights"] != file_hash(weights / method["id"] / MODEL_NAME)[:12]
+    }
+    for name, key in (("denoisers", "id"), ("scores", "denoiser")):
+        results[name] = [entry for entry in results[name] if entry[key] not in void]
 
 
 def _conditions(noises: Mapping[str, Any]) -> dict[str, Any]:
