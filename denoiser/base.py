@@ -1,7 +1,8 @@
 """The contract every denoiser keeps, whether it is a filter or a network."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Literal
 
@@ -21,6 +22,38 @@ def as_sentence(error: Exception) -> str:
     return f"{str(error).rstrip('.')}."
 
 
+Span = tuple[float, float]
+"""Lowest and highest value, both included."""
+
+
+@dataclass(frozen=True)
+class NoiseRange:
+    """A kind of noise, with the ranges that its parameters were drawn from.
+
+    Attributes:
+        kind: Noise id.
+        parameters: Lowest and highest value of every parameter, in its own units.
+    """
+
+    kind: str
+    parameters: Mapping[str, Span] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class TrainingNoise:
+    """One part of what a network was trained on.
+
+    Attributes:
+        share: Of the pictures, above 0 and at most 1.
+        stages: The noises applied one after the other.
+        unclipped: Share of its pictures that were not clipped to [0, 1], from 0 to 1.
+    """
+
+    share: float
+    stages: tuple[NoiseRange, ...]
+    unclipped: float = 0.0
+
+
 @dataclass(frozen=True)
 class DenoiserInfo:
     """What there is to know about a denoiser without running it.
@@ -35,6 +68,7 @@ class DenoiserInfo:
         reference: The paper, with a DOI or arXiv number.
         slow: True when one 48x48 face takes longer than a second round trip to the page, about 40 ms;
             the page then shows its result after the others'.
+        trained_noises: The same noise as data, as far as it is known.
     """
 
     id: str
@@ -45,6 +79,7 @@ class DenoiserInfo:
     parameters: int
     reference: str
     slow: bool = False
+    trained_noises: tuple[TrainingNoise, ...] = ()
 
 
 @dataclass(frozen=True)

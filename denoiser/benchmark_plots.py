@@ -27,7 +27,6 @@ from .results import (
     Method,
     Metric,
     Series,
-    validation_label,
 )
 
 NARROW = 700
@@ -539,14 +538,11 @@ def _specialties(methods: Sequence[Method], conditions: Sequence[Condition]) -> 
 
 def _line(series: Series, index: int) -> go.Scatter:
     is_mean = series.name == "val_psnr"
-    label = series.name.replace("train_", "training_").replace("_", " ").capitalize()
-    if series.name.startswith("val_psnr"):
-        label = validation_label(series.name)
     colour = TEXT if is_mean else COLOURS[index % len(COLOURS)]
     return go.Scatter(
         x=series.steps,
         y=series.values,
-        name=label,
+        name=series.label,
         mode="lines+markers",
         line={"color": colour, "width": 3.5 if is_mean else 2},
         marker={"color": colour, "symbol": SYMBOLS[index % len(SYMBOLS)], "size": 7},

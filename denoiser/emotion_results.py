@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .emotion import CLASSIFIER
-from .results import NOISY, NOISY_LABEL, Condition, ResultsError, parse_condition
+from .results import NOISY, NOISY_LABEL, Condition, ResultsError, read_condition
 from .weights import WEIGHTS
 
 EMOTION_METRICS = WEIGHTS / CLASSIFIER / "metrics.json"
@@ -77,7 +77,7 @@ def read_emotion_results(path: Path = EMOTION_METRICS) -> EmotionResults:
 
 
 def _parse(content: Mapping[str, Any]) -> EmotionResults:
-    conditions = tuple(parse_condition(name, text) for name, text in content.get("noises", {}).items())
+    conditions = tuple(read_condition(name, noise) for name, noise in content.get("noises", {}).items())
     scores = {
         (str(score["denoiser"]), str(score["noise"])): {
             metric: _share(score[metric]) for metric in (ACCURACY, AGREEMENT)

@@ -2,11 +2,10 @@
 
 import io
 import math
-import struct
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -15,38 +14,34 @@ import numpy.typing as npt
 import PIL.Image
 
 from denoiser.base import Image
+from denoiser.decoding import MAX_BYTES, MAX_PIXELS, ImageError, ImageSource, decode
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "MAX_SIZE",
+    "ImageError",
+    "ImageSource",
+    "LoadedFace",
+    "from_uint8",
+    "load_crops",
+    "load_face",
+    "load_image",
+    "to_png",
+    "to_uint8",
+]
 
 if TYPE_CHECKING:
     from skimage.feature import Cascade
 
-ImageSource = str | Path | bytes | PIL.Image.Image | np.ndarray
-"""A path, a file's bytes, a PIL picture, or an array of uint8, uint16 or floats in [0, 1]."""
-
-MAX_BYTES = 10 * 1024 * 1024
-"""The largest file that is read, in bytes."""
-
-MAX_PIXELS = 25_000_000
-"""The most pixels a picture may have; checked before it is decoded."""
-
 MAX_SIZE = math.isqrt(MAX_PIXELS)
 """The largest ``size`` a picture is brought to, in pixels."""
 
-# Only these are tried: some of Pillow's other formats start external programs.
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-
+_BAND_PIXELS = 1_000_000  # how many are converted at once
 _DETECTION_SIDE = 320  # pixels; a larger picture is shrunk to this before faces are looked for
 _SMALLEST_FACE = 32  # pixels, after shrinking; smaller finds are mostly not faces
 _AGREEING_DETECTIONS = 6  # of one face; scikit-image's 4 also finds faces in text and cats
 _FACE_MARGIN = 0.15  # of the detected square's side, all in all: chin and forehead
-
-_TOO_MANY_BYTES = f"The file is larger than {MAX_BYTES // 1024**2} MB, the most that is allowed."
-_TOO_MANY_PIXELS = (
-    f"The picture has more than {MAX_PIXELS // 1_000_000} megapixels, the most that is allowed."
-)
-_NOT_A_PICTURE = "This isn't a picture that can be read; PNG, JPEG, WebP, GIF, BMP and TIFF can."
-_DAMAGED = "The picture is damaged or cut off; please save it again as PNG or JPEG."
-
-_EXIF_ORIENTATION = 0x0112
 
 # What undoes each EXIF orientation; 1 is upright.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -58,10 +53,6 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: lambda pixels: np.rot90(pixels),
 }
-
-
-class ImageError(ValueError):
-    """A picture that can't be used; the message is one sentence for the person who gave it."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +93,13 @@ def load_image(
 
     Of an animation, the first frame is taken. Gray is ITU-R 601 luma, computed in floating point.
     With ``crop_face``, the picture is cropped to a square around its largest face, or to the centre
-    where none is found (:func:`load_face` says which); with ``size`` alone, to the centre.
+    where none is found (:func:`load_face` says which); with ``size`` alone, to the centre. Colours that
+    an embedded ICC profile describes are converted to sRGB, in 8 bits. Of a JPEG that ends too early, up
+    to a twentieth of the rows may be missing, and is then cut off.
 
     Args:
-        source: A path, a file's bytes, a PIL picture, or an array: (H, W), (H, W, 1), (H, W, 3) or
-            (H, W, 4) RGBA; uint8, uint16 or floats in [0, 1].
+        source: A path, a file's bytes, an open binary file, a PIL picture, or an array: (H, W),
+            (H, W, 1), (H, W, 3) or (H, W, 4) RGBA; uint8, uint16 or floats in [0, 1].
         size: Height and width of the result in pixels, 1 to 5000; None keeps them as they are.
         crop_face: Whether to crop to the largest face.
         gray: Whether to convert to gray.
@@ -116,16 +109,15 @@ def load_image(
 
     Raises:
         ImageError: The file is missing, empty, damaged, of an unknown kind or above 10 MB; the
-            picture has more than 25 megapixels, or values outside its range; ``size`` is not
-            allowed.
+            picture has more than 25 megapixels, or values outside its range; ``size`` or the source's
+            type is not allowed.
     """
-    _check_size(size)
-    pixels = _decode(source)
+    size = None if size is None else _check_size(size)
+    image, _ = _load(source, size, gray)
     if crop_face:
-        pixels = _choose_square(pixels, _find_faces(pixels)).crop(pixels)
+        image = _choose_square(image, _find_faces(image)).crop(image)
     elif size is not None:
-        pixels = _centre_square(pixels).crop(pixels)
-    image = _convert(pixels, gray)
+        image = _centre_square(image).crop(image)
     return image if size is None else _resize(image, size)
 
 
@@ -140,18 +132,20 @@ def load_face(source: ImageSource, size: int = 48, crop_face: bool = True) -> Lo
     Raises:
         ImageError: As for :func:`load_image`.
     """
-    _check_size(size)
-    pixels = _decode(source)
-    height, width = pixels.shape[:2]
-    faces = _find_faces(pixels) if crop_face else []
-    square = _choose_square(pixels, faces)
-    return LoadedFace(
-        image=_resize(_convert(square.crop(pixels), gray=True), size),
-        face_found=bool(faces),
-        faces=len(faces),
-        note=_describe(len(faces), is_square=height == width) if crop_face else "",
-        size=(height, width),
-    )
+    size = _check_size(size)
+    image, given = _load(source, size, gray=True)
+    return _crop_to_face(image, given, size) if crop_face else _crop_to_centre(image, given, size)
+
+
+def load_crops(source: ImageSource, size: int = 48) -> tuple[LoadedFace, LoadedFace]:
+    """Load a picture as :func:`load_face` does, once: cropped to the largest face, and to the centre.
+
+    Raises:
+        ImageError: As for :func:`load_image`.
+    """
+    size = _check_size(size)
+    image, given = _load(source, size, gray=True)
+    return _crop_to_face(image, given, size), _crop_to_centre(image, given, size)
 
 
 def to_uint8(image: np.ndarray) -> npt.NDArray[np.uint8]:
@@ -171,134 +165,65 @@ def to_png(image: Image) -> bytes:
     return buffer.getvalue()
 
 
-def _check_size(size: int | None) -> None:
-    if size is not None and not (isinstance(size, int) and 1 <= size <= MAX_SIZE):
+def _check_size(size: int) -> int:
+    """Return a size as a plain whole number."""
+    try:
+        pixels = 0 if isinstance(size, bool) else operator.index(size)  # NumPy's numbers too
+    except TypeError:
+        pixels = 0
+    if not 1 <= pixels <= MAX_SIZE:
         raise ImageError(f"size must be a whole number of pixels from 1 to {MAX_SIZE}.")
+    return pixels
 
 
-def _decode(source: ImageSource) -> np.ndarray:
-    """Return upright pixels as they are stored.
+def _crop_to_face(image: Image, given: tuple[int, int], size: int) -> LoadedFace:
+    faces = _find_faces(image)
+    face = _resize(_choose_square(image, faces).crop(image), size)
+    note = _describe(len(faces), is_square=given[0] == given[1])
+    return LoadedFace(face, bool(faces), len(faces), note, given)
+
+
+def _crop_to_centre(image: Image, given: tuple[int, int], size: int) -> LoadedFace:
+    return LoadedFace(_resize(_centre_square(image).crop(image), size), False, 0, "", given)
+
+
+def _load(source: ImageSource, size: int | None, gray: bool) -> tuple[Image, tuple[int, int]]:
+    """Decode a picture, no larger than a square of ``size`` from it needs.
 
     Returns:
-        (H, W), (H, W, 3) or (H, W, 4) RGBA; uint8, uint16, or float32 in [0, 1].
+        (H, W) or (H, W, 3) float32 in [0, 1], upright; and (height, width) as they were given.
     """
-    if isinstance(source, np.ndarray):
-        return _check_pixels(source)
-    if isinstance(source, PIL.Image.Image):
-        _check_pixel_count(*source.size)
-        return _decode_pil(source)
-    return _decode_bytes(source if isinstance(source, bytes) else _read(source))
+    picture = decode(source, lambda width, height: _shrinking(width, height, size))
+    factor = _shrinking(picture.width, picture.height, size)
+    height, width = picture.height // factor, picture.width // factor
+    image = np.empty((height, width) if gray else (height, width, 3), np.float32)
+    step = max(1, _BAND_PIXELS // (picture.width * factor))
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        # What is left over of a whole factor at the right and at the bottom is dropped.
+        band = _convert(picture.rows(top * factor, bottom * factor)[:, : width * factor], gray)
+        image[top:bottom] = (
+            band
+            if factor == 1
+            else cv2.resize(band, (width, bottom - top), interpolation=cv2.INTER_AREA)
+        )
+    return np.ascontiguousarray(_turn_upright(image, picture.orientation)), picture.size
 
 
-def _read(path: str | Path) -> bytes:
-    try:
-        if Path(path).is_file():  # not a pipe or a device: reading one may never end
-            with Path(path).open("rb") as file:
-                return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ImageError("The file can't be opened.") from error
-    raise ImageError("There is no file of this name.")
+def _shrinking(width: int, height: int, size: int | None) -> int:
+    """Say how many times smaller a picture may be when a square of ``size`` is to be made of a part.
 
-
-def _decode_bytes(data: bytes) -> np.ndarray:
-    if not data:
-        raise ImageError("The file is empty.")
-    if len(data) > MAX_BYTES:
-        raise ImageError(_TOO_MANY_BYTES)
-    try:
-        picture = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise ImageError(_TOO_MANY_PIXELS) from error
-    except Exception as error:  # what Pillow raises for malformed files isn't limited to OSError
-        raise ImageError(_NOT_A_PICTURE) from error
-    with picture:
-        _check_pixel_count(*picture.size)
-        if _is_deep_colour_png(data):
-            return _decode_deep_colour_png(data, _orientation(picture))
-        return _decode_pil(picture)
-
-
-def _check_pixel_count(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(_TOO_MANY_PIXELS)
-    if width * height == 0:
-        raise ImageError("The picture is empty: it has no pixels.")
-
-
-def _decode_pil(picture: PIL.Image.Image) -> np.ndarray:
-    try:
-        # Before the orientation is read: loading a TIFF file already turns it upright.
-        picture.load()
-        pixels = _pil_pixels(picture)
-    except Exception as error:  # what Pillow raises for malformed files isn't limited to OSError
-        raise ImageError(_DAMAGED) from error
-    return _turn_upright(_check_pixels(pixels), _orientation(picture))
-
-
-def _pil_pixels(picture: PIL.Image.Image) -> np.ndarray:
-    """Return a PIL picture's pixels; (H, W), (H, W, 3) or (H, W, 4) RGBA."""
-    if picture.mode in ("F", "L") and not picture.has_transparency_data:
-        return np.asarray(picture)
-    if picture.mode.startswith("I"):
-        # I;16, I;16B and I hold 16-bit gray; more, which fits in I, will be out of range.
-        return np.asarray(picture).astype(np.int64)
-    if picture.mode == "1" and not picture.has_transparency_data:
-        return np.asarray(picture.convert("L"))
-    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
-
-
-def _is_deep_colour_png(data: bytes) -> bool:
-    """Tell whether this is a PNG with 16 bits per channel and more channels than gray."""
-    if not data.startswith(b"\x89PNG") or len(data) < 26:
-        return False
-    bit_depth, colour_type = struct.unpack_from("BB", data, 24)
-    return bit_depth == 16 and colour_type != 0
-
-
-def _decode_deep_colour_png(data: bytes, orientation: int) -> np.ndarray:
-    """Decode what Pillow would cut down to 8 bits."""
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ImageError(_DAMAGED) from error
-    if pixels is None:
-        raise ImageError(_DAMAGED)
-    order = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return _turn_upright(cv2.cvtColor(pixels, order), orientation)
-
-
-def _orientation(picture: PIL.Image.Image) -> int:
-    try:
-        return picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # broken EXIF data around a good picture: as if there were none
+    The smallest face that is looked for, a tenth of the longer side, still has two pixels for one then,
+    and so has the shorter side.
+    """
+    if size is None:
         return 1
+    longer, shorter = max(width, height), min(width, height)
+    return max(1, min(longer // (2 * size * _DETECTION_SIDE // _SMALLEST_FACE), shorter // (2 * size)))
 
 
 def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
-
-
-def _check_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Return (H, W), (H, W, 3) or (H, W, 4) pixels in one of the three types, or refuse them."""
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
-        raise ImageError("A picture's shape must be (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
-    _check_pixel_count(pixels.shape[1], pixels.shape[0])
-    if pixels.dtype in (np.uint8, np.uint16):
-        return pixels
-    if pixels.dtype == np.int64:  # Pillow's mode I
-        return _check_range(pixels, 65535).astype(np.uint16)
-    if np.issubdtype(pixels.dtype, np.floating):
-        return _check_range(pixels, 1).astype(np.float32)
-    raise ImageError("A picture's values must be uint8, uint16 or floats from 0 to 1.")
-
-
-def _check_range(pixels: np.ndarray, highest: int) -> np.ndarray:
-    # NaN and infinities fail these comparisons too.
-    if not (pixels.min() >= 0 and pixels.max() <= highest):
-        raise ImageError(f"The picture's values must lie between 0 and {highest}.")
-    return pixels
 
 
 def _convert(pixels: np.ndarray, gray: bool) -> Image:
@@ -353,21 +278,20 @@ def _choose_square(pixels: np.ndarray, faces: list[_Square]) -> _Square:
     return _Square(top, left, side)
 
 
-def _find_faces(pixels: np.ndarray) -> list[_Square]:
-    """Detect frontal faces, in the coordinates of ``pixels``.
+def _find_faces(image: Image) -> list[_Square]:
+    """Detect frontal faces, in the coordinates of ``image``.
 
     References:
         S. Liao et al., "Learning Multi-scale Block Local Binary Patterns for Face Recognition",
         ICB 2007, doi:10.1007/978-3-540-74549-5_87 (the features of scikit-image's cascade).
     """
-    height, width = pixels.shape[:2]
+    height, width = image.shape[:2]
     scale = min(1.0, _DETECTION_SIDE / max(height, width))
     small_height, small_width = round(height * scale), round(width * scale)
     if min(small_height, small_width) < _SMALLEST_FACE:
         return []
-    small = cv2.resize(
-        np.ascontiguousarray(pixels), (small_width, small_height), interpolation=cv2.INTER_AREA
-    )
+    # In 8 bits, so that a file and the same picture with more bits, or in floats, are cropped alike.
+    small = cv2.resize(to_uint8(image), (small_width, small_height), interpolation=cv2.INTER_AREA)
     found = _face_cascade().detect_multi_scale(
         img=_convert(small, gray=True),
         scale_factor=1.1,

@@ -94,9 +94,10 @@ def describe(config: ModelConfig) -> DenoiserInfo:
         label=config.label,
         family=config.family,
         uses_sigma=False,
-        trained_on=config.trained_on,
+        trained_on=config.trained_on_words,
         parameters=config.parameters,
         reference=config.reference,
+        trained_noises=() if isinstance(config.trained_on, str) else config.trained_on,
     )
 
 

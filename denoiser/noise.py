@@ -69,6 +69,12 @@ class Parameter:
                 f"{self.name} must be {number} from {self.minimum:g} to {self.maximum:g}, not {value}"
             )
 
+    def show(self, *values: float) -> str:
+        """Write a value, or the two ends of a range, in the unit that the page shows."""
+        numbers = " to ".join(f"{float(value) * self.scale:.4g}" for value in values)
+        space = " " if self.unit[:1] not in "%" else ""
+        return f"{self.name.replace('_', ' ')} {numbers}{space}{self.unit}".rstrip()
+
 
 def _sigma(default: float, slider_maximum: float, label: str = "Standard deviation") -> Parameter:
     return Parameter("sigma", label, 0, 1, default, slider_maximum, 1, "of 255", scale=255)
@@ -152,12 +158,7 @@ class NoiseModel(ABC):
 
     def describe(self) -> str:
         """Say kind and strength in one line, such as ``Gaussian, sigma 25 of 255``."""
-        parts = [
-            f"{p.name.replace('_', ' ')} {float(getattr(self, p.name)) * p.scale:.4g}"
-            f"{' ' if p.unit[:1] not in '%' else ''}{p.unit}".rstrip()
-            for p in self.parameters
-        ]
-        return ", ".join([self.label, *parts])
+        return ", ".join([self.label, *(p.show(getattr(self, p.name)) for p in self.parameters)])
 
 
 @dataclass(frozen=True)
@@ -456,6 +457,16 @@ PRESETS: Mapping[str, NoiseModel] = {
     "salt-and-pepper-10": SaltAndPepperNoise(amount=0.10),
 }
 """The three tasks of the reference, by id; the specialists are trained on them."""
+
+
+def random_source(device: torch.device, seed: int) -> torch.Generator:
+    """Return a random source for pictures on a device, on that device or, failing that, on the CPU.
+
+    What is to be corrupted goes to the source's device first. Apple's GPUs (MPS) have neither double
+    precision, in which normal numbers are drawn, nor Poisson numbers.
+    """
+    drawing = device if device.type == "cuda" else torch.device("cpu")
+    return torch.Generator(device=drawing).manual_seed(seed)
 
 
 def list_noises() -> list[str]:

@@ -3,6 +3,7 @@
 Padding belongs here too: :func:`denoise_padded` is how a network meets sizes it was not built for.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,13 +78,37 @@ class Comparison(Mapping[str, DenoiseResult]):
     def __len__(self) -> int:
         return len(self.results)
 
-    def gain(self, denoiser_id: str) -> float:
-        """PSNR in dB above the noisy picture's: below 0 is worse than doing nothing."""
+    @property
+    def nothing_to_remove(self) -> bool:
+        """Whether the noisy picture is the clean one, so that a method can only destroy."""
+        return self.noisy.psnr == math.inf
+
+    def gain(self, denoiser_id: str) -> float | None:
+        """PSNR in dB above the noisy picture's: below 0 is worse than doing nothing.
+
+        None where there is nothing to remove: infinity is nothing to be measured by.
+        """
         after, before = self.results[denoiser_id].psnr, self.noisy.psnr
         if after is None or before is None:
             raise ValueError("without a clean picture there is no PSNR, and no gain")
-        # Both infinite: nothing was damaged and nothing was changed.
-        return 0.0 if after == before else after - before
+        return psnr_gain(after, before)
+
+
+TIE = 0.05
+"""PSNR in dB, up to which a gain or loss counts as none: it is less than the pages show."""
+
+SSIM_TIE = 0.0005
+"""The same of SSIM."""
+
+
+def psnr_gain(psnr: float, noisy: float) -> float | None:
+    """Return what was gained over the noisy picture, in dB; None where that is the clean one."""
+    return None if noisy == math.inf else psnr - noisy
+
+
+def root_mean_square(psnr: float) -> float:
+    """Return how far a picture of this PSNR is from the clean one, as a share of white."""
+    return 10 ** (-psnr / 20)
 
 
 @dataclass(frozen=True)

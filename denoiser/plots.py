@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .pipeline import Comparison, DenoiseResult
+from .pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
 from .registry import create_denoiser
 from .results import NOISY_LABEL
 from .weights import WeightsError
@@ -51,8 +51,8 @@ def method_labels(comparison: Comparison, labels: Mapping[str, str] | None = Non
 def metric_bars(comparison: Comparison, labels: Mapping[str, str] | None = None) -> go.Figure:
     """Draw PSNR and SSIM of the noisy picture and of every method, one panel each.
 
-    A dashed line marks the noisy picture, the best bar has its own colour and a star. A PSNR of
-    infinity ends where the axis ends; a score that is not defined has no bar.
+    A dashed line marks the noisy picture; the best bar, if it beats that, has its own colour and a star.
+    A PSNR of infinity ends where the axis ends; a score that is not defined has no bar.
 
     Args:
         comparison: What to draw.
@@ -193,7 +193,7 @@ def _add_panel(
     metric: Literal["psnr", "ssim"],
 ) -> None:
     ids = [result.id for result in scored]
-    best = max((v for v in values if v is not None and not math.isnan(v)), default=None)
+    best = _best(values, TIE if metric == "psnr" else SSIM_TIE)
     finite = [v for v in values if v is not None and math.isfinite(v)]
     # SSIM has a natural end; for PSNR, the best bar and the room for its text make one.
     longest = 1.0 if metric == "ssim" else max(finite, default=1.0)
@@ -220,6 +220,13 @@ def _add_panel(
     # A third of the width stays free for "34.56 ★", at 390 pixels too.
     start = min([0.0, *finite])
     figure.update_xaxes(range=[start, start + (end - start) * 1.5], row=row, col=1)
+
+
+def _best(values: list[float | None], tie: float) -> float | None:
+    """Return the best value of all but the first, the noisy picture's; None where none beats that."""
+    noisy, *others = (None if v is None or math.isnan(v) else v for v in values)
+    best = max((v for v in others if v is not None), default=None)
+    return best if best is not None and noisy is not None and best > noisy + tie else None
 
 
 def _bar_length(value: float | None, end: float) -> float | None:

@@ -8,7 +8,6 @@ the command that made it.
 import csv
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .noise import NOISES, PRESETS, NoiseModel
-from .weights import WEIGHTS
+from .noise import NOISES, NoiseModel, create_noise
+from .trained import describe_trained_on, parse_trained_on
+from .weights import WEIGHTS, WeightsError, read_config
 
 BENCHMARK_NAME = "benchmark.json"
 HISTORY_NAME = "history.csv"
@@ -106,7 +106,7 @@ class Condition:
         id: Its key in the results.
         label: Short name for people, such as ``Gaussian 25``.
         description: Kind and strength in words.
-        kind: Id of its kind of noise; None where it has none, as a chain.
+        kind: Id of its kind of noise; None for one that this version doesn't know.
         settings: All parameters in the units that the page shows, the strength first.
     """
 
@@ -194,11 +194,13 @@ class Series:
 
     Attributes:
         name: The column.
+        label: Name for people.
         steps: When it was written down, in batches seen.
         values: What was.
     """
 
     name: str
+    label: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
 
@@ -233,7 +235,7 @@ def read_benchmark(path: Path = WEIGHTS / BENCHMARK_NAME) -> Benchmark:
         return Benchmark(
             facts=_facts(content),
             methods=_told_apart(map(_method, denoisers)),
-            conditions=_told_apart(_sorted(parse_condition(*noise) for noise in noises.items())),
+            conditions=_told_apart(_sorted(read_condition(*noise) for noise in noises.items())),
             scores={(str(s["denoiser"]), str(s["noise"])): _metrics(s) for s in scores},
         )
     except OSError as error:
@@ -269,7 +271,9 @@ def read_history(model: str, weights: Path = WEIGHTS) -> History:
         with (weights / model / HISTORY_NAME).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file, strict=True))
         columns = [name for name in rows[0] if name.startswith(_VALIDATION) or name.endswith(_LOSS)]
-        series = [made for made in (_series(rows, name) for name in columns) if made.steps]
+        labels = _column_labels(model, weights)
+        series = [_series(rows, name, labels) for name in columns]
+        series = [made for made in series if made.steps]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         raise ResultsError(f"The training history of {model!r} is damaged.") from error
     validation = [made for made in series if made.name.startswith(_VALIDATION)]
@@ -277,42 +281,22 @@ def read_history(model: str, weights: Path = WEIGHTS) -> History:
     return History(model, tuple(validation), tuple(s for s in series if s.name.endswith(_LOSS)))
 
 
-def parse_condition(condition_id: str, description: str) -> Condition:
-    """Find kind and strength in what :meth:`~denoiser.noise.NoiseModel.describe` says."""
-    for kind in NOISES:
-        parts = description.removeprefix(f"{kind.label}, ").split(", ")
-        if len(parts) != len(kind.parameters) or not description.startswith(f"{kind.label}, "):
-            continue
-        names = [parameter.name.replace("_", " ") for parameter in kind.parameters]
-        found = [
-            re.match(rf"{re.escape(name)} (-?[\d.]+(?:e[+-]?\d+)?)", part)
-            for name, part in zip(names, parts, strict=True)
-        ]
-        if all(found):
-            settings = tuple(float(match[1]) for match in found if match)
-            label = _strength_label(kind, settings[0]) if settings else condition_id
-            return Condition(condition_id, label, description, kind.id, settings)
-    return Condition(condition_id, condition_id, description, None, ())
+def read_condition(condition_id: str, entry: Mapping[str, Any]) -> Condition:
+    """Read a noise that a file of results holds as kind and parameters.
 
+    One of a kind that this version doesn't know has its id for a name, and stands on no curve.
 
-def validation_label(column: str) -> str:
-    """Name a column of validation PSNR for people.
-
-    Its noise is the id of a preset, or a kind with its strength, such as ``gaussian_0.0980392``.
+    Raises:
+        ValueError: A parameter is unknown or out of range.
+        LookupError: It has no kind or no parameters.
+        TypeError: It is nothing of the sort.
     """
-    noise = column.removeprefix(_VALIDATION).removeprefix("_")
-    kind, _, strength = noise.rpartition("_")
-    if not noise:
-        return "Mean"
-    if noise in PRESETS:
-        return parse_condition(noise, PRESETS[noise].describe()).label
-    if kind in _KINDS and _KINDS[kind].parameters:
-        try:
-            shown = float(strength) * _KINDS[kind].parameters[0].scale
-        except ValueError:
-            return noise
-        return _strength_label(_KINDS[kind], shown)
-    return noise
+    if str(entry["kind"]) not in _KINDS:
+        return Condition(condition_id, condition_id, condition_id, None, ())
+    noise = create_noise(entry["kind"], **entry["parameters"])
+    settings = tuple(round(float(getattr(noise, p.name)) * p.scale, 6) for p in noise.parameters)
+    label = _strength_label(type(noise), settings[0]) if settings else condition_id
+    return Condition(condition_id, label, noise.describe(), noise.id, settings)
 
 
 def _strength_label(kind: type[NoiseModel], strength: float) -> str:
@@ -335,7 +319,7 @@ def _method(entry: Mapping[str, Any]) -> Method:
         family=str(entry["family"]),
         parameters=int(entry["parameters"]),
         milliseconds=None if milliseconds is None else float(milliseconds),
-        trained_on=None if trained_on is None else str(trained_on),
+        trained_on=None if trained_on is None else describe_trained_on(parse_trained_on(trained_on)),
         reference=str(entry["reference"]),
     )
 
@@ -379,8 +363,22 @@ def _curve(kind: str, rest: tuple[float, ...], members: Sequence[Condition], sev
     )
 
 
-def _series(rows: Sequence[Mapping[str, str]], name: str) -> Series:
+def _column_labels(model: str, weights: Path) -> dict[str, str]:
+    """Name the columns of validation PSNR for people, as far as the model's config knows them."""
+    try:
+        noises = read_config(model, weights).validation.items()
+        return {f"{_VALIDATION}_{name}": read_condition(name, noise).label for name, noise in noises}
+    except (WeightsError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _series(rows: Sequence[Mapping[str, str]], name: str, labels: Mapping[str, str]) -> Series:
     """Take what is written in a column; a row holds the columns of one moment, others are empty."""
     points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
     finite = [point for point in points if math.isfinite(point[1])]
-    return Series(name, tuple(step for step, _ in finite), tuple(value for _, value in finite))
+    label = labels.get(name, name.removeprefix(f"{_VALIDATION}_"))
+    if name == _VALIDATION:
+        label = "Mean"
+    elif name.endswith(_LOSS):
+        label = name.replace("train_", "training_").replace("_", " ").capitalize()
+    return Series(name, label, tuple(step for step, _ in finite), tuple(value for _, value in finite))

@@ -8,7 +8,7 @@ import csv
 import os
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, get_args
@@ -77,12 +77,19 @@ _HUB = "hf://datasets/"
 _DATASET_ID = re.compile(rf"(?:{_HUB})?({_NAME}/{_NAME})(?:@([\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
 _LARGEST_FILE = 500_000_000  # bytes; the training split is about 106 MB
 
-_FOLDER_EMOTIONS = {
+_EMOTION_WORDS = {
     **{emotion: emotion for emotion in EMOTIONS},
     **{"happy": "happiness", "sad": "sadness", "angry": "anger", "surprised": "surprise"},
+    **{"disgusted": "disgust", "fearful": "fear", "afraid": "fear", "scared": "fear"},
+    **{"contemptuous": "contempt", "nf": "not a face"},
 }
+_UNLABELLED = ("", "nan", "none", "null")
+_NAMED_LABELS = 5  # of those that aren't understood; the others are only counted
 
-_CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
+# With a column that says which split a row belongs to; and the challenge's own two files, without.
+_CSV_NAMES = ("fer2013.csv", "icml_face_data.csv", "fer2013")
+_CHALLENGE_NAMES = ("train.csv", "test.csv")
+_CSV_SUFFIXES = (".csv", ".txt", "")
 
 # Every 48x48 PNG starts with these bytes, so its size is known before it is decoded.
 _PNG_HEADER = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", FACE_SIZE, FACE_SIZE)
@@ -92,7 +99,8 @@ _JPEG_START = b"\xff\xd8\xff"
 _ACCEPTED = (
     "FER2013 is accepted as a folder of parquet files in the Hub's layout "
     "(train-*.parquet, validation-*.parquet, test-*.parquet), as Kaggle's fer2013.csv or "
-    "icml_face_data.csv, or as a folder with train, validation and test subfolders of PNG files"
+    "icml_face_data.csv, as the challenge's train.csv and test.csv, or as a folder with train, "
+    "validation and test subfolders of PNG files"
 )
 
 
@@ -146,7 +154,9 @@ class FaceSet:
         emotions: N words of :data:`EMOTIONS`: the one with most FER+ votes (the first of them on a
             tie), otherwise FER2013's own label, ``""`` where there is neither.
         split: ``"train"``, ``"validation"`` or ``"test"``; ``"bundled"`` for scikit-image's faces.
-        source: What the faces are, in words for a person.
+        source: What the faces are, in words for a person; says so where they are not the whole split.
+        remark: What every result made from these faces has to say about them: that there are more or
+            fewer than FER2013 has, and which labels were not understood. ``""`` where all is well.
     """
 
     images: npt.NDArray[np.uint8]
@@ -154,6 +164,7 @@ class FaceSet:
     emotions: tuple[str, ...]
     split: str
     source: str
+    remark: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -300,8 +311,12 @@ def read_fer2013(path: str | Path, split: Split) -> FaceSet:
             - a folder that holds Hub-layout parquet files, directly or in ``data/``: column
               ``image`` (PNG bytes, or a struct with them in ``bytes``), and optionally ``row``, the
               ten ``votes_*`` and ``label`` (FER2013's 0 to 6);
-            - Kaggle's ``fer2013.csv`` or ``icml_face_data.csv``, or a folder that holds one;
+            - Kaggle's ``fer2013.csv`` or ``icml_face_data.csv``, with commas, semicolons or tabs, or the
+              challenge's ``train.csv`` and ``test.csv``, or a folder that holds them;
             - a folder with a subfolder of PNG files per split, with or without emotion subfolders.
+
+            They may lie up to two folders deeper. Upper and lower case are alike; hidden files, such as
+            macOS's ``._`` companions, are passed over.
         split: ``"train"``, ``"validation"`` (PublicTest) or ``"test"`` (PrivateTest).
 
     Raises:
@@ -420,27 +435,66 @@ def _is_readable(path: Path) -> bool:
 
 
 def _read_file(path: Path, split: Split) -> FaceSet:
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() not in _CSV_SUFFIXES:
         raise FaceDataError(f"This kind of file isn't known. {_ACCEPTED}.")
     return _read_csv(path, split)
 
 
 def _read_folder(folder: Path, split: Split) -> FaceSet:
-    parquets = _split_parquets(folder, split)
-    if parquets:
-        return _read_parquets(parquets, split)
-    for name in _CSV_NAMES:
-        if (folder / name).is_file():
-            return _read_csv(folder / name, split)
-    for subfolder in sorted(folder.iterdir()):
-        if subfolder.is_dir() and subfolder.name.lower() in _SPLIT_NAMES[split]:
-            return _read_pictures(subfolder, split)
+    for place in _places(folder):
+        parquets = _split_parquets(place, split)
+        if parquets:
+            return _read_parquets(parquets, split)
+        file = _find_csv(place, split)
+        if file is not None:
+            return _read_csv(file, split)
+        for subfolder in _subfolders(place):
+            if subfolder.name.lower() in _SPLIT_NAMES[split]:
+                return _read_pictures(subfolder, split)
     raise FaceDataError(f"There is no {split} split. {_ACCEPTED}.")
+
+
+def find_parquets(path: Path, split: Split) -> list[Path]:
+    """Return the parquet files in which :func:`read_fer2013` finds a split, in order; empty for none."""
+    places = _places(path) if path.is_dir() else iter(())
+    return next((files for place in places if (files := _split_parquets(place, split))), [])
+
+
+def _places(folder: Path, depth: int = 2) -> Iterator[Path]:
+    """List the folder and those in it, nearest first, but for folders of a split's pictures."""
+    level = [folder]
+    for _ in range(depth + 1):
+        yield from level
+        level = [
+            subfolder
+            for place in level
+            for subfolder in _subfolders(place)
+            if not any(subfolder.name.lower() in names for names in _SPLIT_NAMES.values())
+        ]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+
+
+def _is_hidden(name: str) -> bool:
+    """Tell whether macOS or another system put this file or folder there for itself."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _find_csv(folder: Path, split: Split) -> Path | None:
+    """Return the table that holds a split, whatever the case of its name."""
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+    for name in _CSV_NAMES:
+        if name in files:
+            return files[name]
+    name = "train.csv" if split == "train" else "test.csv"  # the latter holds validation, too
+    return files.get(name)
 
 
 def _split_parquets(folder: Path, split: Split) -> list[Path]:
     files = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
-    names = [file.relative_to(folder).as_posix() for file in files]
+    names = [file.relative_to(folder).as_posix() for file in files if not _is_hidden(file.name)]
     return [folder / name for name in _split_names(names, split)]
 
 
@@ -490,7 +544,7 @@ def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
                 columns = [name for name in parquet.schema_arrow.names if name in wanted]
                 tables.append(parquet.read(columns=columns))
         table = pa.concat_tables(tables)
-        emotions = _table_emotions(table)
+        labels = _table_labels(table)
         rows = _table_rows(table, split)
     except pa.ArrowException as error:
         raise FaceDataError(f"The {split} split's parquet can't be read. {_ACCEPTED}.") from error
@@ -499,7 +553,7 @@ def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
             f"The {split} split's parquet has no image column with PNG bytes. {_ACCEPTED}."
         )
     images = [_decode_png(data, split) for data in _image_bytes(table, split)]
-    return _face_set(images, rows, emotions, split)
+    return _face_set(images, rows, labels, split)
 
 
 def _fetch_split(
@@ -535,9 +589,13 @@ def _fetch_split(
 def _table_rows(table: "pa.Table", split: Split) -> npt.NDArray[np.int64]:
     if "row" in table.column_names:
         return table["row"].cast("int64").to_numpy()
+    return _default_rows(len(table), split)
+
+
+def _default_rows(count: int, split: Split) -> npt.NDArray[np.int64]:
     # A whole split is in the order of the original table, in which the splits follow one another.
-    first = _FIRST_ROWS[split] if len(table) == COUNTS[split][0] else 0
-    return np.arange(first, first + len(table))
+    first = _FIRST_ROWS[split] if count == COUNTS[split][0] else 0
+    return np.arange(first, first + count)
 
 
 def _image_bytes(table: "pa.Table", split: Split) -> list[bytes]:
@@ -553,40 +611,71 @@ def _image_bytes(table: "pa.Table", split: Split) -> list[bytes]:
     return encoded
 
 
-def _table_emotions(table: "pa.Table") -> list[str]:
+def _table_labels(table: "pa.Table") -> list[str]:
+    """Return what says which emotion a face shows: most votes, else its label as it stands there."""
     if "label" in table.column_names:
-        emotions = [_label_emotion(label) for label in table["label"].cast("int64").to_pylist()]
+        labels = ["" if label is None else str(label) for label in table["label"].to_pylist()]
     else:
-        emotions = [""] * len(table)
+        labels = [""] * len(table)
     if not set(_VOTE_COLUMNS) <= set(table.column_names) or len(table) == 0:
-        return emotions
+        return labels
     columns = [table[name].cast("int64").fill_null(0).to_numpy() for name in _VOTE_COLUMNS]
     return [
-        EMOTIONS[votes.argmax()] if votes.any() else emotion
-        for votes, emotion in zip(np.stack(columns, axis=1), emotions, strict=True)
+        EMOTIONS[votes.argmax()] if votes.any() else label
+        for votes, label in zip(np.stack(columns, axis=1), labels, strict=True)
     ]
 
 
-def _label_emotion(label: int | None) -> str:
-    if label is None or not 0 <= label < len(FER2013_LABELS):
+def _parse_emotion(label: str) -> str | None:
+    """Return the word of :data:`EMOTIONS` for a label such as ``3``, ``3.0`` or ``Happy``.
+
+    Returns:
+        ``""`` for no label, None for one that isn't understood.
+    """
+    word = re.sub(r"[\s_-]+", " ", label.strip().lower())
+    if word in _UNLABELLED:
         return ""
-    return FER2013_LABELS[label]
+    number = re.fullmatch(r"([0-6])(?:\.0*)?", word, re.ASCII)
+    return FER2013_LABELS[int(number[1])] if number else _EMOTION_WORDS.get(word)
 
 
 def _read_csv(file: Path, split: Split) -> FaceSet:
-    images, rows, emotions = [], [], []
+    images, rows, labels = [], [], []
     with file.open(newline="", encoding="utf-8-sig") as lines:
+        header = lines.readline()
+        lines.seek(0)
         # icml_face_data.csv has spaces in front of its column names.
-        reader = csv.DictReader(lines, skipinitialspace=True)
-        if not {"pixels", "Usage"} <= set(reader.fieldnames or ()):
+        delimiter = max(",;\t", key=header.count)
+        reader = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+        names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        usage = names.get("usage")
+        if "pixels" not in names or (usage is None and file.name.lower() not in _CHALLENGE_NAMES):
             raise FaceDataError(f"The csv has no columns named pixels and Usage. {_ACCEPTED}.")
         for row, cells in enumerate(reader):
-            if (cells["Usage"] or "").strip().lower() in _SPLIT_NAMES[split]:
-                images.append(_parse_pixels(cells["pixels"] or "", row))
+            if usage is None or (cells[usage] or "").strip().lower() in _SPLIT_NAMES[split]:
+                images.append(_parse_pixels(cells[names["pixels"]] or "", row))
                 rows.append(row)
-                label = (cells.get("emotion") or "").strip()
-                emotions.append(_label_emotion(int(label)) if label.isdecimal() else "")
-    return _face_set(images, rows, emotions, split)
+                labels.append(cells.get(names.get("emotion", "")) or "")
+    if usage is None:
+        part = _challenge_part(file.name.lower(), len(images), split)
+        images, labels = images[part], labels[part]
+        rows = list(_default_rows(len(images), split))
+    return _face_set(images, rows, labels, split)
+
+
+def _challenge_part(name: str, count: int, split: Split) -> slice:
+    """Say which of a file's rows are a split's: the challenge's tables have no Usage column.
+
+    Its whole test.csv is PublicTest followed by PrivateTest, as in the original table; a shorter one is
+    taken for the test split.
+    """
+    public, private = COUNTS["validation"][0], COUNTS["test"][0]
+    nothing = slice(0)
+    if name == "train.csv":
+        return slice(None) if split == "train" else nothing
+    if count != public + private:
+        return slice(None) if split == "test" else nothing
+    return {"train": nothing, "validation": slice(public), "test": slice(public, None)}[split]
 
 
 def _parse_pixels(text: str, row: int) -> npt.NDArray[np.uint8]:
@@ -602,11 +691,16 @@ def _parse_pixels(text: str, row: int) -> npt.NDArray[np.uint8]:
 
 def _read_pictures(folder: Path, split: Split) -> FaceSet:
     files = sorted(file for file in folder.glob("**/*") if file.is_file())
-    pictures = [file for file in files if file.suffix.lower() in (".png", ".jpg", ".jpeg")]
+    pictures = [
+        file
+        for file in files
+        if file.suffix.lower() in (".png", ".jpg", ".jpeg")
+        and not any(map(_is_hidden, file.relative_to(folder).parts))
+    ]
     return _face_set(
         [_decode_png(file.read_bytes(), split) for file in pictures],
         range(len(pictures)),
-        [_FOLDER_EMOTIONS.get(file.parent.name.lower(), "") for file in pictures],
+        [file.parent.name if file.parent != folder else "" for file in pictures],
         split,
     )
 
@@ -633,15 +727,34 @@ def _decode_png(data: bytes, split: Split) -> npt.NDArray[np.uint8]:
 def _face_set(
     images: Sequence[npt.NDArray[np.uint8]],
     rows: Iterable[int] | npt.NDArray[np.integer],
-    emotions: Iterable[str],
+    labels: Sequence[str],
     split: Split,
 ) -> FaceSet:
     if not images:
         raise FaceDataError(f"The {split} split is empty. {_ACCEPTED}.")
+    meant = {label: _parse_emotion(label) for label in labels}
+    unknown = sorted(label for label, emotion in meant.items() if emotion is None)
+    remark = "; ".join(filter(None, [_count_remark(len(images), split), _label_remark(unknown)]))
+    source = f"FER2013, {split} split"
     return FaceSet(
         images=np.stack(images),
         rows=np.array(rows, dtype=np.int64),
-        emotions=tuple(emotions),
+        emotions=tuple(meant[label] or "" for label in labels),
         split=split,
-        source=f"FER2013, {split} split",
+        source=f"{source} ({remark})" if remark else source,
+        remark=remark,
     )
+
+
+def _count_remark(count: int, split: Split) -> str:
+    if count in COUNTS[split]:
+        return ""
+    return f"pictures: {count:,} instead of FER2013's {COUNTS[split][0]:,}"
+
+
+def _label_remark(unknown: Sequence[str]) -> str:
+    if not unknown:
+        return ""
+    named = ", ".join(repr(label[:20]) for label in unknown[:_NAMED_LABELS])
+    more = f" and {len(unknown) - _NAMED_LABELS:,} more" if len(unknown) > _NAMED_LABELS else ""
+    return f"not understood as emotions: {named}{more}"

@@ -45,7 +45,7 @@ def metric_value(point: SweepPoint, method_id: str, metric: str) -> float | None
         value = gain(point, method_id)
     else:
         value = (point.ssim if metric == "ssim" else point.psnr)[method_id]
-    return value if math.isfinite(value) else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def sweep_chart(

@@ -7,7 +7,6 @@ in the unit that the page shows, such as a standard deviation of 255, because th
 import csv
 import io
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,8 +16,9 @@ from scipy import ndimage
 
 from .base import Denoiser, DenoiserInfo, Image, estimate_noise
 from .classical import Filter
-from .noise import PRESETS, NoiseChain, NoiseModel, Parameter
-from .pipeline import Comparison, SweepPoint, compare, corrupt, denoise, score_noisy
+from .noise import NoiseChain, NoiseModel, Parameter
+from .pipeline import Comparison, SweepPoint, compare, corrupt, denoise, psnr_gain, score_noisy
+from .trained import trained_span
 
 WINDOW = "window"
 """The axis of the median's window."""
@@ -40,17 +40,6 @@ FACTORS = tuple(0.25 * step for step in range(1, 13))
 
 CSV_COLUMNS = ("axis", "value", "seed", "id", "label", "psnr", "ssim", "gain")
 """What :func:`points_csv` holds; psnr and gain in dB."""
-
-# How ``trained_on`` names the kinds whose strength it may give.
-_NAMES: Mapping[str, str] = {
-    "gaussian": r"\bgaussian\b",
-    "salt-and-pepper": r"\bsalt[- ]and[- ]pepper\b",
-    "impulse": r"\bimpulses?\b",
-    "poisson": r"\bpoisson\b",
-    "speckle": r"\bspeckle\b",
-    "pixel-shuffle": r"\bshuffled?\b",
-}
-_NUMBER = r"(\d+(?:\.\d+)?)"
 
 
 @dataclass(frozen=True)
@@ -307,8 +296,7 @@ def assumed_axis(clean: Image, noise: NoiseModel, seed: int, *, clip: bool, roun
 def trained_range(info: DenoiserInfo, noise: NoiseModel, axis_id: str) -> tuple[float, float] | None:
     """Return which part of an axis a network was trained on, in the unit shown; None if unknown.
 
-    A specialist's is the one noise that its id names. A mixture's is read from what ``trained_on``
-    says, such as ``Gaussian sigma 0 to 0.25``; where it gives no numbers for a kind, nothing is known.
+    That is from the lowest to the highest strength at which it was shown this noise alone.
 
     Args:
         info: The denoiser.
@@ -318,18 +306,11 @@ def trained_range(info: DenoiserInfo, noise: NoiseModel, axis_id: str) -> tuple[
     if isinstance(noise, NoiseChain) or axis_id not in noise_axes(noise):
         return None
     _, parameter = _find(noise, axis_id)
-    specialty = PRESETS.get(info.id.partition(".")[2])
-    if specialty is not None:
-        if specialty.id != noise.id:
-            return None
-        value = round(float(getattr(specialty, parameter.name)) * parameter.scale, 6)
-        return value, value
-    if parameter is not noise.parameters[0] or noise.id not in _NAMES or not info.trained_on:
+    span = trained_span(info.trained_noises, noise.id, parameter.name)
+    if span is None:
         return None
-    for clause in re.split(r"[,;:]\s", info.trained_on.lower()):
-        if re.search(_NAMES[noise.id], clause):
-            return _read_range(clause, parameter)
-    return None
+    low, high = (round(end * parameter.scale, 6) for end in span)
+    return low, high
 
 
 def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, str]) -> str:
@@ -348,17 +329,16 @@ def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, st
     for point in points:
         for method_id, psnr in point.psnr.items():
             numbers = (psnr, point.ssim[method_id], gain(point, method_id))
-            written = ["" if math.isnan(number) else repr(number) for number in numbers]
+            written = ["" if n is None or math.isnan(n) else repr(n) for n in numbers]
             label = labels.get(method_id, method_id)
             place = [axis.label, f"{point.value:g}", point.seed]
             writer.writerow([*place, method_id, label, *written])
     return buffer.getvalue()
 
 
-def gain(point: SweepPoint, method_id: str) -> float:
-    """Return a method's PSNR in dB above the noisy picture's."""
-    after, before = point.psnr[method_id], point.psnr["noisy"]
-    return 0.0 if after == before else after - before  # both may be infinite
+def gain(point: SweepPoint, method_id: str) -> float | None:
+    """Return a method's PSNR in dB above the noisy picture's; None where there is nothing to remove."""
+    return psnr_gain(point.psnr[method_id], point.psnr["noisy"])
 
 
 def _label(parameter: Parameter) -> str:
@@ -378,15 +358,3 @@ def _find(noise: NoiseModel, axis_id: str) -> tuple[int, Parameter]:
 def _median(noisy: Image, size: int) -> np.ndarray:
     window = (size, size) if noisy.ndim == 2 else (size, size, 1)
     return ndimage.median_filter(noisy, window, mode="nearest")
-
-
-def _read_range(clause: str, parameter: Parameter) -> tuple[float, float] | None:
-    """Read ``0.05 to 0.2``, ``10 to 40 %`` or ``up to 40 %``; shares are in per cent, as shown."""
-    percent = parameter.unit.startswith("%")
-    end = r"\s*%" if percent else r"(?!\s*%)(?![\d.]*\d)"
-    scale = 1.0 if percent else parameter.scale
-    if found := re.search(rf"{_NUMBER}(?:\s*%)? to {_NUMBER}{end}", clause):
-        return round(float(found[1]) * scale, 6), round(float(found[2]) * scale, 6)
-    if found := re.search(rf"up to {_NUMBER}{end}", clause):
-        return round(parameter.minimum * parameter.scale, 6), round(float(found[1]) * scale, 6)
-    return None

@@ -8,8 +8,8 @@ on the Hugging Face Hub instead, and ``weights/`` is not used.
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,10 +28,11 @@ from .architectures import (
 )
 from .architectures.emotion_net import EmotionNet, EmotionNetConfig
 from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from .base import Family
+from .base import Family, TrainingNoise
 from .files import write_together
 from .hub import WEIGHTS_VERSION, cached_file, fetch_file, list_files
 from .hub_errors import HubError
+from .trained import describe_trained_on, parse_trained_on
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CONFIG_NAME = "config.json"
@@ -89,10 +90,11 @@ class ModelConfig:
         family: ``"network"``, ``"GAN"``, ``"autoencoder"`` or ``"hybrid"``.
         architecture: Key of :data:`~denoiser.architectures.ARCHITECTURES`.
         settings: Fields of that architecture's config dataclass.
-        trained_on: The training noise, in words.
+        trained_on: The training noise; of models of older versions in words.
         parameters: Number of weights.
         reference: The paper.
         clipped_input: Whether it was trained on pictures clipped to [0, 1], as all of ours were.
+        validation: The noises it was selected on, as kind and parameters, by their names in its history.
     """
 
     id: str
@@ -100,10 +102,17 @@ class ModelConfig:
     family: Family
     architecture: str
     settings: dict[str, Any]
-    trained_on: str
+    trained_on: tuple[TrainingNoise, ...] | str
     parameters: int
     reference: str
     clipped_input: bool = True
+    validation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def trained_on_words(self) -> str:
+        """The training noise, in words."""
+        told = self.trained_on
+        return told if isinstance(told, str) else describe_trained_on(told)
 
 
 def hub_source(model_id: str, folder: Path = WEIGHTS) -> HubSource | None:
@@ -275,16 +284,20 @@ def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[Mode
 
 def _read_config(path: Path, name: str) -> ModelConfig:
     try:
-        config = ModelConfig(**_read_json(path))
+        values = _read_json(path)
+        if not isinstance(values["trained_on"], str):
+            values["trained_on"] = parse_trained_on(values["trained_on"])
+        config = ModelConfig(**values)
     except FileNotFoundError:
         raise WeightsError(
             f"The {name} has no weights here; `python -m train fit` makes them, and with "
             f"{NAMESPACE_VARIABLE} set they come from the Hugging Face Hub"
         ) from None
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         raise WeightsError(f"The config.json of the {name} can't be read") from None
-    texts = (config.id, config.label, config.family, config.trained_on, config.reference)
+    texts = (config.id, config.label, config.family, config.reference)
     fits = isinstance(config.parameters, int) and isinstance(config.clipped_input, bool)
+    fits = fits and isinstance(config.validation, dict)
     fits = fits and config.family in get_args(Family)
     if not fits or not all(isinstance(text, str) for text in texts):
         raise WeightsError(f"The config.json of the {name} can't be read")

@@ -1,23 +1,31 @@
 """What strangers send to the real app: no file is taken but what was uploaded in the same session."""
 
+import asyncio
+import contextlib
+import errno
 import io
 import json
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from denoiser.ui import uploads
+from denoiser.ui.guard import GuardedBlocks
 from denoiser.ui.uploads import NOT_YOURS
 
-from .conftest import app_environment, free_port, running
+from .conftest import ROOT, app_environment, free_port, stop
 
 JSON = {"content-type": "application/json"}
 META = {"_type": "gradio.FileData"}
@@ -25,12 +33,16 @@ META = {"_type": "gradio.FileData"}
 
 @dataclass(frozen=True)
 class App:
-    """The running app: its address, the folder it was told to use for uploads, what it offers."""
+    """The running app: where it was told to put uploads, what it offers, who asks it, what it prints."""
 
-    url: str
     temp: Path
     config: dict[str, Any]
     client: httpx.Client
+    output: Path
+
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text(errors="replace")
 
     @property
     def folder(self) -> Path:
@@ -63,16 +75,34 @@ class App:
         return event
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    temp = tmp_path_factory.mktemp("uploads")
+@contextlib.contextmanager
+def started(temp: Path) -> Iterator[tuple[App, subprocess.Popen[bytes]]]:
+    """Run the app until it is no longer needed, with its uploads below a folder."""
     port = free_port()
     environment = app_environment(port) | {"GRADIO_TEMP_DIR": str(temp)}
+    output = temp / f"{port}.log"
     with (
-        running([sys.executable, "app.py"], port, environment) as url,
-        httpx.Client(base_url=url, timeout=60) as client,
+        output.open("wb") as log,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
-        yield App(url, temp, client.get("/config").json(), client)
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while "To create a public link" not in output.read_text():
+                assert process.poll() is None, output.read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            yield App(temp, client.get("/config").json(), client, output), process
+        finally:
+            stop(process)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with started(tmp_path_factory.mktemp("uploads")) as (app, _):
+        yield app
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +315,189 @@ def test_find_files_at_any_depth():
         deep = [{"a": deep}]
     assert [found["path"] for found in uploads.find_files([1, None, "path", deep])] == ["x"]
     assert list(uploads.find_files(json.loads('{"a": [1, {"b": null, "path": null}]}'))) == []
+
+
+class TestOpenRoutes:
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/gradio_api/deep_link?session_hash=x"),
+            ("GET", "/gradio_api/deep_link/?session_hash=x"),
+            ("GET", "/gradio_api/file=http://127.0.0.1:9/x.png"),
+            ("GET", "/gradio_api/file=HTTPS://example.org/x.png"),
+            ("GET", "/gradio_api/proxy=https://example.org/"),
+            ("GET", "/gradio_api/dev/reload"),
+            ("GET", "/gradio_api/monitoring/summary"),
+            ("GET", "/gradio_api/custom_component/a/client/b/c"),
+            ("POST", "/gradio_api/component_server"),
+            ("POST", "/gradio_api/stream/x"),
+            ("POST", "/login"),
+            ("GET", "/token"),
+            ("PUT", "/gradio_api/upload"),
+        ],
+    )
+    def test_what_the_page_has_no_use_for_is_closed(self, app, method, path):
+        answer = app.client.request(method, path)
+        assert answer.status_code == 404
+        assert answer.json()["error"] == "There is nothing here."
+
+    def test_nothing_is_written_by_whoever_asks_for_a_link(self, app):
+        app.send(app.events()[0], [], "linked")
+        before = set(app.folder.iterdir())
+        app.client.get("/gradio_api/deep_link", params={"session_hash": "linked"})
+        assert set(app.folder.iterdir()) <= before
+
+
+def test_headers(app, picture):
+    page = app.client.get("/").headers
+    assert "'unsafe-inline'" not in page["content-security-policy"].split("style-src")[0]
+    upload = app.client.get(f"/gradio_api/file={app.upload(picture)}")
+    assert upload.content == picture
+    assert "sandbox" in upload.headers["content-security-policy"]
+    for headers in (page, upload.headers, app.client.get("/login").headers):
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+
+
+def malformed(app: App) -> Iterator[tuple[str, str, Any]]:
+    """Requests that nothing can be made of: method, path, and what is sent as JSON."""
+    picture, plain = app.picture_event()["id"], {"fn_index": 0, "session_hash": "x"}
+    for path in ("run/x", "run/compare", "api/compare", "queue/join", "call/compare", "call/v2/compare"):
+        for body in (
+            None,
+            [],
+            "text",
+            {},
+            {"data": None},
+            {"data": []},
+            {"data": [1] * 50},
+            {**plain, "data": []},
+            {**plain, "data": {}},
+            {**plain, "fn_index": 10**9, "data": []},
+            {**plain, "fn_index": -1, "data": []},
+            {**plain, "fn_index": picture, "data": ["text", {}]},
+            {**plain, "fn_index": picture, "data": [{"url": []}, {}]},
+            {**plain, "fn_index": picture, "data": [[], None]},
+            {**plain, "session_hash": 7, "data": []},
+            {**plain, "event_data": [[]], "data": []},
+            {**plain, "trigger_id": "x", "data": []},
+            {**plain, "trigger_id": 10**9, "data": []},
+        ):
+            yield "POST", path, body
+    for path in ("call/nothing", "call/v2/nothing", "run/nothing", "cancel", "reset", "upload"):
+        yield "POST", path, {"data": []}
+    for path in ("queue/data", "queue/data?session_hash=nobody", "call/compare/nothing", "file=%00"):
+        yield "GET", path, None
+
+
+@pytest.mark.slow
+def test_a_malformed_request_is_no_traceback_in_the_log(app):
+    for method, path, body in malformed(app):
+        try:
+            answer = app.client.request(
+                method, f"/gradio_api/{path}", content=json.dumps(body), headers=JSON
+            )
+        except httpx.RemoteProtocolError:  # a stream that was ended
+            continue
+        assert answer.status_code in (200, 400, 403, 404, 405, 413, 422, 500), (path, body)
+        assert "Traceback" not in answer.text
+        if answer.status_code == 500:
+            assert answer.json().get("error"), (path, body)
+    for event in app.events():
+        for junk in (None, 7, "x", [], {}, [{"a": 1}]):
+            app.send(event, [junk] * len(event["inputs"]), "junk")
+    assert "Traceback" not in app.log()
+
+
+@pytest.mark.slow
+class TestTheEnd:
+    """What the process leaves behind, and what it still does, once it is told to stop."""
+
+    def test_what_was_uploaded_is_gone_at_the_latest_at_the_next_start(self, tmp_path, picture):
+        with started(tmp_path) as (app, process):
+            unread = Path(app.upload(picture))
+            process.kill()  # as when the machine has no memory left
+            process.wait()
+            assert unread.exists()
+        with started(tmp_path) as (app, process):
+            assert not unread.exists()
+            unread = Path(app.upload(picture))
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+        assert not unread.exists()
+        assert [path.name for path in tmp_path.glob("*/*")] in ([], ["starting.lock"])
+
+    def test_what_is_being_computed_is_answered_and_nothing_new_begun(self, tmp_path):
+        with started(tmp_path) as (app, process):
+            methods = [method["id"] for method in self.call(app, "denoisers")["denoisers"]]
+            sample = self.call(app, "samples", None, 0, 1)["samples"][0]["id"]
+            arguments = [None, sample, "gaussian", *[None] * 8, 0, methods, True, False, True]
+            joined = app.client.post("/gradio_api/call/compare", json={"data": arguments}).json()
+            with app.client.stream("GET", f"/gradio_api/call/compare/{joined['event_id']}") as answer:
+                process.terminate()
+                assert "event: complete" in answer.read().decode()
+            assert process.wait(timeout=30) == 0
+            assert "Traceback" not in app.log()
+
+    @staticmethod
+    def call(app: App, name: str, *arguments: Any) -> Any:
+        answer = app.client.post(f"/gradio_api/run/{name}", json={"data": arguments})
+        return answer.json()["data"][0]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    async def write(upload: Any, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", upload.file.name)
+
+    monkeypatch.setattr("gradio.route_utils.GradioUploadFile.write", write)
+    client = TestClient(uploads.UploadDoor(lambda *_: None, max_bytes=10))
+    answer = client.post(uploads.UPLOAD_PATH, files={"files": ("x.png", b"x")})
+    assert (answer.status_code, answer.text) == (507, uploads.DISK_FULL)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_an_event_that_finds_the_disk_full_says_so(number):
+    def fails() -> None:
+        raise OSError(number, "No space left on device", "/somewhere/secret")
+
+    with GuardedBlocks() as page:
+        gr.Button().click(fails)
+    with pytest.raises(gr.Error) as refusal:
+        asyncio.run(page.process_api(page.fns[0], []))
+    assert refusal.value.message == uploads.DISK_FULL
+
+
+def test_too_many_that_wait_are_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(uploads, "_MAX_WAITING", 3)
+    client = TestClient(uploads.UploadDoor(lambda *_: None, max_bytes=10))
+    answers = [client.post(uploads.UPLOAD_PATH, files={"files": ("x", b"x")}) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 503]
+    assert answers[-1].text.startswith("Too many pictures")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_folder_for_uploads_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "as it was")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(uploads.UploadFolderError, match="set GRADIO_TEMP_DIR"):
+        uploads.UploadFolder(tmp_path / "file")
+    (tmp_path / uploads._FOLDER).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(uploads.UploadFolderError, match="set GRADIO_TEMP_DIR"):
+        uploads.UploadFolder(tmp_path)
+
+
+def test_two_runs_leave_each_other_s_uploads_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "as it was")
+    first = uploads.UploadFolder(tmp_path)
+    second = uploads.UploadFolder(tmp_path)
+    assert first.path.is_dir()
+    assert first.path != second.path
+    second.close()
+    assert first.path.is_dir()
+    first.close()
+    assert not first.path.exists()

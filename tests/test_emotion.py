@@ -14,6 +14,7 @@ from denoiser.images import to_uint8
 from denoiser.noise import create_noise
 from denoiser.pipeline import corrupt
 from denoiser.results import ResultsError
+from denoiser.trained import point
 from denoiser.ui import emotion as tab
 from denoiser.ui.emotion import describe_scores
 from denoiser.ui.emotion_payload import emotion_payload, summary, table_value
@@ -38,7 +39,7 @@ METRICS = {
     "classes": list(CLASSES),
     "recall": [0.9, 0.95, 0.8, 0.7, 0.6, 0.5, 0.4, None],
     "versions": {"torch": "2"},
-    "noises": {"gaussian-25": create_noise("gaussian", sigma=25 / 255).describe()},
+    "noises": {"gaussian-25": point(create_noise("gaussian", sigma=25 / 255))},
     "denoisers": [{"id": "median", "label": "Median"}, {"id": "wavelet", "label": "Wavelet"}],
     "scores": [
         {"denoiser": name, "noise": "gaussian-25", "accuracy": a, "agreement": b, "pictures": 400}

@@ -56,6 +56,12 @@ class TestNumbers:
         assert row["psnr"] == row["gain"] == "inf"
         assert float(row["psnr"]) == math.inf
 
+    def test_no_noise_no_gain(self, face):
+        """What isn't there can't be scored against: no gain of minus infinity."""
+        for answer in (face, 1 - face):
+            made = compare(face, GaussianNoise(0), 0, [Fixed(answer)])
+            assert [row["gain"] for row in rows(made)] == ["", ""]
+
     def test_what_is_not_defined_is_empty(self):
         small = np.full((5, 5), 0.5, np.float32)
         assert {row["ssim"] for row in rows(compare(small, GaussianNoise(), 0, ["median"]))} == {""}

@@ -156,8 +156,9 @@ class TestCompare:
     def test_nothing_damaged_nothing_gained(self, face):
         comparison = compare(face, GaussianNoise(0), 3, [Spy(), Spy("worse", answer=face * 0)])
         assert comparison.noisy.psnr == math.inf
-        assert comparison.gain("spy") == 0
-        assert comparison.gain("worse") == -math.inf
+        assert comparison.nothing_to_remove
+        assert comparison.gain("spy") is comparison.gain("worse") is None
+        assert not compare(face, GaussianNoise(0.1), 3, [Spy()]).nothing_to_remove
 
     def test_gain_is_the_difference(self, face):
         comparison = compare(face, GaussianNoise(0.2), 3, ["median", "gaussian-filter"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,10 +47,17 @@ class TestMetricBars:
             assert [i for i, text in enumerate(trace.text) if "★" in text] == [best]
             assert trace.marker.color.count(trace.marker.color[best]) == 1
 
-    def test_noisy_picture_is_best_where_nothing_helps(self, face):
-        harmed = compare(face, GaussianNoise(0.001), 0, ["median"])
-        psnr, _ = metric_bars(harmed).data
-        assert "★" in psnr.text[0]
+    @pytest.mark.parametrize("sigma", [0, 0.001])
+    def test_nothing_is_best_that_does_not_beat_the_noisy_picture(self, face, sigma):
+        for panel in metric_bars(compare(face, GaussianNoise(sigma), 0, ["median"])).data:
+            assert not any("★" in text for text in panel.text)
+
+    def test_a_gain_too_small_to_be_shown_is_none(self, face):
+        noisy = compare(face, GaussianNoise(0.1), 0, []).noisy
+        for gain, best in ((0.04, False), (0.06, True)):
+            method = replace(noisy, id="median", psnr=noisy.psnr + gain)
+            made = replace(compare(face, GaussianNoise(0.1), 0, ["median"]), results={"median": method})
+            assert ("★" in metric_bars(made).data[0].text[1]) == best
 
     def test_dashed_line_is_the_noisy_picture(self, comparison):
         assert dashed_lines(metric_bars(comparison)) == [

@@ -2,20 +2,21 @@
 
 import json
 import math
+import re
 
 import pytest
 
-from denoiser.noise import NOISES, PRESETS, NoiseChain, create_noise
+from denoiser.noise import NOISES, PRESETS, create_noise
 from denoiser.results import (
     METRICS,
     NOISY,
     ResultsError,
     list_histories,
-    parse_condition,
     read_benchmark,
+    read_condition,
     read_history,
-    validation_label,
 )
+from denoiser.trained import point
 from denoiser.weights import WEIGHTS
 
 
@@ -119,22 +120,21 @@ class TestOtherFiles:
             "colour": "red",
             "milliseconds": None,
         }
-        chain = NoiseChain((create_noise("gaussian"), create_noise("jpeg"))).describe()
         grown = raw | {
             "denoisers": [*raw["denoisers"], new],
-            "noises": raw["noises"] | {"both": chain, "stripes-3": "Stripes, sigma 3 of 255"},
+            "noises": raw["noises"] | {"stripes-3": {"kind": "stripes", "parameters": {"sigma": 3}}},
         }
         benchmark = read_benchmark(write(grown))
         assert benchmark.methods[-1].specialty == "pixel-shuffle"
         assert benchmark.methods[-1].milliseconds is None
         assert "hybrid" in benchmark.families
-        assert [c.label for c in benchmark.conditions if c.kind is None] == ["both", "stripes-3"]
+        assert [c.label for c in benchmark.conditions if c.kind is None] == ["stripes-3"]
         shuffled = [c.id for c in benchmark.conditions if c.is_specialty("pixel-shuffle")]
         assert shuffled == ["pixel-shuffle-15", "pixel-shuffle-50"]
 
     def test_other_parameters_make_another_curve(self, write, raw):
         noises = {
-            f"{amount} {radius}": create_noise("pixel-shuffle", amount=amount, radius=radius).describe()
+            f"{amount} {radius}": point(create_noise("pixel-shuffle", amount=amount, radius=radius))
             for amount in (0.5, 0.1)
             for radius in (1, 3)
         }
@@ -149,19 +149,33 @@ class TestConditions:
     @pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
     def test_every_kind_is_read_back(self, kind):
         noise = create_noise(kind.id)
-        condition = parse_condition("any", noise.describe())
+        condition = read_condition("any", json.loads(json.dumps(point(noise))))
+        assert condition.description == noise.describe()
         assert condition.kind == kind.id
         expected = [float(getattr(noise, p.name)) * p.scale for p in kind.parameters]
-        assert condition.settings == pytest.approx(expected, rel=1e-3)
+        assert condition.settings == pytest.approx(expected)
 
-    @pytest.mark.parametrize("text", ["", "Gaussian", "Gaussian, sigma much", "Gaussian, peak 3"])
-    def test_what_it_does_not_know_has_no_kind(self, text):
-        assert parse_condition("id", text).kind is None
-        assert parse_condition("id", text).label == "id"
+    @pytest.mark.parametrize(
+        "noise",
+        [
+            "Gaussian, sigma 25 of 255",  # in words, as older files had it
+            {},
+            {"kind": "gaussian"},
+            {"kind": "gaussian", "parameters": {"sigma": 2}},
+            {"kind": "gaussian", "parameters": {"peak": 3}},
+            {"kind": "gaussian", "parameters": {"sigma": "much"}},
+            {"kind": "gaussian", "parameters": 3},
+            None,
+        ],
+        ids=str,
+    )
+    def test_what_makes_no_noise_is_damage(self, write, raw, noise):
+        with pytest.raises(ResultsError, match="is damaged"):
+            read_benchmark(write(raw | {"noises": raw["noises"] | {"gaussian-25": noise}}))
 
     def test_labels(self):
-        texts = [PRESETS[name].describe() for name in ("gaussian-low", "salt-and-pepper-10")]
-        assert [parse_condition("", t).label for t in texts] == ["Gaussian 5.1", "Salt and pepper 10 %"]
+        points = [point(PRESETS[name]) for name in ("gaussian-low", "salt-and-pepper-10")]
+        assert [read_condition("", p).label for p in points] == ["Gaussian 5.1", "Salt and pepper 10 %"]
 
 
 class TestHistories:
@@ -174,7 +188,9 @@ class TestHistories:
             for series in (*history.validation, *history.losses):
                 assert list(series.steps) == sorted(series.steps)
                 assert len(series.steps) == len(series.values) > 0
-                assert validation_label(series.name)
+                assert series.label
+                if series.name.startswith("val_psnr_"):  # named by what the model's config says of it
+                    assert re.search(r" \d", series.label)
 
     def test_a_gan_has_both_losses(self):
         names = {series.name for series in read_history("patchgan").losses}
@@ -205,7 +221,25 @@ class TestHistories:
         with pytest.raises(ResultsError, match="no training history"):
             read_history(model)
 
-    def test_labels_of_validation_noises(self):
-        columns = ["val_psnr", "val_psnr_gaussian-high", "val_psnr_impulse_0.3", "val_psnr_rain_3"]
-        expected = ["Mean", "Gaussian 15.3", "Random-valued impulses 30 %", "rain_3"]
-        assert [validation_label(column) for column in columns] == expected
+    def test_labels_of_validation_noises(self, tmp_path):
+        folder = tmp_path / "attention-unet"
+        folder.mkdir()
+        config = json.loads((WEIGHTS / "attention-unet" / "config.json").read_text(encoding="utf-8"))
+        impulse = {"kind": "impulse", "parameters": {"amount": 0.3}}
+        config["validation"] = {"gaussian-high": point(PRESETS["gaussian-high"]), "some": impulse}
+        (folder / "config.json").write_text(json.dumps(config))
+        columns = [
+            "val_psnr",
+            "val_psnr_gaussian-high",
+            "val_psnr_some",
+            "val_psnr_rain_3",
+            "train_loss",
+        ]
+        (folder / "history.csv").write_text(f"step,{','.join(columns)}\n1,1,1,1,1,1\n")
+        history = read_history("attention-unet", tmp_path)
+        labels = [series.label for series in (*history.validation, *history.losses)]
+        expected = ["Mean", "Gaussian 15.3", "Random-valued impulses 30 %", "rain_3", "Training loss"]
+        assert labels == expected
+        (folder / "config.json").unlink()  # as a model of an older version: the columns' own names
+        history = read_history("attention-unet", tmp_path)
+        assert [s.label for s in history.validation] == ["Mean", "gaussian-high", "some", "rain_3"]

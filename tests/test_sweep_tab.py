@@ -12,6 +12,7 @@ from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPeppe
 from denoiser.pipeline import compare
 from denoiser.results import NOISY
 from denoiser.sweeps import SEED, WINDOW, WINDOW_MEDIAN
+from denoiser.ui import sweep as sweep_module
 from denoiser.ui import sweep_job
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import Settings, SettingsError
@@ -189,13 +190,15 @@ class TestViews:
     ):
         given = settings(SaltAndPepperNoise())
         job = create_job(shown_face, given, parse_choice(*own(axis=axis), given))
-        assert any("PSNR is infinite" in note for note in job.notes) == told
+        assert any("nothing to remove" in note for note in job.notes) == told
 
     def test_worse_than_nothing_is_flagged(self, shown_face):
         (last,) = finish(shown_face, settings(), own(methods=["median"]))[-1:]
         faint, strong = last["frames"][0], last["frames"][-1]
         assert faint["place"] == 0
         assert faint["cards"][-1]["flag"] == "worse than doing nothing"
+        assert any(line.startswith("destroys ") for line in faint["cards"][-1]["lines"])
+        assert faint["cards"][1]["flag"] == "nothing to remove"
         assert "flag" not in strong["cards"][-1]
 
     def test_gap(self, shown_face):
@@ -212,3 +215,27 @@ class TestViews:
     def test_gap_without_damage(self, shown_face):
         shown = finish(shown_face, settings(GaussianNoise(0)), own("redraw"))[-1]["shown"]
         assert "Nothing was damaged" in judge(shown, "median", NOISY, "psnr")
+
+
+def test_beside_others_it_is_drawn_no_more_often(shown_face, monkeypatch):
+    """Time that others take counts for no drawing; the progress is told meanwhile."""
+    now = [0.0]
+    original = sweep_job.sweep_noises
+
+    def slow(*arguments, **options):
+        for point in original(*arguments, **options):
+            now[0] += 0.125  # its own; exact in binary
+            yield point
+
+    monkeypatch.setattr(sweep_job, "sweep_noises", slow)
+    monkeypatch.setattr(sweep_module.time, "monotonic", lambda: now[0])
+    drawn = {}
+    for others in (0.0, 4.0):
+        updates = []
+        for update in compute(shown_face, settings(), own(draws=4), Shown(METHODS)):
+            updates.append(update)
+            now[0] += others
+        drawn[others] = sum(update is not None and "shown" in update for update in updates)
+        told = sum(update is not None and "shown" not in update for update in updates)
+        assert (told > 0) == (others > 0)
+    assert drawn[4.0] == drawn[0.0]

@@ -8,20 +8,23 @@ import cv2
 import numpy as np
 import pytest
 
-from denoiser.base import DenoiserInfo
+from denoiser.base import DenoiserInfo, NoiseRange, TrainingNoise
 from denoiser.noise import (
     NOISES,
+    PRESETS,
     GaussianNoise,
     ImpulseNoise,
     NoiseChain,
     PoissonNoise,
     SaltAndPepperNoise,
     SpeckleNoise,
+    create_noise,
 )
 from denoiser.pipeline import compare, denoise
 from denoiser.registry import create_denoiser
 from denoiser.sweeps import (
     FACTORS,
+    SEED,
     WINDOW_MEDIAN,
     Axis,
     assumed_axis,
@@ -39,13 +42,26 @@ from denoiser.sweeps import (
 )
 
 CHAIN = NoiseChain((GaussianNoise(0.1), SaltAndPepperNoise(0.2, 0.5)))
-BLIND = (
-    "a mixture: Gaussian sigma 0 to 0.25, salt-and-pepper and random impulses up to 40 %, Poisson, "
-    "speckle, mild pixel shuffle, and combinations"
-)
-SMALL = (
-    "a mixture: Gaussian sigma 0.05 to 0.2, random impulses 10 to 40 %, speckle sigma 0.1 to 0.3, "
-    "Poisson peak 10 to 60"
+
+
+def alone(kind, **ranges):
+    return TrainingNoise(0.5, (NoiseRange(kind, ranges),))
+
+
+MIXTURE = (
+    alone("gaussian", sigma=(0.05, 0.1)),
+    alone("gaussian", sigma=(0.08, 0.25)),
+    alone("poisson", peak=(10, 60)),
+    alone("speckle", sigma=(0.1, 0.3)),
+    alone("salt-and-pepper", amount=(0.0, 0.4), salt_ratio=(0.3, 0.7)),
+    alone("pixel-shuffle", amount=(0.0, 0.5), radius=(2, 2)),
+    TrainingNoise(
+        0.1,
+        (
+            NoiseRange("gaussian", {"sigma": (0.0, 0.5)}),
+            NoiseRange("impulse", {"amount": (0.0, 0.2)}),
+        ),
+    ),
 )
 
 
@@ -53,8 +69,8 @@ def methods(*names):
     return [create_denoiser(name) for name in names]
 
 
-def network(trained_on, name="net"):
-    return DenoiserInfo(name, name, "network", False, trained_on, 1, "-")
+def network(*noises):
+    return DenoiserInfo("net", "Net", "network", False, "-", 1, "-", trained_noises=noises)
 
 
 class TestAxes:
@@ -158,40 +174,54 @@ class TestSweeps:
 
 class TestTrainedRange:
     @pytest.mark.parametrize(
-        ("text", "noise", "axis_id", "expected"),
+        ("noise", "axis_id", "expected"),
         [
-            (BLIND, GaussianNoise(), "0:sigma", (0, 63.75)),
-            (BLIND, SaltAndPepperNoise(), "0:amount", (0, 40)),
-            (BLIND, SaltAndPepperNoise(), "0:salt_ratio", None),
-            (BLIND, ImpulseNoise(), "0:amount", (0, 40)),
-            (BLIND, PoissonNoise(), "0:peak", None),
-            (BLIND, SpeckleNoise(), "0:sigma", None),
-            (SMALL, GaussianNoise(), "0:sigma", (12.75, 51)),
-            (SMALL, ImpulseNoise(), "0:amount", (10, 40)),
-            (SMALL, SpeckleNoise(), "0:sigma", (25.5, 76.5)),
-            (SMALL, PoissonNoise(), "0:peak", (10, 60)),
-            (SMALL, SaltAndPepperNoise(), "0:amount", None),
-            (BLIND, CHAIN, "0:sigma", None),
-            ("something with 3 % Gaussian charm", GaussianNoise(), "0:sigma", None),
-            (None, GaussianNoise(), "0:sigma", None),
+            (GaussianNoise(), "0:sigma", (12.75, 63.75)),  # what it saw alone, over both of its parts
+            (PoissonNoise(), "0:peak", (10, 60)),
+            (SpeckleNoise(), "0:sigma", (25.5, 76.5)),
+            (SaltAndPepperNoise(), "0:amount", (0, 40)),
+            (SaltAndPepperNoise(), "0:salt_ratio", (30, 70)),
+            (create_noise("pixel-shuffle"), "0:amount", (0, 50)),
+            (create_noise("pixel-shuffle"), "0:radius", (2, 2)),
+            (ImpulseNoise(), "0:amount", None),  # in combinations only
+            (create_noise("blur"), "0:sigma", None),
+            (CHAIN, "0:sigma", None),
+            (GaussianNoise(), SEED, None),
         ],
     )
-    def test_what_a_mixture_says(self, text, noise, axis_id, expected):
-        found = trained_range(network(text), noise, axis_id)
+    def test_what_a_mixture_holds(self, noise, axis_id, expected):
+        found = trained_range(network(*MIXTURE), noise, axis_id)
         assert found == (None if expected is None else pytest.approx(expected))
 
-    def test_specialists_know_one_noise(self):
-        info = network("Gaussian noise, sigma 0.06 (gaussian-high)", "net.gaussian-high")
-        assert trained_range(info, GaussianNoise(), "0:sigma") == pytest.approx((15.3, 15.3))
-        assert trained_range(info, SpeckleNoise(), "0:sigma") is None
-        info = network("salt-and-pepper noise on 10 % of pixels", "net.salt-and-pepper-10")
-        assert trained_range(info, SaltAndPepperNoise(), "0:amount") == (10, 10)
+    def test_what_is_not_known(self):
+        """Of filters, and of models on the Hub whose config says it in words only."""
+        assert trained_range(network(), GaussianNoise(), "0:sigma") is None
 
-    def test_the_shipped_blind_model(self):
-        info = create_denoiser("attention-unet").info
-        low, high = trained_range(info, GaussianNoise(), "0:sigma")
-        assert low == 0
-        assert 25 < high <= 255
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_shipped_specialists_know_one_noise(self, preset):
+        noise = PRESETS[preset]
+        info = create_denoiser(f"attention-unet.{preset}").info
+        name, scale = noise.parameters[0].name, noise.parameters[0].scale
+        strength = pytest.approx(getattr(noise, name) * scale)
+        assert trained_range(info, noise, f"0:{name}") == (strength, strength)
+        assert trained_range(info, SpeckleNoise(), "0:sigma") is None
+
+    @pytest.mark.parametrize(
+        ("noise_id", "axis_id"),
+        [
+            ("gaussian", "0:sigma"),
+            ("salt-and-pepper", "0:amount"),
+            ("impulse", "0:amount"),
+            ("poisson", "0:peak"),
+            ("speckle", "0:sigma"),
+            ("pixel-shuffle", "0:amount"),
+        ],
+    )
+    def test_the_shipped_blind_model_knows_all_of_its_kinds(self, noise_id, axis_id):
+        """Poisson, speckle and shuffled pixels had no range while it was read out of a sentence."""
+        found = trained_range(create_denoiser("attention-unet").info, create_noise(noise_id), axis_id)
+        assert found is not None
+        assert found[0] < found[1]
 
 
 def test_csv_holds_all_that_was_computed(face):

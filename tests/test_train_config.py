@@ -12,12 +12,14 @@ from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.noise import PRESETS, create_noise
 from denoiser.registry import MODELS
+from denoiser.trained import describe_trained_on
 from train.config import (
     MIXTURES,
     AdversarialConfig,
     ConfigError,
     TrainConfig,
     read_config,
+    trained_on,
     validation_noise,
 )
 
@@ -56,7 +58,6 @@ def test_every_config_can_be_read_and_built(file):
     config = read_config(file)
     assert config.id == file.stem
     assert config.label
-    assert config.trained_on
     assert config.reference
     build_network(config.architecture, config.settings)
 
@@ -158,7 +159,6 @@ def test_blind_models_train_on_the_same_mixture():
     configs = [shipped(name) for name in BLIND]
     assert len({str(config.noise) for config in configs}) == 1
     assert len({str(config.validation) for config in configs}) == 1
-    assert len({config.trained_on for config in configs}) == 1
 
 
 @pytest.mark.parametrize("name", BLIND)
@@ -205,7 +205,7 @@ def test_specialists_see_their_preset_and_nothing_else(name):
     assert stage.ranges == {p.name: (getattr(preset, p.name),) * 2 for p in preset.parameters}
     assert [validation_noise(noise) for noise in config.validation] == [preset]
     assert config.start_from == "attention-unet"
-    assert preset_id in config.trained_on
+    assert describe_trained_on(trained_on(config)) == preset.describe()
 
 
 @each_file
@@ -242,7 +242,7 @@ def test_the_gan_for_impulses_is_a_simpler_one():
 # Mixtures
 
 
-MIXTURE = {"noise": None, "validation": None, "trained_on": None, "mixture": "blind"}
+MIXTURE = {"noise": None, "validation": None, "mixture": "blind"}
 
 
 def test_a_mixture_stands_for_what_its_file_says(tmp_path):
@@ -252,10 +252,9 @@ def test_a_mixture_stands_for_what_its_file_says(tmp_path):
     assert config == spelled_out
     assert config.noise == shipped("patchgan").noise
     assert config.validation == shipped("patchgan").validation
-    assert config.trained_on == told["trained_on"]
 
 
-@pytest.mark.parametrize("key", ["noise", "validation", "trained_on"])
+@pytest.mark.parametrize("key", ["noise", "validation"])
 def test_a_mixture_or_its_own_noise_but_not_both(tmp_path, key):
     with pytest.raises(ConfigError, match=f"mixture stands for {key}; leave one of the two out"):
         written(tmp_path, **MIXTURE | {key: CONFIG[key]})
@@ -283,14 +282,14 @@ def test_a_mixture_like_another_says_only_what_differs(tmp_path, monkeypatch):
     monkeypatch.setattr("train.config.MIXTURES", tmp_path)
     mixed, blind = (written(tmp_path, **MIXTURE | {"mixture": name}) for name in ("own", "blind"))
     assert len(mixed.noise) == 1 < len(blind.noise)
-    assert (mixed.validation, mixed.trained_on) == (blind.validation, blind.trained_on)
+    assert mixed.validation == blind.validation
 
 
 def test_a_file_holds_only_what_differs_from_the_defaults(tmp_path):
     config = written(tmp_path)
     for key in CONFIG:
         assert hasattr(config, key)
-    defaults = TrainConfig("", "", "network", "", "", "", (), ())
+    defaults = TrainConfig("", "", "network", "", "", (), ())
     assert (config.loss, config.seed, config.patience) == ("psnr", 0, defaults.patience)
     assert config.batch_size == 8 != defaults.batch_size
     assert config.adversarial is None

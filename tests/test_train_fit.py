@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
+from denoiser.base import NoiseRange, TrainingNoise
 from denoiser.files import write_together
 from denoiser.weights import (
     MODEL_NAME,
@@ -118,7 +119,11 @@ def test_a_run_exports_a_model(train, tmp_path):
     described = read_config("tiny", folder.parent)
     assert described.settings == {"widths": [4, 8]}
     assert described.parameters == sum(p.numel() for p in network.parameters())
-    assert described.trained_on == "Gaussian noise"
+    assert described.trained_on_words == "Gaussian, sigma 25.5 to 76.5 of 255"
+    assert described.trained_on == (
+        TrainingNoise(1.0, (NoiseRange("gaussian", {"sigma": (0.1, 0.3)}),)),
+    )
+    assert described.validation["gaussian_0.2"] == {"kind": "gaussian", "parameters": {"sigma": 0.2}}
     assert json.loads((folder / "config.json").read_text())["architecture"] == "attention-unet"
     assert not same(state(folder), fresh_weights(tmp_path))  # it has learned something
 

@@ -3,6 +3,8 @@
 import base64
 import json
 import math
+import re
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +16,17 @@ import pytest
 
 from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
+from denoiser.pipeline import Comparison
 from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.samples import FaceSet, bundled_faces
+from denoiser.ui import faces as faces_module
 from denoiser.ui import payload as payload_module
 from denoiser.ui.faces import (
     FaceSource,
     Offer,
     _receive_picture,
     first_face,
+    load_upload,
 )
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.payload import (
@@ -172,8 +177,25 @@ def test_no_noise_gives_infinity_as_text(face):
     json.dumps(payload, allow_nan=False)
     noisy, median = payload["cards"][1:]
     assert noisy["psnr"] == "∞ dB"
-    assert median["gain"] == "\N{MINUS SIGN}∞ dB"
-    assert median["worse"]
+    assert noisy["flag"] == "nothing to remove"
+    assert re.fullmatch(r"destroys \d+\.\d of 255", median["gain"])
+    assert median["flag"] == "worse than doing nothing"
+    assert not any(median["beats"].values())
+
+
+@pytest.mark.parametrize(
+    ("gain", "text", "flag", "beats"),
+    [
+        (-0.06, "\N{MINUS SIGN}0.1 dB", "worse than doing nothing", False),
+        (-0.04, "±0.0 dB", "no better than doing nothing", False),
+        (0.04, "±0.0 dB", "no better than doing nothing", False),
+        (0.06, "+0.1 dB", "", True),
+    ],
+)
+def test_what_cannot_be_seen_in_the_numbers_is_a_tie(monkeypatch, face, gain, text, flag, beats):
+    monkeypatch.setattr(Comparison, "gain", lambda comparison, method: gain)
+    card = live_payload(face, parse(), describe_methods(), new_version())["cards"][2]
+    assert (card["gain"], card["flag"], card["beats"]["psnr"]) == (text, flag, beats)
 
 
 def test_slow_methods_are_announced_then_sent_under_the_same_key(face):
@@ -388,3 +410,23 @@ def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
     warm_up()
     assert used[:4] == list(DEFAULT_DENOISERS)
     assert set(used) & set(MODELS) == set(DEFAULT_DENOISERS) & set(MODELS)
+
+
+def test_pictures_are_decoded_one_at_a_time(monkeypatch):
+    """A large one takes up to 300 MB; all that arrive at once would take that many times."""
+    inside, most = [], []
+
+    def decode(data, size):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)  # time for the others to come in, if they can
+        inside.pop()
+        return None, None
+
+    monkeypatch.setattr(faces_module, "load_crops", decode)
+    threads = [threading.Thread(target=load_upload, args=(b"",)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 5

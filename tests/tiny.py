@@ -14,7 +14,6 @@ CONFIG: dict[str, Any] = {
     "family": "network",
     "architecture": "attention-unet",
     "reference": "-",
-    "trained_on": "Gaussian noise",
     "settings": {"widths": [4, 8]},
     "epochs": 1,
     "batch_size": 8,

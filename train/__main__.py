@@ -15,7 +15,6 @@ from denoiser.weights import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsEr
 from .cards import FiguresError, write_card
 from .config import EMOTION_CONFIG, ConfigError, read_config
 from .files import METRICS_NAME
-from .migrate import migrate
 from .push import PushError, push
 from .runs import RunError, trial_places
 from .space import HARDWARE, ROOT, publish_space
@@ -206,6 +205,8 @@ def _cards(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
+    from .migrate import migrate
+
     migrate(options.weights)
     return 0
 

@@ -106,7 +106,7 @@ class AdversarialModule(SupervisedModule):
             generator, _ = self.sources
             beside = self.score_pairs(
                 noisy.float(),
-                *(p + STEP * torch.randn(p.shape, generator=generator, device=p.device) for p in shown),
+                *(p + STEP * _white_noise(p, generator) for p in shown),
             )
             penalties = [squared_gradient(*pair) for pair in zip(scores, beside, strict=True)]
             weight = self.adversarial.penalty / 2 * self.adversarial.penalty_interval
@@ -200,6 +200,10 @@ class AdversarialModule(SupervisedModule):
             for optimizer, warm_up in zip(optimizers, (0.05, 0.0), strict=True)
         ]
         return optimizers, schedules
+
+
+def _white_noise(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(picture.shape, generator=generator, device=generator.device).to(picture)
 
 
 def _judging_loss(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:

@@ -133,8 +133,8 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
             f"The {METRICS_NAME} of the model {model_id!r} is of other weights than its {MODEL_NAME}: "
             f"`python -m train evaluate --data PATH --denoisers {model_id}` scores those"
         )
-    published, _ = COUNTS["test"]
-    without = f": its {published:,} without those that hold no face"
+    published, with_faces = COUNTS["test"]
+    left_out = {published: "", with_faces: f": its {published:,} without those that hold no face"}
     text = _TEXT.format(
         id=config.id,
         label=config.label,
@@ -144,10 +144,10 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         network=ARCHITECTURES[config.architecture][0].__name__,
         settings=json.dumps(config.settings),
         reference=config.reference,
-        trained_on=config.trained_on,
+        trained_on=config.trained_on_words,
         history=_history(folder / HISTORY_NAME),
         pictures=metrics["pictures"],
-        left_out="" if metrics["pictures"] == published else without,
+        left_out=left_out.get(metrics["pictures"], f" instead of its {published:,}"),
         command=metrics["command"],
         metrics_name=METRICS_NAME,
         table=_table(model_id, metrics),

@@ -1,21 +1,21 @@
 """What a training run is: one TOML file per model, read into frozen dataclasses.
 
 A file holds only what differs from the defaults below. Unknown keys are errors. ``mixture = "blind"``
-stands for the ``[[noise]]``, ``[[validation]]`` and ``trained_on`` of ``mixtures/blind.toml``; a mixture
+stands for the ``[[noise]]`` and ``[[validation]]`` of ``mixtures/blind.toml``; a mixture
 takes from the one it names as ``like`` what it doesn't say itself, and a config from its ``base``.
 """
 
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.base import Family
+from denoiser.base import Family, NoiseRange, TrainingNoise
 from denoiser.noise import PRESETS, NoiseModel, create_noise, noise_kind
 
 T = TypeVar("T")
@@ -23,12 +23,12 @@ Range = tuple[float, float]
 Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim"]
 
 MIXTURES = Path(__file__).parent / "mixtures"
-"""Noises that several models train on: what to train on, what to validate on, and that in words."""
+"""Noises that several models train on: what to train on, and what to validate on."""
 
 EMOTION_CONFIG = Path(__file__).parent / "emotion.toml"
 """Settings of the emotion classifier, which isn't a denoiser."""
 
-_MIXTURE_KEYS = ("noise", "validation", "trained_on")
+_MIXTURE_KEYS = ("noise", "validation")
 
 _ID = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
 
@@ -117,11 +117,10 @@ class TrainConfig:
         architecture: Key of ``denoiser.architectures.ARCHITECTURES``.
         settings: Fields of that architecture's config.
         reference: The paper.
-        trained_on: The training noise, in words.
         noise: The mixture it trains on.
         validation: Noises it is selected on: preset ids, or kind plus parameters.
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
-        only: Expert to train alone, on its own noises; the rest stays as it started. Empty for all.
+        only: Experts to train, each on its own noises; the rest stays as it started. Empty for all.
         adversarial: Settings of adversarial training; None for supervised training.
         loss: Reconstruction loss; see :func:`train.losses.reconstruction_loss`.
         epochs: At most this many.
@@ -145,12 +144,11 @@ class TrainConfig:
     family: Family
     architecture: str
     reference: str
-    trained_on: str
     noise: tuple[Component, ...]
     validation: tuple[Mapping[str, Any], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     start_from: str = ""
-    only: str = ""
+    only: tuple[str, ...] = ()
     adversarial: AdversarialConfig | None = None
     loss: Loss = "psnr"
     epochs: int = 10
@@ -244,14 +242,18 @@ def _read(values: dict[str, Any]) -> TrainConfig:
         PatchDiscriminator(build_checked(PatchDiscriminatorConfig, values["adversarial"].discriminator))
     values["noise"] = tuple(_component(part) for part in _tables("noise", values.get("noise", [])))
     values["validation"] = tuple(_tables("validation", values.get("validation", [])))
+    if "only" in values:
+        values["only"] = tuple(_texts("only", values["only"]))
     config = build_checked(TrainConfig, values)
     for name in ("id", "start_from"):
         _check_id(name, getattr(config, name), empty=name == "start_from")
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     experts = {part.expert for part in config.noise}.intersection(config.settings.get("experts", ()))
-    if config.only and config.only not in experts:
-        raise ConfigError(f"only names {config.only!r}, which is no expert with a noise of its own")
+    strangers = set(config.only) - experts
+    if strangers:
+        names = ", ".join(map(repr, sorted(strangers)))
+        raise ConfigError(f"only names {names}, which is no expert with a noise of its own")
     for noise in config.validation:
         validation_noise(noise)
     build_network(config.architecture, config.settings)
@@ -265,6 +267,45 @@ def validation_noise(noise: Mapping[str, Any]) -> NoiseModel:
         if name != "kind":
             _check_number(f"{noise['kind']}: {name}", value)
     return create_noise(noise["kind"], **{k: v for k, v in noise.items() if k != "kind"})
+
+
+def trained_on(config: TrainConfig) -> tuple[TrainingNoise, ...]:
+    """Return a mixture as a model's config.json holds it: shares, kinds, ranges of all parameters.
+
+    Experts get equal shares of the pictures, which the weights of their own noises divide.
+    """
+    experts = tuple(config.settings.get("experts", ()))
+    owners = [owner_of(part, experts) for part in config.noise]
+    totals = {
+        owner: sum(p.weight for p, other in zip(config.noise, owners, strict=True) if other == owner)
+        for owner in owners
+    }
+    return tuple(
+        TrainingNoise(
+            round(part.weight / totals[owner] / len(totals), 6),
+            tuple(_whole_range(stage) for stage in part.stages),
+            part.unclipped,
+        )
+        for part, owner in zip(config.noise, owners, strict=True)
+    )
+
+
+def clipped_input(config: TrainConfig) -> bool:
+    """Whether a run sees pictures clipped to [0, 1] only, so that its network needs such."""
+    return all(part.unclipped == 0 for part in config.noise)
+
+
+def owner_of(part: Component, experts: Sequence[str]) -> str:
+    """Return which expert learns a part of the mixture: the first, where none has the part's name."""
+    if part.expert in experts:
+        return part.expert
+    return experts[0] if experts else ""
+
+
+def _whole_range(stage: Stage) -> NoiseRange:
+    usual = create_noise(stage.kind)
+    fixed = {p.name: (float(getattr(usual, p.name)),) * 2 for p in usual.parameters}
+    return NoiseRange(stage.kind, fixed | dict(stage.ranges))
 
 
 def noise_name(noise: Mapping[str, Any]) -> str:
@@ -289,6 +330,14 @@ def _read_mixture(name: str) -> dict[str, Any]:
     check_keys({*_MIXTURE_KEYS, "like"}, mixture)
     like = mixture.pop("like", "")
     return (_read_mixture(like) if like else {}) | mixture
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    """Return a list of words; one word stands for a list of itself."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"{name} must be a word or a list of words, not {value!r}")
+    return words
 
 
 def _component(values: Mapping[str, Any]) -> Component:

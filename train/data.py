@@ -1,15 +1,16 @@
-"""FER2013 for training: pictures in memory as bytes, duplicates of the test pictures left out."""
+"""FER2013 for training: pictures in memory as bytes, copies of the test pictures left out."""
 
 import random
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from lightning.pytorch.utilities import rank_zero_info
 from safetensors.numpy import load_file, save_file
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
@@ -23,13 +24,11 @@ PREPARED = ".safetensors"
 """Ending of a file of prepared pictures."""
 
 _VALIDATION_BATCH = 200
+_ORIGINAL_NAMES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 
 
-def without_duplicates(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
-    """Return the training pictures, uint8 (N, 48, 48), that occur in none of the held-out splits.
-
-    FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones.
-    """
+def without_copies(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
+    """Return the training pictures, uint8 (N, 48, 48), of which no held-out split has a copy."""
     return train.images[only_here(train, *held_out)]
 
 
@@ -37,13 +36,19 @@ def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
     """Tell, bool (N,), which training pictures are no copies of a held-out one.
 
     FER2013 repeats itself: 288 test and 279 validation pictures are pixel-identical to training ones,
-    and more than that are near copies (:mod:`train.copies`).
+    and more are near copies (:mod:`train.copies`).
     """
     pictures = np.concatenate([train.images[:0], *(faces.images for faces in held_out)])
     seen = {picture.tobytes() for picture in pictures}
     # Blank pictures have nothing to be compared by, but may be identical.
     identical = np.array([picture.tobytes() in seen for picture in train.images], dtype=bool)
     return ~(identical | find_copies(train.images, pictures))
+
+
+def split_name(faces: FaceSet) -> str:
+    """Name a split for results, and what is odd about this copy of it."""
+    name = f"FER2013 {faces.split} ({_ORIGINAL_NAMES[faces.split]})"
+    return f"{name}; {faces.remark}" if faces.remark else name
 
 
 def fixed_noise(
@@ -74,8 +79,13 @@ def prepare_faces(path: str | Path, target: Path) -> Path:
         FaceDataError: They can't be read.
     """
     train, validation, test = (read_fer2013(path, split) for split in ("train", "validation", "test"))
+    images = without_copies(train, validation, test)
+    rank_zero_info(f"{len(images):,} of {len(train):,} training pictures are no copies of held-out ones")
+    for faces in (train, validation, test):
+        if faces.remark:
+            rank_zero_info(split_name(faces))
     pictures = {
-        "train": without_duplicates(train, validation, test),
+        "train": images,
         "validation": validation.images,
         "validation_rows": validation.rows,
     }
@@ -85,7 +95,7 @@ def prepare_faces(path: str | Path, target: Path) -> Path:
 
 
 class FaceData(pl.LightningDataModule):
-    """Training faces without duplicates of the held-out splits; validation faces with fixed noise.
+    """Training faces without copies of those in the held-out splits; validation faces with fixed noise.
 
     Args:
         path: Where FER2013 is, in any form that ``denoiser.samples.read_fer2013`` takes; or a file that
@@ -132,7 +142,7 @@ class FaceData(pl.LightningDataModule):
         Lightning tells the sampler the epoch, so that a resumed run goes on in the same order.
         """
         sampler: DistributedSampler = DistributedSampler(
-            self.train_set,
+            self.train_set,  # type: ignore[arg-type]
             num_replicas=self.trainer.world_size if self.trainer else 1,
             rank=self.trainer.global_rank if self.trainer else 0,
             seed=self.config.seed,
@@ -161,7 +171,7 @@ class EpochBatches(BatchSampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the sampler the epoch, as Lightning does at its start."""
-        self.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        cast(DistributedSampler, self.sampler).set_epoch(epoch)
 
 
 class OnDevice(Dataset):

@@ -19,9 +19,11 @@ from denoiser.architectures import channels_last
 from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
 from denoiser.emotion import CLASSES, CLASSIFIER, EmotionClassifier, load_classifier
 from denoiser.images import from_uint8
+from denoiser.noise import random_source
 from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, emotion_files
 
 from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
+from .data import split_name
 from .emotion_data import (
     NO_LABEL,
     EmotionData,
@@ -104,13 +106,13 @@ class EmotionModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's own random stream: a resumed run goes on as if it had never stopped."""
-        self._generator = torch.Generator(device=self.device)
-        self._generator.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+        self._generator = random_source(self.device, self.config.seed * 1_000_003 + self.current_epoch)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
         """The loss of the augmented faces."""
         assert self._generator is not None
-        faces = augment_faces(batch[0].float() / 255, self._generator)
+        clean = batch[0].to(self._generator.device).float() / 255
+        faces = augment_faces(clean, self._generator).to(self.device)
         loss = F.cross_entropy(self.network(faces), batch[1])
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
@@ -224,7 +226,7 @@ def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str,
     per_class = confusion.diagonal() / confusion.sum(dim=1)
     return {
         "command": "python -m train emotion --data PATH",
-        "split": "FER2013 test (PrivateTest)",
+        "split": split_name(test.faces),
         "labels": "FER+ majority: single votes dropped, then more than half of the votes left for one "
         "of eight emotions; other pictures are not counted (Barsoum et al. 2016)",
         "pictures": int(counted.sum()),

@@ -18,7 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from denoiser.emotion import CLASSES
-from denoiser.samples import EMOTIONS, FaceDataError, FaceSet, Split, read_fer2013
+from denoiser.samples import EMOTIONS, FaceDataError, FaceSet, Split, find_parquets, read_fer2013
 
 from .data import only_here
 
@@ -198,8 +198,7 @@ def _read_votes(path: Path, split: Split, count: int) -> npt.NDArray[np.int64]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
-    files = [file for file in found if file.stem.split("-")[0].lower() == split]
+    files = find_parquets(path, split)
     try:
         tables = []
         for file in files:

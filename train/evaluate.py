@@ -31,6 +31,7 @@ from denoiser.pipeline import denoise
 from denoiser.registry import MODELS, create_denoiser, list_denoisers
 from denoiser.results import BENCHMARK_NAME, NOISY
 from denoiser.samples import FaceSet, read_fer2013
+from denoiser.trained import point
 from denoiser.weights import MODEL_NAME, WEIGHTS
 
 from .cards import write_card
@@ -193,7 +194,7 @@ def evaluate(
         "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores; one thread for the milliseconds",
-        "noises": {name: noise.describe() for name, noise in CONDITIONS.items()},
+        "noises": {name: point(noise) for name, noise in CONDITIONS.items()},
         "denoisers": [
             _describe(name, data) | {"weights": versions[name]} for name in ids if name in scored
         ],
@@ -378,4 +379,10 @@ def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:
         start = time.perf_counter()
         denoise(picture, method, sigma=25 / 255)
         times.append(1000 * (time.perf_counter() - start))
-    return asdict(info) | {"milliseconds": round(statistics.median(times), 3)}
+    return describe_info(info) | {"milliseconds": round(statistics.median(times), 3)}
+
+
+def describe_info(info: DenoiserInfo) -> dict[str, Any]:
+    """Return what ``benchmark.json`` says of a denoiser; its training noise as data."""
+    described = asdict(info)
+    return described | {"trained_on": described.pop("trained_noises") or None}

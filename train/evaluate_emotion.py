@@ -18,6 +18,7 @@ from denoiser.emotion import CLASSIFIER, EmotionClassifier, load_classifier
 from denoiser.images import from_uint8
 from denoiser.registry import create_denoiser, list_denoisers
 from denoiser.results import NOISY
+from denoiser.trained import point
 from denoiser.weights import CLASSIFIER_NAME, WEIGHTS
 
 from .committed import check_replaceable, read_results
@@ -135,7 +136,7 @@ def evaluate_emotion(
     metrics = clean_facts(classifier, read_labelled(data, "test")) | {
         "command": "python -m train emotion --data PATH, then evaluate-emotion --data PATH",
         "seed": "the noise of a picture is seeded by its row in FER2013",
-        "noises": {name: CONDITIONS[name].describe() for name in SHOWN},
+        "noises": {name: point(CONDITIONS[name]) for name in SHOWN},
         "classifier": reader,
         "denoisers": [
             {"id": name, "label": create_denoiser(name).info.label, "weights": versions[name]}

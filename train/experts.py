@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from denoiser.architectures.expert_unet import ExpertUNet
 
-from .config import Component, TrainConfig
+from .config import Component, TrainConfig, owner_of
 from .losses import reconstruction_loss
 from .mixture import NoiseMixture
 from .supervised import Engine, SupervisedModule
@@ -33,10 +33,11 @@ class ExpertModule(SupervisedModule):
         dealt = deal_to_experts(config.noise, network.config.experts)
         self.mixtures = {name: NoiseMixture(parts) for name, parts in dealt.items()}
         if config.only:
-            self.mixtures = {config.only: self.mixtures[config.only]}
+            self.mixtures = {name: self.mixtures[name] for name in config.only}
             # What has no gradient, the optimizer leaves as it is.
             network.requires_grad_(False)
-            network.experts[config.only].requires_grad_(True)
+            for name in config.only:
+                network.experts[name].requires_grad_(True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The experts', and the router's, which starts from nothing and learns at a higher rate."""
@@ -54,9 +55,10 @@ class ExpertModule(SupervisedModule):
         sizes = share_out(len(clean), len(self.mixtures))
         noisy, denoised, experts = [], [], []
         for own, (name, mixture) in zip(clean.split(sizes), self.mixtures.items(), strict=True):
-            noisy.append(mixture(own, *self.sources).contiguous(memory_format=torch.channels_last))
+            noisy.append(self.to_network(mixture(own, *self.sources)))
             denoised.append(self.run(network.experts[name], network.expert_input(noisy[-1])))
             experts += [network.config.experts.index(name)] * len(own)
+        clean = clean.to(self.device)
         distortion = reconstruction_loss(torch.cat(denoised), clean, self.config.loss)
         target = torch.tensor(experts).to(clean.device, non_blocking=True)
         routing = F.cross_entropy(network.score_experts(torch.cat(noisy)), target)
@@ -78,7 +80,7 @@ def deal_to_experts(
     Raises:
         ValueError: There is none for one of them.
     """
-    owners = [part.expert if part.expert in experts else experts[0] for part in noise]
+    owners = [owner_of(part, experts) for part in noise]
     dealt = {
         name: tuple(part for part, owner in zip(noise, owners, strict=True) if owner == name)
         for name in experts

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.results import HISTORY_NAME
+from denoiser.trained import point
 from denoiser.weights import (
     MODEL_NAME,
     WEIGHTS,
@@ -29,7 +30,14 @@ from denoiser.weights import (
 )
 
 from .adversarial import AdversarialModule
-from .config import ConfigError, TrainConfig
+from .config import (
+    ConfigError,
+    TrainConfig,
+    clipped_input,
+    noise_name,
+    trained_on,
+    validation_noise,
+)
 from .data import FaceData
 from .experts import ExpertModule
 from .files import write_model, write_whole
@@ -200,10 +208,11 @@ def model_config(config: TrainConfig, network: Any) -> ModelConfig:
         family=config.family,
         architecture=config.architecture,
         settings={k: list(v) if isinstance(v, tuple) else v for k, v in config.settings.items()},
-        trained_on=config.trained_on,
+        trained_on=trained_on(config),
         parameters=sum(p.numel() for p in network.parameters()),
         reference=config.reference,
-        clipped_input=all(part.unclipped == 0 for part in config.noise),
+        clipped_input=clipped_input(config),
+        validation={noise_name(n): point(validation_noise(n)) for n in config.validation},
     )
 
 

@@ -1,36 +1,101 @@
 """Bring committed models and results to the present form, by what is on file: nothing is measured."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from denoiser.emotion import CLASSIFIER
 from denoiser.results import BENCHMARK_NAME
+from denoiser.trained import point
 from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
 
-from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
+from .cards import write_card
+from .config import clipped_input, noise_name, read_config, trained_on, validation_noise
+from .evaluate import CONDITIONS
+from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json, write_whole
+
+CONFIGS = Path(__file__).parent / "configs"
 
 
-def migrate(weights: Path = WEIGHTS, tell: Callable[[str], None] = print) -> None:
+def migrate(
+    weights: Path = WEIGHTS, configs: Path = CONFIGS, tell: Callable[[str], None] = print
+) -> None:
     """Write what older versions of this code left out. What is complete stays as it is.
 
-    A ``metrics.json`` gets the hash of its weights, if the benchmark says that its scores are of those.
+    A ``config.json`` gets its training and validation noise as data, from the training config of its id;
+    a ``metrics.json`` the hash of its weights, if the benchmark says that its scores are of those; the
+    results their noises as data, where they are in words. Cards follow.
 
     Args:
         weights: Folder of all models and the benchmark.
+        configs: Folder of training configs.
         tell: Gets a line for each file that was changed.
     """
-    benchmark = json.loads((weights / BENCHMARK_NAME).read_text(encoding="utf-8"))
+    benchmark = _read(weights / BENCHMARK_NAME)
+    models = sorted(path.parent for path in weights.glob(f"*/{CONFIG_NAME}"))
+    changed = [
+        path
+        for folder in models
+        for path in (
+            _config(folder / CONFIG_NAME, configs / f"{folder.name}.toml"),
+            _metrics(folder, benchmark),
+        )
+        if path is not None
+    ]
+    told = {folder.name: _read(folder / CONFIG_NAME)["trained_on"] for folder in models}
+    for method in benchmark["denoisers"]:
+        if isinstance(method["trained_on"], str):
+            method["trained_on"] = told[method["id"]]
+    for path, results in (
+        (weights / BENCHMARK_NAME, benchmark),
+        (weights / CLASSIFIER / METRICS_NAME, _read(weights / CLASSIFIER / METRICS_NAME)),
+    ):
+        results["noises"] = _conditions(results["noises"])
+        if results != _read(path):
+            write_json(path, results)
+            changed.append(path)
+    changed += [write_card(folder.name, weights) for folder in models if changed]
+    for path in changed:
+        tell(str(path))
+
+
+def _config(path: Path, training: Path) -> Path | None:
+    content = _read(path)
+    if not isinstance(content["trained_on"], str) or not training.is_file():
+        return None
+    config = read_config(training)
+    content["trained_on"] = [asdict(part) for part in trained_on(config)]
+    content["clipped_input"] = clipped_input(config)
+    content["validation"] = {noise_name(n): point(validation_noise(n)) for n in config.validation}
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def _metrics(folder: Path, benchmark: Mapping[str, Any]) -> Path | None:
+    path = folder / METRICS_NAME
+    if not path.is_file():  # not yet scored
+        return None
+    metrics = _read(path)
     versions = {method["id"]: method["weights"] for method in benchmark["denoisers"]}
     scores = {(s["denoiser"], s["noise"]): s for s in benchmark["scores"]}
-    for path in sorted(weights.glob(f"*/{METRICS_NAME}")):
-        folder = path.parent
-        if not (folder / CONFIG_NAME).is_file():  # the emotion classifier's
-            continue
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        found = file_hash(folder / MODEL_NAME)
-        scored = all(scores.get((s["denoiser"], s["noise"])) == s for s in metrics["scores"])
-        if WEIGHTS_HASH in metrics or not scored or versions.get(folder.name) != found[:12]:
-            continue
-        own = metrics.pop("scores")  # last, as they are many
-        write_json(path, {**metrics, WEIGHTS_HASH: found, "scores": own})
-        tell(str(path))
+    found = file_hash(folder / MODEL_NAME)
+    scored = all(scores.get((s["denoiser"], s["noise"])) == s for s in metrics["scores"])
+    if WEIGHTS_HASH in metrics or not scored or versions.get(folder.name) != found[:12]:
+        return None
+    own = metrics.pop("scores")  # last, as they are many
+    write_json(path, {**metrics, WEIGHTS_HASH: found, "scores": own})
+    return path
+
+
+def _conditions(noises: Mapping[str, Any]) -> dict[str, Any]:
+    """Return noises as data; one in words has to be what this code's condition of that name is."""
+    for name, noise in noises.items():
+        if isinstance(noise, str) and CONDITIONS[name].describe() != noise:
+            raise ValueError(f"{name} is another noise now")
+    return {n: point(CONDITIONS[n]) if isinstance(v, str) else v for n, v in noises.items()}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -90,7 +90,8 @@ def find_needs(steps: Sequence[Step]) -> dict[Step, Step | None]:
 
 def schedule(steps: Sequence[Step], needs: Mapping[Step, Step | None], jobs: int) -> list[Slot]:
     """Plan when each step runs: in order, so many at once, none before the one that it waits for."""
-    waiting, slots = list(steps), {}
+    waiting = list(steps)
+    slots: dict[Step, Slot] = {}
     lanes = [0.0] * jobs
     while waiting:
         lane = min(range(jobs), key=lanes.__getitem__)

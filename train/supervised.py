@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from denoiser.architectures import build_network, channels_last
+from denoiser.noise import random_source
 
 from .config import TrainConfig, noise_name
 from .data import augment
@@ -133,8 +134,7 @@ class SupervisedModule(pl.LightningModule):
             processes = self.trainer.world_size
             stream = self.current_epoch * processes + self.global_rank
             seed = self.config.seed * 1_000_003 + stream
-            generator = torch.Generator(device=self.device).manual_seed(seed)
-            self._sources = generator, random.Random(seed)
+            self._sources = random_source(self.device, seed), random.Random(seed)
         return self._sources
 
     def on_train_epoch_start(self) -> None:
@@ -142,16 +142,21 @@ class SupervisedModule(pl.LightningModule):
         self._sources = None
 
     def make_clean(self, batch: list[torch.Tensor]) -> torch.Tensor:
-        """Turn a batch of bytes into pictures to corrupt, (B, 1, H, W)."""
+        """Turn a batch of bytes into pictures to corrupt, (B, 1, H, W), where noise can be drawn."""
         config = self.config
-        clean = batch[0].float() / 255
+        generator, _ = self.sources
+        clean = batch[0].to(generator.device).float() / 255
         return augment(clean, config.rescaled_share, config.rescaled_maximum, *self.sources)
 
     def make_pair(self, batch: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn a batch of bytes into noisy and clean pictures, (B, 1, H, W) each."""
         clean = self.make_clean(batch)
         noisy = self.mixture(clean, *self.sources)
-        return noisy.contiguous(memory_format=torch.channels_last), clean
+        return self.to_network(noisy), clean.to(self.device)
+
+    def to_network(self, noisy: torch.Tensor) -> torch.Tensor:
+        """Bring noisy pictures from where noise is drawn to the network, in its layout."""
+        return noisy.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
         """The reconstruction loss of the denoised batch."""

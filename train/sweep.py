@@ -38,16 +38,16 @@ from .config import (
     read_values,
     validation_noise,
 )
+from .data import split_name
 from .evaluate import Score, corrupt_all, first_faces, score
 from .files import write_whole
 from .fit import fit
 
-_SPLITS = {"validation": "FER2013 validation (PublicTest)", "test": "FER2013 test (PrivateTest)"}
 _KEYS = {
     *("base", "epochs", "limit", "score", "pictures"),
     *("note", "variant", "published", "published_note"),
 }
-_NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation", "trained_on")
+_NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def run_sweep(
     ]
     _run_all(tasks, workers)
     results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
-    report = _report(sweep, results, _noisy_scores(sweep, faces))
+    report = _report(sweep, results, _noisy_scores(sweep, faces), split_name(faces))
     text = markdown(report)
     print(text)
     if not limit:
@@ -375,10 +375,12 @@ def _figures(result: Score) -> dict[str, float]:
 
 
 def _report(
-    sweep: Sweep, results: Sequence[Mapping[str, Any]], noisy: Mapping[str, Mapping[str, float]]
+    sweep: Sweep,
+    results: Sequence[Mapping[str, Any]],
+    noisy: Mapping[str, Mapping[str, float]],
+    split: str,
 ) -> dict[str, Any]:
     pictures = max(int(figures["pictures"]) for figures in noisy.values())
-    split = _SPLITS[sweep.score]
     return {
         "sweep": sweep.name,
         "note": sweep.note,

@@ -159,7 +159,7 @@ SIZE = Lesson(
     title="Is bigger better?",
     minutes=3,
     question=(
-        "Gaussian noise of sigma 25 of 255. The attention U-Net has more than five times as many "
+        "Gaussian noise of sigma 25 of 255. The attention U-Net has about nine times as many "
         "parameters as the dual autoencoder with skips, and takes longer. How much PSNR does that "
         "buy on average?"
     ),

@@ -23,7 +23,7 @@ from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded,
 from denoiser.samples import pick_samples, sample_emotions
 from denoiser.ui.accelerator import compare_processors
 from denoiser.ui.exports import gain
-from denoiser.ui.faces import FaceSource
+from denoiser.ui.faces import ONE_PICTURE, FaceSource
 from denoiser.ui.uploads import read_upload
 from denoiser.weights import WeightsError
 
@@ -64,6 +64,8 @@ def register_api(source: FaceSource) -> None:
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
+        level: float | None = None,
+        grain: float | None = None,
     ) -> dict[str, Any]:
         """Corrupt a face with noise, denoise it with several methods, and score them.
 
@@ -74,7 +76,8 @@ def register_api(source: FaceSource) -> None:
         it to 256 levels, `crop_face` looks for the largest face in `face`.
 
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
-        `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture),
+        `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture; null
+        where there is no noise to remove),
         milliseconds, sigma (used by the method, or null), sigma_source (known, estimated, unused)
         and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
         a method has no result: its weights are missing, damaged, or still being downloaded.
@@ -89,6 +92,8 @@ def register_api(source: FaceSource) -> None:
             size=size,
             count=count,
             quality=quality,
+            level=level,
+            grain=grain,
         )
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
@@ -115,6 +120,8 @@ def register_api(source: FaceSource) -> None:
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
+        level: float | None = None,
+        grain: float | None = None,
     ) -> dict[str, Any]:
         """Show the image between the two halves of a dual autoencoder, and score both halves.
 
@@ -133,6 +140,8 @@ def register_api(source: FaceSource) -> None:
             size=size,
             count=count,
             quality=quality,
+            level=level,
+            grain=grain,
         )
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
@@ -207,7 +216,8 @@ def denoisers_endpoint() -> dict[str, Any]:
     """List the denoisers.
 
     Answer: `denoisers`, each with id, label, family, uses_sigma, trained_on, parameters, reference,
-    slow and available (false, with a `message`, where weights are missing or on their way), and
+    slow, trained_noises (the training noise as kinds and ranges) and available (false, with a
+    `message`, where weights are missing or on their way), and
     `default`, the ids that `/compare` takes when none are given.
     """
     listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers()]
@@ -353,7 +363,9 @@ def _load(
         return source.get(sample).image, ""
     if not isinstance(face, dict):
         raise ImageError("face must be an uploaded picture, such as handle_file('face.jpg')")
-    loaded = load_face(read_upload(face, request.session_hash), crop_face=crop_face)
+    data = read_upload(face, request.session_hash)
+    with ONE_PICTURE:
+        loaded = load_face(data, crop_face=crop_face)
     return loaded.image, loaded.note
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.pipeline import SSIM_TIE, TIE
 from denoiser.registry import DEFAULT_DENOISERS
 from denoiser.results import (
     METRICS,
@@ -37,10 +38,12 @@ _TABLE = (
     '<div class="results-scroll" role="region" tabindex="0" aria-label="Scores"><table></table></div>'
 )
 
+_TIES = {"psnr": TIE, "ssim": SSIM_TIE}
+
 _TABLE_TEXT = """### Every denoiser under every noise
 Means over the whole test split. Click a column's name to sort by it, again to turn the order round. The
-best of the denoisers listed is bold with a ★; an empty cell was not measured. *Noisy picture* is what
-doing nothing scores."""
+best of the denoisers listed is bold with a ★ if it beats the noisy picture; an empty cell was not
+measured. *Noisy picture* is what doing nothing scores."""
 _STRENGTH_TEXT = """### The stronger the noise
 What is left of the quality as the noise grows, to the right. A denoiser below the dashed line does harm:
 the noisy picture was closer to the clean one. *Gain in dB* puts the dashed line at zero, which shows
@@ -119,7 +122,10 @@ def table_value(benchmark: Benchmark, metric: Metric, families: Sequence[str]) -
     for condition in benchmark.conditions:
         columns.append(_column(condition.label, -1, condition.description))
         values = [benchmark.value(name, condition.id, metric.id) for name in names]
-        best = max((value for value in values if value is not None), default=None)
+        noisy, *others = values
+        best = max((value for value in others if value is not None), default=None)
+        if best is not None and noisy is not None and best <= noisy + _TIES.get(metric.id, 0.0):
+            best = None  # nothing is best that doesn't beat doing nothing
         for row, value in zip(rows, values, strict=True):
             text = "" if value is None else metric.format(value)
             is_best = value is not None and value == best

@@ -14,6 +14,7 @@ from denoiser.base import Image
 from denoiser.images import to_png, to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult
 from denoiser.plots import method_labels
+from denoiser.ui.payload import write_loss
 
 CSV_COLUMNS = (
     "id",
@@ -145,8 +146,11 @@ def numbers_csv(comparison: Comparison, labels: Mapping[str, str] | None = None)
 
 
 def gain(comparison: Comparison, result: DenoiseResult) -> float | None:
-    """Return a result's PSNR in dB above the noisy picture's: 0 for that one, None without PSNR."""
-    if result.psnr is None:
+    """Return a result's PSNR in dB above the noisy picture's: 0 for that one.
+
+    None without PSNR, and where there is nothing to remove.
+    """
+    if result.psnr is None or comparison.nothing_to_remove:
         return None
     return 0.0 if result is comparison.noisy else comparison.gain(result.id)
 
@@ -156,7 +160,8 @@ def _caption(comparison: Comparison, result: DenoiseResult, names: Mapping[str, 
     if result.psnr is not None and result.ssim is not None:
         lines.append(f"{result.psnr:.2f} dB, SSIM {result.ssim:.3f}")
     if result is not comparison.noisy and result.psnr is not None:
-        lines.append(f"{comparison.gain(result.id):+.2f} dB gain")
+        value = gain(comparison, result)
+        lines.append(write_loss(result.psnr) if value is None else f"{value:+.2f} dB gain")
     return lines
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import is_offline_mode
 
-from denoiser.images import ImageError, LoadedFace, load_face
+from denoiser.images import ImageError, LoadedFace, load_crops
 from denoiser.samples import (
     FACE_SIZE,
     Dataset,
@@ -50,6 +51,9 @@ _ASK_SECONDS = 2  # how often an open page asks whether FER2013 has come
 _NO_SUCH_FACE = "That sample face is not here; the face stays as it is."
 _UPLOAD = "upload-"  # how the id of an uploaded face begins
 
+
+ONE_PICTURE = threading.Lock()
+"""Held while a picture that somebody sent is decoded: a large one takes up to 300 MB."""
 
 _log = logging.getLogger(__name__)
 
@@ -241,7 +245,8 @@ def load_upload(data: bytes) -> Upload:
     Raises:
         ImageError: It can't be used; one sentence.
     """
-    return Upload(load_face(data, FACE_SIZE), load_face(data, FACE_SIZE, crop_face=False))
+    with ONE_PICTURE:
+        return Upload(*load_crops(data, FACE_SIZE))
 
 
 def upload_face(upload: Upload, crop: bool) -> tuple[Face, str]:

@@ -1,12 +1,12 @@
 """What every event of the page goes through, whoever sends it, and whatever it was made for."""
 
 import logging
-import traceback
 from typing import Any
 
 import gradio as gr
 
 from denoiser.images import ImageError
+from denoiser.ui.server import in_one_line
 from denoiser.ui.uploads import DISK_FULL, find_files, find_upload, is_full
 
 FAILED = "That did not work. Please load the page anew and try again."
@@ -72,10 +72,3 @@ def refuse_foreign_files(sent: Any, session: str | None) -> None:
     """
     for named in find_files(sent):
         find_upload(named, session)
-
-
-def in_one_line(error: BaseException) -> str:
-    """Name an error and where it was raised; not its message, which may hold what somebody sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"

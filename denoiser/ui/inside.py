@@ -66,9 +66,10 @@ all. A map shows where detail passes, not why.""",
     "experts": """### Experts: many networks in one
 The residual U-Net holds networks of one size, each trained for one sort of noise, and a small *router*
 that looks at the noisy picture and asks one of them
-([Jacobs et al. 1991](https://doi.org/10.1162/neco.1991.3.1.79)). Here they all answer. *Faint*, *low*,
-*mild*, *medium*, *strong* and *extreme* are for Gaussian noise, *signal-dependent* is for Poisson and
-speckle, *general* for mixtures and all that is left. The router never sees the clean picture, so it may
+([Jacobs et al. 1991](https://doi.org/10.1162/neco.1991.3.1.79)). Here they all answer. *Faint*,
+*medium*, *strong* and *extreme* are for Gaussian noise, *signal-dependent* is for Poisson and speckle,
+*restoration* for blur and JPEG, *occlusion* for covered squares, *general* for mixtures and all that is
+left. The router never sees the clean picture, so it may
 miss the best expert; change the noise under Compare and see where it hesitates.""",
     "intermediate": """### Intermediate image: half-way through a dual autoencoder
 It denoises twice: its second half starts from the picture that the first half made

@@ -23,12 +23,14 @@ from denoiser.ui.compare import create_compare_tab
 from denoiser.ui.emotion import create_emotion_tab
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.guard import GuardedBlocks
+from denoiser.ui.hardening import OnlyOpenRoutes, SecurityHeaders
 from denoiser.ui.inside import create_inside_tab
 from denoiser.ui.lessons import create_lessons_tab
 from denoiser.ui.queue import RUNNING, open_queue
 from denoiser.ui.server import MAX_FILE_BYTES, close_half_sent, create_middleware
 from denoiser.ui.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.share import create_link_note
+from denoiser.ui.stopping import CountRequests, InFlight, serve_until_told
 from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
 from denoiser.ui.uploads import UploadDoor, sweeping
@@ -77,17 +79,20 @@ def launch(app: gr.Blocks, faces: FaceSource) -> None:
     """
     threading.Thread(target=warm_up, daemon=True).start()
     threading.Thread(target=faces.fetch, daemon=True).start()
-    serve(app)
-    app.block_thread()
+    serve_until_told(app, serve(app))
 
 
-def serve(app: gr.Blocks, **settings: Any) -> None:
+def serve(app: gr.Blocks, **settings: Any) -> InFlight:
     """Serve the page, and return.
 
     Args:
         app: The page.
         **settings: More of Gradio's, such as ``server_port``.
+
+    Returns:
+        Which of its requests are being answered.
     """
+    in_flight = InFlight()
     open_queue(app)
     # Or the page of a Space asks huggingface.co for the Space's likes and its author's picture.
     app.space_id = None
@@ -101,7 +106,13 @@ def serve(app: gr.Blocks, **settings: Any) -> None:
         max_threads=RUNNING,
         ssr_mode=False,  # a Space would render on its server, with a Node.js of its own
         app_kwargs={
-            "middleware": [*create_middleware(), Middleware(UploadDoor, max_bytes=MAX_FILE_BYTES)],
+            "middleware": [
+                Middleware(SecurityHeaders),
+                Middleware(CountRequests, in_flight=in_flight),
+                Middleware(OnlyOpenRoutes),
+                *create_middleware(),
+                Middleware(UploadDoor, max_bytes=MAX_FILE_BYTES),
+            ],
             "lifespan": sweeping,
         },
         state_session_capacity=CAPACITY,
@@ -110,6 +121,7 @@ def serve(app: gr.Blocks, **settings: Any) -> None:
     )
     close_half_sent(app.server)
     keep_lean_sessions(app)
+    return in_flight
 
 
 def warm_up() -> None:

@@ -22,7 +22,17 @@ from denoiser.background import LoadingError
 from denoiser.base import DenoiserInfo, Image, as_sentence
 from denoiser.images import to_uint8
 from denoiser.networks import read_info
-from denoiser.pipeline import Comparison, Corruption, DenoiseResult, corrupt, denoise, score_noisy
+from denoiser.pipeline import (
+    SSIM_TIE,
+    TIE,
+    Comparison,
+    Corruption,
+    DenoiseResult,
+    corrupt,
+    denoise,
+    root_mean_square,
+    score_noisy,
+)
 from denoiser.registry import (
     MODELS,
     comes_from_hub,
@@ -45,6 +55,11 @@ See ``tests/benchmarks/slider_to_pixels.py`` too.
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
 
+
+NOTHING_TO_REMOVE = "nothing to remove"
+"""What the noisy picture's card says where it is the clean one."""
+
+WORSE = "worse than doing nothing"
 
 _FORGOTTEN = (
     "The server no longer has this page's face, as the page was left alone for long or the server was "
@@ -165,7 +180,9 @@ def live_payload(
                 "kind": face.caption,
                 "pixels": encode_picture(corruption.clean),
             },
-            {"id": "noisy", "label": "Noisy"} | _scores(outcome.comparison.noisy),
+            {"id": "noisy", "label": "Noisy"}
+            | _scores(outcome.comparison.noisy)
+            | ({"flag": NOTHING_TO_REMOVE} if outcome.comparison.nothing_to_remove else {}),
             *(
                 _card(methods[method_id], outcome) if method_id in live else _pending(methods[method_id])
                 for method_id in settings.methods
@@ -242,18 +259,51 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
     if info.id in outcome.failures:
         return card | {"error": outcome.failures[info.id]}
     result = outcome.comparison[info.id]
-    gain = outcome.comparison.gain(info.id)
     return (
         card
         | _scores(result)
+        | _judgement(outcome.comparison, result)
         | {
-            "gain": f"{write_number(gain, 1, signed=True)} dB",
-            "worse": gain < 0,
-            "ms": _milliseconds(result.milliseconds),
+            "ms": result.milliseconds,
             "strength": _strength(result),
             "strengthFrom": result.sigma.source,
         }
     )
+
+
+def _judgement(comparison: Comparison, result: DenoiseResult) -> Payload:
+    """Say what a method gains over the noisy picture, and whether it can be called best by a score.
+
+    Where there is nothing to remove, say what it destroys; nothing is best then.
+    """
+    gain = comparison.gain(result.id)
+    if gain is None:
+        assert result.psnr is not None
+        harm = {"gain": write_loss(result.psnr), "over": "", "beats": {"psnr": False, "ssim": False}}
+        return harm | {"flag": gain_flag(None, result.psnr)}
+    known = result.ssim is not None and comparison.noisy.ssim is not None
+    above = (result.ssim or 0.0) - (comparison.noisy.ssim or 0.0) if known else math.nan
+    return {
+        "gain": "±0.0 dB" if abs(gain) <= TIE else f"{write_number(gain, 1, signed=True)} dB",
+        "over": "over noisy",
+        "flag": gain_flag(gain, result.psnr),
+        "beats": {"psnr": gain > TIE, "ssim": above > SSIM_TIE},
+    }
+
+
+def gain_flag(gain: float | None, psnr: float | None) -> str:
+    """Say of a gain in dB, None where there was nothing to remove, that it is none or a loss."""
+    if gain is None:
+        return "" if psnr == math.inf else WORSE
+    if gain > TIE:
+        return ""
+    return WORSE if gain < -TIE else "no better than doing nothing"
+
+
+def write_loss(psnr: float) -> str:
+    """Say what a method destroys where there is nothing to remove: root mean square, of 255."""
+    lost = 255 * root_mean_square(psnr)
+    return f"destroys {lost:.1f} of 255" if lost else "changes nothing"
 
 
 def _pending(info: DenoiserInfo) -> Payload:
@@ -286,10 +336,6 @@ def _strength(result: DenoiseResult) -> str:
     if result.sigma.value is None:
         return ""
     return f"{255 * result.sigma.value:.1f}/255"
-
-
-def _milliseconds(milliseconds: float) -> str:
-    return "< 0.1 ms" if milliseconds < 0.1 else f"{milliseconds:.1f} ms"
 
 
 def write_number(value: float, digits: int, *, signed: bool = False) -> str:

@@ -5,6 +5,7 @@ Pure ASGI middleware, and a subclass of uvicorn's protocol; parsing is left to u
 
 import asyncio
 import logging
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,14 +207,14 @@ class BodyLimit:
                     complete = not message.get("more_body", False)
         except TimeoutError:
             pass
-        await _answer(refusal.status, refusal.sentence)(scope, receive, send)
+        await answer(refusal.status, refusal.sentence)(scope, receive, send)
 
 
 class SentenceForFailure:
     """ASGI middleware: an answer that tells of a failure says so in a sentence, and says nothing else.
 
     Gradio's own say ``{"error": null}`` where an event fails, and Starlette's ``Internal Server Error``.
-    The log still has what went wrong.
+    The log has where it was, in one line, and at the level ``DEBUG`` its traceback.
 
     Args:
         app: What may fail.
@@ -246,15 +247,17 @@ class SentenceForFailure:
                     await send(failed)
                     await send({"type": "http.response.body", "body": bytes(body)})
                 else:
-                    await _answer(500, _FAILED, close=False)(scope, receive, send)
+                    await answer(500, _FAILED, close=False)(scope, receive, send)
 
         try:
             await self._app(scope, receive, replace_failure)
-        except Exception:
-            if started:
-                raise
-            _log.exception("A request has failed.")
-            await _answer(500, _FAILED, close=False)(scope, receive, send)
+        except Exception as error:
+            _log.warning("%s %r failed: %s", scope["method"], scope["path"][:80], in_one_line(error))
+            _log.debug("It failed here:", exc_info=True)
+            if started:  # a stream; what there was to say has been sent
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await answer(500, _FAILED, close=False)(scope, receive, send)
 
 
 _FAILED = "The server can't make sense of this request; please load the page anew and try again."
@@ -287,7 +290,20 @@ def _too_slow(seconds: float) -> _Refusal:
     return _Refusal(408, f"A request has to arrive within {seconds:g} seconds; this one did not.")
 
 
-def _answer(status: int, sentence: str, *, close: bool = True) -> ASGIApp:
-    """Return an answer in the two forms that Gradio's page reads."""
+def route_path(scope: Scope) -> str:
+    """Return a request's path, below where a proxy may have put the page."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def answer(status: int, sentence: str, *, close: bool = True) -> ASGIApp:
+    """Return an answer, one sentence, in the two forms that Gradio's page reads."""
     headers = {"connection": "close"} if close else None
     return JSONResponse({"error": sentence, "detail": sentence}, status, headers)
+
+
+def in_one_line(error: BaseException) -> str:
+    """Name an error and where it was raised; not its message, which may hold what somebody sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -138,8 +138,8 @@ def compute(
 
     Yields:
         What has changed: ``shown``, ``progress``, ``frames`` (all so far) and, the first time,
-        ``taken`` with the methods taken over from "Compare", or None. None instead, after a point, where
-        it is too early to say more. Nothing at all where what is chosen is on show already.
+        ``taken`` with the methods taken over from "Compare", or None. Between these, after each point,
+        ``progress`` alone or None. Nothing at all where what is chosen is on show already.
 
     Raises:
         SettingsError: Something is not among what is offered, or can't be computed.
@@ -164,14 +164,22 @@ def compute(
         }
 
     yield update("running", "Computing.")
-    started = sent = time.monotonic()
     fresh: list[SweepPoint] = []
+    spent = sent = 0.0  # seconds that this computation has taken, also when it was last shown
+    resumed = told = time.monotonic()
     for point in job.run():
         points.append(point)
         fresh.append(point)
         done, now = len(points) == job.total, time.monotonic()
-        if not done and now - sent < min(max((now - started) / 10, _SEND_SECONDS), _SEND_SECONDS_LATER):
-            yield None
+        spent += now - resumed
+        # Not by the clock: beside others it would be drawn after each point, which costs as much as one.
+        if not done and spent - sent < min(max(spent / 10, _SEND_SECONDS), _SEND_SECONDS_LATER):
+            if now - told < _SEND_SECONDS_LATER:
+                yield None
+            else:
+                told = now
+                yield {"progress": _progress("running", "Computing.", len(points), job.total)}
+            resumed = time.monotonic()
             continue
         if job.choice.view != "redraw":
             known = {frame["place"] for frame in made}
@@ -181,7 +189,8 @@ def compute(
             made = [map_frame(points, job, face.image)]
         fresh = []
         yield update("done", "Done.") if done else update("running", "Computing.")
-        sent = time.monotonic()
+        sent, resumed = spent, time.monotonic()
+        told = resumed
 
 
 def _create() -> Tab:
@@ -294,8 +303,11 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         """The tab's own choices, how they are shown, and what is chosen under "Compare"."""
         return values[:own], values[own : own + 4], values[own + 4 :]
 
+    def progress_alone(progress: Payload) -> list[Any]:
+        return [nothing[0], progress, *nothing[2:]]
+
     def say(state: str, text: str) -> list[Any]:
-        return [nothing[0], _progress(state, text, 0, 0), *nothing[2:]]
+        return progress_alone(_progress(state, text, 0, 0))
 
     def wanted(*values: Any) -> str:
         choices, (*_, shown), (*rest, _) = split(values)
@@ -319,6 +331,9 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
             for update in compute(face, settings, tuple(choices), shown):
                 if update is None:
                     yield None
+                    continue
+                if "shown" not in update:
+                    yield progress_alone(update["progress"])
                     continue
                 state: Shown = update["shown"]
                 assert state.job is not None

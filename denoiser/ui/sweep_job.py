@@ -52,8 +52,9 @@ SEEDS = (8, 16, 32, 64)
 """How many seeds the axis of seeds and the re-draw can have."""
 
 _NO_NOISE = (
-    "With no noise, the noisy picture is the clean one: its PSNR is infinite, so it has no point, and "
-    "no method can gain. A line that leaves the chart at the top leads to the number below its picture."
+    "With no noise there is nothing to remove: the noisy picture is the clean one and has no point, and "
+    "what a method does to it is harm. A line that leaves the chart at the top leads to the number "
+    "below its picture."
 )
 
 

@@ -17,7 +17,15 @@ from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
 from denoiser.redraw import maps, paired_difference, verdict
 from denoiser.results import NOISY
 from denoiser.sweeps import gain
-from denoiser.ui.payload import Payload, encode_pixels, new_version, write_number
+from denoiser.ui.payload import (
+    NOTHING_TO_REMOVE,
+    Payload,
+    encode_pixels,
+    gain_flag,
+    new_version,
+    write_loss,
+    write_number,
+)
 from denoiser.ui.sweep_job import Job
 
 METRICS: Mapping[str, str] = {"psnr": "PSNR", "ssim": "SSIM", "gain": "Gain in dB"}
@@ -163,14 +171,19 @@ def _frame(point: SweepPoint, job: Job, clean: Image) -> Payload:
         lines = [f"{psnr} dB", f"SSIM {ssim}"]
         above = gain(point, name)
         if name != NOISY:
-            lines.append(f"{write_number(above, 2, signed=True)} dB gain")
+            loss = write_loss(point.psnr[name])
+            lines.append(loss if above is None else f"{write_number(above, 2, signed=True)} dB gain")
         if result.sigma.value is not None:
             lines.append(f"told {255 * result.sigma.value:.1f} of 255")
         spoken = ", ".join([label, *lines])
         card: Payload = {"id": name, "label": label, "lines": lines}
         card["pictures"] = [_picture(spoken, to_uint8(result.image))]
-        if name != NOISY and above < 0:
-            card["flag"] = "worse than doing nothing"
+        if name == NOISY:
+            flag = NOTHING_TO_REMOVE if above is None else ""
+        else:
+            flag = gain_flag(above, point.psnr[name])
+        if flag:
+            card["flag"] = flag
         cards.append(card)
     return {"place": point.value, "title": f"{point.value:g}", "cards": cards}
 

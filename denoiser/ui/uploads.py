@@ -17,6 +17,7 @@ import shutil
 import stat
 import tempfile
 import time
+import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from denoiser.images import ImageError
+from denoiser.ui.server import route_path
 
 UPLOAD_PATH = "/gradio_api/upload"
 NOT_YOURS = "A file must be an uploaded picture, and from this very session; please choose it again."
@@ -164,7 +166,7 @@ class UploadDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", UPLOAD_PATH):
+        if scope["type"] == "http" and (scope["method"], route_path(scope)) == ("POST", UPLOAD_PATH):
             response = await self._take(Request(scope, receive))
             await response(scope, receive, send)
         else:
@@ -186,6 +188,8 @@ class UploadDoor:
                 upload_progress=file_upload_statuses if upload_id else None,
             )
         except BaseException as error:
+            # Gradio's parser still holds the file open, and an open file keeps its room on the disk.
+            traceback.clear_frames(error.__traceback__)
             await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
             return _refusal(error)
         return JSONResponse(files)

@@ -285,6 +285,32 @@ class TestNoise:
         assert not lab.slider().is_visible()
         assert lab.slider("noise-salt-and-pepper-amount").is_visible()
 
+    def test_no_noise_at_all(self, lab):
+        """Nothing is scored against infinity, nothing is best, and every card says what it destroys."""
+        before = lab.version()
+        lab.set_number(0)
+        lab.wait_for(before, sigma=0)
+        assert lab.card("noisy").locator(".card-flag").inner_text() == "nothing to remove"
+        for name in DEFAULT_DENOISERS:
+            text = lab.card(name).inner_text()
+            assert re.search(r"destroys \d+\.\d of 255|changes nothing", text)
+            assert "∞" not in text.replace("∞ dB", "", 1)  # a method that changes nothing has that PSNR
+        assert [best for best in lab.page.locator(".card-best").all_inner_texts() if best] == []
+
+    def test_times_are_medians_of_the_page_s_runs(self, lab):
+        title = lab.card("median").locator("dt", has_text="Time")
+        for _ in range(2):
+            before = lab.version()
+            lab.page.locator("#reroll").click()
+            lab.wait_for(before)
+        assert re.fullmatch(r"Time, median of \d+", title.text_content())
+        runs = int(title.text_content().split()[-1])
+        before = lab.version()
+        lab.page.locator("#reroll").click()
+        lab.wait_for(before)
+        assert int(title.text_content().split()[-1]) == min(runs + 1, 15)
+        assert lab.metric("median", "ms") > 0
+
     def test_preset(self, lab):
         before = lab.version()
         lab.page.locator("#preset-salt-and-pepper-10").click()

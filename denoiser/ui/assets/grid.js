@@ -4,6 +4,7 @@ const SPEAK_MS = 700;
 const POLL_MS = 1000; // while a model is being downloaded
 const SLOW_MS = 100; // first these pictures are painted, and a slider that moves goes on moving
 const LENS = 9; // pixels of the picture in the magnifier, a side
+const TIMES = 15; // a card shows the median milliseconds of so many of the page's last runs
 const ERROR_MAX = 32; // of 255: where the error map's colours end
 const RESIDUAL_MAX = 64; // of 255: where the residual's black and white lie
 const START_MS = 20000; // how long to wait at most for the experiment that the address holds
@@ -175,7 +176,7 @@ function createCard(id) {
   card.headline = make("p", "card-gain", card.root);
   card.gain = make("strong", "", card.headline);
   card.gain.dataset.metric = "gain";
-  make("span", "", card.headline).textContent = "over noisy";
+  card.over = make("span", "", card.headline);
   card.flag = make("p", "card-flag", card.root);
   const table = make("dl", "card-numbers", card.root);
   for (const [name, title] of [["psnr", "PSNR"], ["ssim", "SSIM"], ["ms", "Time"], ["strength", "σ"]]) {
@@ -191,7 +192,27 @@ function createCard(id) {
   return card;
 }
 
+// One run tells little on a busy machine, where the same network takes 5 ms and 80. Times of pictures
+// of another size are not mixed with these.
+function noteTime(card, data) {
+  if (data === card.data || typeof data.ms !== "number") return;
+  const size = `${live.width}x${live.height}`;
+  if (card.timedSize !== size) card.times = [];
+  card.timedSize = size;
+  card.times = [...card.times, data.ms].slice(-TIMES);
+}
+
+function writeTime(card, data) {
+  const times = typeof data.ms === "number" ? [...card.times].sort((a, b) => a - b) : [];
+  const half = times.length >> 1;
+  const median = times.length % 2 ? times[half] : (times[half - 1] + times[half]) / 2;
+  setText(card.ms, !times.length ? "" : median < 0.1 ? "< 0.1 ms" : `${median.toFixed(1)} ms`);
+  card.msTitle.textContent = times.length > 1 ? `Time, median of ${times.length}` : "Time of one run";
+  card.ms.closest("div").hidden = !times.length;
+}
+
 function writeCard(card, data) {
+  noteTime(card, data);
   card.data = data;
   if (data.pixels && data.pixels !== card.encoded) {
     card.encoded = data.pixels;
@@ -203,9 +224,11 @@ function writeCard(card, data) {
   setText(card.label, data.label);
   setText(card.error, message);
   setText(card.gain, data.gain || "");
+  setText(card.over, data.over || "");
   card.headline.hidden = !data.gain;
-  setText(card.flag, data.worse ? "worse than doing nothing" : "");
-  for (const name of ["psnr", "ssim", "ms", "strength"]) {
+  setText(card.flag, data.flag || "");
+  writeTime(card, data);
+  for (const name of ["psnr", "ssim", "strength"]) {
     setText(card[name], data[name] || "");
     card[name].closest("div").hidden = !data[name];
   }
@@ -227,7 +250,7 @@ function markBest(shown) {
   for (const name of ["psnr", "ssim"]) {
     const best = Math.max(...rivals.map(({ data }) => data[name + "Rank"]));
     for (const { card, id, data, fresh } of shown) {
-      const wins = rivals.length > 1 && fresh && data.gain && data[name + "Rank"] >= best;
+      const wins = rivals.length > 1 && fresh && data.gain && data.beats[name] && data[name + "Rank"] >= best;
       setText(card[name + "Best"], wins ? "best" : "");
     }
   }
@@ -236,8 +259,8 @@ function markBest(shown) {
 function describe({ data, fresh }) {
   if (data.id === "clean") return `${data.label}: the picture before the noise, ${live.caption}`;
   const parts = [`PSNR ${data.psnr}`, `SSIM ${data.ssim}`];
-  if (data.gain) parts.unshift(`${data.gain} over noisy`);
-  if (data.worse) parts.push("worse than doing nothing");
+  if (data.gain) parts.unshift(`${data.gain} ${data.over}`);
+  if (data.flag) parts.push(data.flag);
   if (!data.psnr) return `${data.label}: ${data.error || data.note || "updating"}`;
   return `${data.label}: ${parts.join(", ")}${fresh ? "" : ", updating"}`;
 }
@@ -273,10 +296,13 @@ function draw() {
 function spokenSummary() {
   if (!live) return "";
   const results = [...cards.values()].filter((card) => card.data.gain);
-  const best = results.find((card) => card.psnrBest.textContent) || results[0];
+  const best = results.find((card) => card.psnrBest.textContent);
   const noisy = cards.get("noisy").data;
   const start = `${live.noiseText}. Noisy picture: PSNR ${noisy.psnr}.`;
-  return best ? `${start} Best PSNR: ${best.data.label}, ${best.data.psnr}, ${best.data.gain} over noisy.` : start;
+  if (best) return `${start} Best PSNR: ${best.data.label}, ${best.data.psnr}, ${best.data.gain} ${best.data.over}.`;
+  if (noisy.flag) return `${start} It is the clean one: ${noisy.flag}.`;
+  if (results.length > 1) return `${start} None gains on it.`;
+  return results.length ? `${start} ${describe({ data: results[0].data, fresh: true })}.` : start;
 }
 
 function spokenSpot() {

@@ -1,0 +1,98 @@
+"""What noise a network was trained on: kinds and ranges as data, and the sentence made of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .base import NoiseRange, Span, TrainingNoise
+from .noise import NOISES, NoiseModel, Parameter, noise_kind
+
+
+def parse_trained_on(entries: Any) -> tuple[TrainingNoise, ...]:
+    """Read what ``config.json`` and ``benchmark.json`` hold.
+
+    Raises:
+        ValueError: It is not such a list, or names a noise or a value that there isn't.
+    """
+    if not isinstance(entries, list | tuple) or not entries:
+        raise ValueError("training noise is a list of shares and stages")
+    try:
+        return tuple(
+            TrainingNoise(
+                _share(entry["share"]),
+                tuple(_range(stage) for stage in entry["stages"]),
+                # Models of older versions saw clipped pictures only, and don't say so.
+                _share(entry["unclipped"]) if entry.get("unclipped") else 0.0,
+            )
+            for entry in entries
+        )
+    except (LookupError, TypeError, AttributeError):
+        raise ValueError("training noise is a list of shares and stages") from None
+
+
+def trained_span(noises: Sequence[TrainingNoise], kind: str, parameter: str) -> Span | None:
+    """Return the values of a parameter that a network was trained on; None if on none.
+
+    From the lowest to the highest over all parts with this noise alone.
+    """
+    spans = [
+        part.stages[0].parameters[parameter]
+        for part in noises
+        if len(part.stages) == 1 and part.stages[0].kind == kind
+    ]
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+
+
+def describe_trained_on(noises: Sequence[TrainingNoise]) -> str:
+    """Say it in one line, in the units that the page shows."""
+    alone = [
+        ", ".join(
+            [kind.label, *(_show(p, trained_span(noises, kind.id, p.name)) for p in kind.parameters)]
+        )
+        for kind in NOISES
+        if any(part.stages[0].kind == kind.id for part in noises if len(part.stages) == 1)
+    ]
+    chains = dict.fromkeys(
+        " + ".join(noise_kind(stage.kind).label for stage in part.stages)
+        for part in noises
+        if len(part.stages) > 1
+    )
+    said = "; ".join([*alone, *chains])
+    whole = said if len(alone) + len(chains) == 1 else f"a mixture: {said}"
+    unclipped = sum(part.share * part.unclipped for part in noises)
+    return f"{whole}; {100 * unclipped:.0f} % of pictures not clipped" if unclipped else whole
+
+
+def point(noise: NoiseModel) -> dict[str, Any]:
+    """Return a noise with its strength as data, for a file."""
+    return {"kind": noise.id, "parameters": {p.name: getattr(noise, p.name) for p in noise.parameters}}
+
+
+def _range(stage: Mapping[str, Any]) -> NoiseRange:
+    kind, found = noise_kind(stage["kind"]), dict(stage["parameters"])
+    if found.keys() != {parameter.name for parameter in kind.parameters}:
+        raise ValueError(f"{kind.id} has other parameters")
+    return NoiseRange(kind.id, {p.name: _span(p, found[p.name]) for p in kind.parameters})
+
+
+def _span(parameter: Parameter, ends: Any) -> Span:
+    if not isinstance(ends, list | tuple) or len(ends) != 2:
+        raise ValueError(f"a range of {parameter.name} is two numbers")
+    low, high = ends
+    for end in ends:
+        if isinstance(end, bool) or not isinstance(end, int | float):
+            raise ValueError(f"a range of {parameter.name} is two numbers")
+        parameter.check(end)
+    if low > high:
+        raise ValueError(f"the range of {parameter.name} ends before it starts")
+    return float(low), float(high)
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError("a share is above 0 and at most 1")
+    return float(value)
+
+
+def _show(parameter: Parameter, span: Span | None) -> str:
+    low, high = span or (parameter.default, parameter.default)
+    return parameter.show(low) if low == high else parameter.show(low, high)
