@@ -10,6 +10,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -31,7 +32,7 @@ from denoiser.weights import (
     save_model,
 )
 from train import config as train_config
-from train.__main__ import main
+from train.__main__ import _left, main
 from train.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient
 from train.config import ConfigError
 from train.fit import average_weights, build_module, fit, write_history
@@ -540,12 +541,22 @@ def test_learning_rate_of_a_run_with_a_time_limit_falls_to_nothing(tmp_path):
     assert seen == pytest.approx([0.04 * 0.001, *wanted])
 
 
-def test_a_budget_is_trained_for_whatever_the_epochs(train):
-    """Far more epochs than the config's one, validated several times, and exported."""
-    folder = train("run", "--budget", "6s", epochs=1)
+def test_a_budget_is_trained_for_whatever_the_epochs(tmp_path, data):
+    """Four epochs of eight steps, of a config with one; the hour is not used up."""
+    config = tiny_config(tmp_path, epochs=1, select="last")
+    places = {"runs": tmp_path / "runs", "weights": tmp_path / "weights"}
+    limits = {"budget": timedelta(hours=1), "max_steps": 32}
+    folder = fit(config, data, **places, **limits, accelerator="cpu", devices=1)
     load_network("tiny", folder.parent)
-    assert max(int(row["epoch"]) for row in rows(folder) if row["epoch"]) > 1
-    assert len(column(folder, "val_psnr")) >= 2
+    assert max(int(row["epoch"]) for row in rows(folder) if row["epoch"]) == 3
+
+
+def test_a_budget_counts_from_the_program_s_start(monkeypatch):
+    monkeypatch.setattr("train.__main__.time", SimpleNamespace(monotonic=lambda: 130.0))
+    monkeypatch.setattr("train.__main__._STARTED", 100.0)
+    assert _left(None) is None
+    assert _left(timedelta(seconds=80)) == timedelta(seconds=50)
+    assert _left(timedelta(seconds=20)) == timedelta(seconds=1)  # something can be exported then
 
 
 @pytest.mark.parametrize("text", ["90", "1:00:00", "0s", "-5m", "5 m", "soon", "1d"])
