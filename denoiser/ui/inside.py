@@ -81,8 +81,8 @@ denoised, to 1, clean ([Isola et al. 2017](https://doi.org/10.1109/CVPR.2017.632
 which of two is the clean one. A coloured square is the middle of a patch, which is much larger: 34x34
 pixels. Under Gaussian noise *PatchGAN*'s
 discriminator mostly gives the clean picture more than the GAN's, and that one more than the U-Net's:
-the GAN comes closer, and still is told apart. The noisy picture gets most of all: in training it never
-stood in that place, and its grain passes for detail.""",
+the GAN comes closer, and still is told apart. The noisy picture gets least of all, though in training it
+never stood in that place.""",
     "residual": f"""### Residual: what a method took away
 Noisy {_MINUS} denoised should look like the noise and like nothing else: a face in it is detail lost
 ([Buades, Coll and Morel 2005](https://doi.org/10.1137/040616024) call it *method noise*). White noise is
