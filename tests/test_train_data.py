@@ -3,22 +3,33 @@
 import math
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.numpy import load_file
+from torch.utils.data import DistributedSampler
 
-from denoiser.noise import create_noise
-from denoiser.samples import FaceSet
-from train.config import Component, Stage
+from denoiser.images import from_uint8
+from denoiser.noise import PRESETS, create_noise
+from denoiser.samples import FaceDataError, FaceSet
+from train.config import Component, Stage, read_config
 from train.data import (
+    EpochBatches,
+    FaceData,
+    OnDevice,
     augment,
+    fixed_noise,
+    prepare_faces,
     split_name,
     without_copies,
 )
 from train.mixture import NoiseMixture, deal
 
-from .tiny import pictures
+from .tiny import pictures, write_config, write_fer2013
 
 
 def mixture(*parts):
@@ -278,3 +289,183 @@ def test_results_name_what_is_odd_about_a_split():
     faces = replace(face_set(pictures(3, seed=0), split="test"), remark="pictures: 3 instead of 9")
     assert split_name(faces) == "FER2013 test (PrivateTest); pictures: 3 instead of 9"
     assert split_name(replace(faces, remark="")) == "FER2013 test (PrivateTest)"
+
+
+def test_everything_held_out_leaves_an_empty_set():
+    images = pictures(3, seed=0)
+    assert without_copies(face_set(images), face_set(images)).shape == (0, 48, 48)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [{"kind": "gaussian-low"}, {"kind": "gaussian", "sigma": 0.1}, {"kind": "impulse", "amount": 0.3}],
+    ids=str,
+)
+def test_validation_noise_is_the_public_one_seeded_by_row(noise):
+    faces = face_set(pictures(6, seed=0), rows=[5, 3, 1000, 28_558, 7, 8], split="validation")
+    noisy, clean = fixed_noise(faces.images[:4], faces.rows[:4], noise)
+    assert noisy.shape == clean.shape == (4, 1, 48, 48)
+    parameters = {name: value for name, value in noise.items() if name != "kind"}
+    model = create_noise(noise["kind"], **parameters)
+    for index in range(4):
+        face = from_uint8(faces.images[index])
+        np.testing.assert_array_equal(clean[index, 0].numpy(), face)
+        expected = model(face, seed=int(faces.rows[index]))
+        np.testing.assert_array_equal(noisy[index, 0].numpy(), expected)
+        assert not np.array_equal(expected, face)
+
+
+def test_noise_does_not_depend_on_which_pictures_come_before():
+    images, rows = pictures(6, seed=0), np.array([9, 8, 7, 6, 5, 4])
+    noise = {"kind": "salt-and-pepper-10"}
+    alone, _ = fixed_noise(images[3:], rows[3:], noise)
+    assert torch.equal(fixed_noise(images, rows, noise)[0][3:], alone)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return read_config(write_config(tmp_path / "tiny.toml", validation_pictures=5))
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_fer2013(tmp_path / "fer2013", train=20, validation=6, test=4)
+
+
+def test_face_data(config, data):
+    faces = FaceData(data, config)
+    faces.setup("fit")
+    batches = list(faces.train_dataloader())
+    assert [batch[0].shape for batch in batches] == [(8, 1, 48, 48)] * 2  # the rest is dropped
+    assert batches[0][0].dtype == torch.uint8
+    loaders = faces.val_dataloader()
+    assert len(loaders) == len(config.validation)
+    noisy, clean = next(iter(loaders[1]))
+    assert noisy.shape == clean.shape == (5, 1, 48, 48)
+    assert float((noisy - clean).std()) == pytest.approx(PRESETS["gaussian-low"].sigma, rel=0.05)
+
+
+def test_training_order_is_shuffled_and_seeded(config, data):
+    def order(**changes):
+        faces = FaceData(data, replace(config, **changes))
+        faces.setup("fit")
+        return torch.cat([batch[0] for batch in faces.train_dataloader()])
+
+    first = order()
+    assert torch.equal(first, order())
+    assert not torch.equal(first, order(seed=1))
+    stored = torch.from_numpy(pictures(20, 0))[:, None]
+    assert not torch.equal(first, stored[:16])
+    assert len({p.numpy().tobytes() for p in first}) == 16  # none comes twice
+
+
+def test_every_epoch_has_an_order_of_its_own(config, data):
+    faces = FaceData(data, config)
+    faces.setup("fit")
+    loader = faces.train_dataloader()
+
+    def order(epoch):
+        loader.sampler.set_epoch(epoch)
+        return list(loader.sampler)
+
+    def seen(epoch):
+        loader.sampler.set_epoch(epoch)
+        return torch.cat([batch[0] for batch in loader])
+
+    assert order(0) != order(1)
+    assert order(1) == order(1)
+    assert [len(rows) for rows in order(1)] == [8, 8]
+    assert len({row for rows in order(1) for row in rows} & set(range(20))) == 16
+    assert torch.equal(seen(1), faces.train_set[torch.tensor(order(1)).flatten()])
+    assert not torch.equal(seen(0), seen(1))
+
+
+def test_batches_of_any_sampler_that_is_told_the_epoch():
+    """What one epoch drops of a set, another one has."""
+    sampler = DistributedSampler(range(20), num_replicas=1, rank=0, seed=3)
+    batches, seen = EpochBatches(sampler, 8, drop_last=True), set()
+    for epoch in range(10):
+        batches.set_epoch(epoch)
+        seen |= {row for rows in batches for row in rows}
+    assert seen == set(range(20))
+
+
+def test_a_batch_is_taken_on_the_device_by_its_rows():
+    first, second = torch.arange(12).reshape(6, 2), torch.arange(6.0)
+    kept = OnDevice((first, second), torch.device("cpu"))
+    assert len(kept) == 6
+    taken = kept[[4, 0, 4]]
+    assert torch.equal(taken[0], first[[4, 0, 4]])
+    assert torch.equal(taken[1], second[[4, 0, 4]])
+    with pytest.raises(IndexError):
+        kept[[6]]
+
+
+def test_processes_share_an_epoch_out(config, data):
+    class Place:
+        world_size = 2
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+
+        def __init__(self, rank):
+            self.global_rank = rank
+
+    def batches(rank, epoch):
+        faces = FaceData(data, replace(config, batch_size=5))
+        faces.trainer = Place(rank)
+        faces.setup("fit")
+        loader = faces.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return list(loader.sampler)
+
+    for epoch in range(2):
+        first, second = (batches(rank, epoch) for rank in range(2))
+        assert [len(rows) for rows in first + second] == [5] * 4
+        assert sorted(row for rows in first + second for row in rows) == list(range(20))
+    assert batches(0, 0) != batches(0, 1)
+
+
+def test_a_prepared_file_gives_the_same_pictures_as_the_folder(config, data, tmp_path):
+    """Of pictures that some were left out of, and whose rows are not their places."""
+    (data / "test-00000-of-00001.parquet").write_bytes(
+        (data / "validation-00000-of-00001.parquet").read_bytes()
+    )
+    prepared = prepare_faces(data, tmp_path / "deeper" / "faces.safetensors")
+    given = []
+    for place in (data, prepared):
+        faces = FaceData(place, config)
+        faces.setup("fit")
+        loaders = [faces.train_dataloader(), *faces.val_dataloader()]
+        given.append([tensor for loader in loaders for batch in loader for tensor in batch])
+    of_folder, of_file = given
+    assert len(of_folder) == len(of_file) > 2
+    assert all(torch.equal(a, b) for a, b in zip(of_folder, of_file, strict=True))
+
+
+def test_a_file_is_prepared_without_copies_of_what_is_held_out(data, tmp_path):
+    """The folder has the test pictures among those to train on, and they aren't in the file."""
+    before = load_file(prepare_faces(data, tmp_path / "before.safetensors"))
+    table = pa.concat_tables(
+        pq.read_table(data / f"{split}-00000-of-00001.parquet") for split in ("train", "test")
+    )
+    pq.write_table(table, data / "train-00000-of-00001.parquet")
+    after = load_file(prepare_faces(data, tmp_path / "after.safetensors"))
+    assert len(before["train"]) == 20
+    np.testing.assert_array_equal(after["train"], before["train"])
+    np.testing.assert_array_equal(after["validation_rows"], [1000 + 7 * n for n in range(6)])
+
+
+def test_limit_and_left_out_pictures(config, data):
+    faces = FaceData(data, config, limit=9)
+    faces.setup("fit")
+    assert len(faces.train_set) == 9
+    # The same pictures for training and test: nothing would be left to train on.
+    (data / "test-00000-of-00001.parquet").write_bytes(
+        (data / "train-00000-of-00001.parquet").read_bytes()
+    )
+    with pytest.raises(FaceDataError, match="0 pictures are left to train on"):
+        FaceData(data, config).setup("fit")
+
+
+def test_fewer_pictures_than_a_batch(config, data):
+    with pytest.raises(FaceDataError, match="7 pictures are left to train on, too few"):
+        FaceData(data, config, limit=7).setup("fit")
