@@ -91,6 +91,9 @@ def average_weights(decay: float) -> WeightAveraging:
         means: list[torch.Tensor], values: list[torch.Tensor], steps: torch.Tensor | int
     ) -> None:
         taken = int(steps)
+        if not means[0].is_floating_point():  # batch norm's count of batches; a list has one type
+            torch._foreach_copy_(means, values)
+            return
         torch._foreach_lerp_(means, values, 1 - min(decay, (1 + taken) / (10 + taken)))
 
     return WeightAveraging(multi_avg_fn=average)
