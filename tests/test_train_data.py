@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.numpy import load_file
 from torch.utils.data import DistributedSampler
 
 from denoiser.images import from_uint8
@@ -429,7 +428,7 @@ def test_a_prepared_file_gives_the_same_pictures_as_the_folder(config, data, tmp
     (data / "test-00000-of-00001.parquet").write_bytes(
         (data / "validation-00000-of-00001.parquet").read_bytes()
     )
-    prepared = prepare_faces(data, tmp_path / "deeper" / "faces.safetensors")
+    prepared = prepare_faces(data, tmp_path / "deeper" / "faces.npz")
     given = []
     for place in (data, prepared):
         faces = FaceData(place, config)
@@ -443,12 +442,12 @@ def test_a_prepared_file_gives_the_same_pictures_as_the_folder(config, data, tmp
 
 def test_a_file_is_prepared_without_copies_of_what_is_held_out(data, tmp_path):
     """The folder has the test pictures among those to train on, and they aren't in the file."""
-    before = load_file(prepare_faces(data, tmp_path / "before.safetensors"))
+    before = np.load(prepare_faces(data, tmp_path / "before.npz"))
     table = pa.concat_tables(
         pq.read_table(data / f"{split}-00000-of-00001.parquet") for split in ("train", "test")
     )
     pq.write_table(table, data / "train-00000-of-00001.parquet")
-    after = load_file(prepare_faces(data, tmp_path / "after.safetensors"))
+    after = np.load(prepare_faces(data, tmp_path / "after.npz"))
     assert len(before["train"]) == 20
     np.testing.assert_array_equal(after["train"], before["train"])
     np.testing.assert_array_equal(after["validation_rows"], [1000 + 7 * n for n in range(6)])

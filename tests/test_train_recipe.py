@@ -197,7 +197,7 @@ def workshop(tmp_path, monkeypatch):
         started.clear()
         steps = [Step(name, share) for name, share in names.items()]
         places = {"runs": tmp_path / "runs", "weights": tmp_path / "weights"}
-        return train_all(steps, tmp_path / "faces.safetensors", **places, **options)
+        return train_all(steps, tmp_path / "faces.npz", **places, **options)
 
     return SimpleNamespace(
         run=run, started=started, fate=fate, configs=configs, clock=clock, process=Process, root=tmp_path
@@ -221,7 +221,7 @@ def test_all_are_trained_in_order_each_by_its_own_command(workshop):
     assert workshop.process.most == 1
     command = list(map(str, workshop.started[1].command))
     assert command[1:6] == ["-m", "train", "fit", str(workshop.configs / "b.toml"), "--data"]
-    assert command[6] == str(workshop.root / "faces.safetensors")  # prepared already
+    assert command[6] == str(workshop.root / "faces.npz")  # prepared already
     assert command[-2:] == ["--precision", "bf16-mixed"]
     assert str(workshop.root / "weights") in command
     assert "--budget" not in command

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -10,8 +10,8 @@ from denoiser.base import NoiseRange, TrainingNoise
 from denoiser.noise import NOISES, PRESETS, create_noise
 from denoiser.trained import describe_trained_on, parse_trained_on, point
 from denoiser.weights import WEIGHTS
-from train.config import Component, Stage, trained_on
-from train.migrate import migrate
+from train.config import Component, Stage, read_config, trained_on
+from train.migrate import CONFIGS, migrate
 
 
 def stage(kind="gaussian", **parameters):
@@ -24,7 +24,8 @@ def part(*stages, share=0.5):
 
 def test_a_mixture_comes_back_from_json():
     chain = (Stage("poisson", {"peak": (20.0, 200.0)}), Stage("pixel-shuffle", {"amount": (0.0, 0.4)}))
-    noises = trained_on((Component(3, (Stage("gaussian", {"sigma": (0.0, 0.1)}),)), Component(1, chain)))
+    mixture = (Component(3, (Stage("gaussian", {"sigma": (0.0, 0.1)}),)), Component(1, chain))
+    noises = trained_on(replace(read_config(CONFIGS / "attention-unet.toml"), noise=mixture))
     assert [noise.share for noise in noises] == [0.75, 0.25]
     assert noises[1].stages[1].parameters == {"amount": (0.0, 0.4), "radius": (2.0, 2.0)}  # its default
     assert parse_trained_on(json.loads(json.dumps([asdict(noise) for noise in noises]))) == noises

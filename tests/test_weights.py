@@ -35,8 +35,8 @@ def model_config(**changes):
         "id": "tiny",
         "label": "Tiny",
         "family": "autoencoder",
-        "architecture": "autoencoder",
-        "settings": {"widths": [4, 8]},
+        "architecture": "attention-unet",
+        "settings": {"widths": [4, 8], "batch_norm": True},
         "trained_on": "nothing",
         "parameters": 0,
         "reference": "-",
@@ -47,7 +47,7 @@ def model_config(**changes):
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    network = build_network("autoencoder", {"widths": [4, 8]})
+    network = build_network("attention-unet", {"widths": [4, 8], "batch_norm": True})
     network(torch.rand(8, 1, 16, 16))  # moves the batch statistics away from where they start
     return network.eval()
 
@@ -106,11 +106,13 @@ def test_a_loaded_network_is_ready_to_run(folder):
     assert not any(p.requires_grad for p in loaded.parameters())
 
 
-def test_the_file_is_safetensors_in_half_precision(folder):
+def test_the_file_is_safetensors_in_half_precision(folder, network):
     with safe_open(folder / "tiny" / MODEL_NAME, "pt") as file:
         names = list(file.keys())
         dtypes = {file.get_tensor(name).dtype for name in names}
-    assert set(names) == set(build_network("autoencoder", {"widths": [4, 8]}).state_dict())
+    assert set(names) == set(
+        build_network("attention-unet", {"widths": [4, 8], "batch_norm": True}).state_dict()
+    )
     assert dtypes == {torch.float16, torch.int64}  # batch norm counts its batches in whole numbers
 
 
@@ -176,8 +178,8 @@ def test_folder_in_the_file_s_place(folder):
 
 
 def test_weights_of_another_architecture(folder):
-    other = build_network("attention-unet", {"widths": [4, 8]})
-    save_model(other, model_config(id="other"), folder)  # its config still says autoencoder
+    other = build_network("autoencoder", {"widths": [4, 8]})
+    save_model(other, model_config(id="other"), folder)  # its config still says attention-unet
     assert "doesn't fit" in problem(folder, "other")
 
 
@@ -205,7 +207,7 @@ def test_wrong_shape(folder):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("name", ["output.bias", "encoder.0.5.running_var"])
+@pytest.mark.parametrize("name", ["output.bias", "encoder.0.2.running_var"])
 def test_weights_that_are_no_numbers(folder, name, value):
     rewrite(folder, lambda state: state[name].fill_(value))
     assert "NaN or infinity" in problem(folder)
@@ -309,12 +311,12 @@ def test_config_with_values_of_another_kind(folder, changes):
 
 def test_a_class_loads_its_own_kind_from_a_folder(folder, network):
     batch = torch.rand(2, 1, 16, 16)
-    loaded = Autoencoder.from_pretrained(folder / "tiny")
+    loaded = AttentionUNet.from_pretrained(folder / "tiny")
     with torch.inference_mode():
         torch.testing.assert_close(loaded(batch), network(batch), atol=5e-3, rtol=0)
-    assert type(Network.from_pretrained(str(folder / "tiny"))) is Autoencoder
-    with pytest.raises(WeightsError, match="Autoencoder, not AttentionUNet"):
-        AttentionUNet.from_pretrained(folder / "tiny")
+    assert type(Network.from_pretrained(str(folder / "tiny"))) is AttentionUNet
+    with pytest.raises(WeightsError, match="AttentionUNet, not Autoencoder"):
+        Autoencoder.from_pretrained(folder / "tiny")
 
 
 def test_unknown_key_in_the_config(folder):
@@ -355,7 +357,7 @@ def test_a_discriminator_comes_back(judged, discriminator):
     assert not loaded.training
     with torch.inference_mode():
         torch.testing.assert_close(loaded(*pair), discriminator(*pair), atol=2e-2, rtol=0)
-    assert (judged / "tiny" / DISCRIMINATOR_NAME).stat().st_size < 2.5 * sum(
+    assert (judged / "tiny" / DISCRIMINATOR_NAME).stat().st_size < 3 * sum(
         p.numel() for p in discriminator.parameters()
     )  # in half precision
     load_network("tiny", judged)  # and the model is none the worse for it

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.utilities import rank_zero_info
-from safetensors.numpy import load_file, save_file
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
 from denoiser.images import from_uint8
@@ -20,7 +19,7 @@ from denoiser.samples import FaceDataError, FaceSet, read_fer2013
 from .config import TrainConfig, validation_noise
 from .copies import find_copies
 
-PREPARED = ".safetensors"
+PREPARED = ".npz"
 """Ending of a file of prepared pictures."""
 
 _VALIDATION_BATCH = 200
@@ -90,7 +89,7 @@ def prepare_faces(path: str | Path, target: Path) -> Path:
         "validation_rows": validation.rows,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: np.ascontiguousarray(v) for k, v in pictures.items()}, target)
+    np.savez(target, **pictures)
     return target
 
 
@@ -119,10 +118,10 @@ class FaceData(pl.LightningDataModule):
         if hasattr(self, "train_set"):
             return
         if Path(self.path).suffix == PREPARED:
-            pictures = load_file(self.path)
+            pictures = dict(np.load(self.path))
         else:
             with tempfile.TemporaryDirectory() as folder:
-                pictures = load_file(prepare_faces(self.path, Path(folder) / f"faces{PREPARED}"))
+                pictures = dict(np.load(prepare_faces(self.path, Path(folder) / f"faces{PREPARED}")))
         images = pictures["train"]
         images = images[: self.limit] if self.limit else images
         processes = self.trainer.world_size if self.trainer else 1
