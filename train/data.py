@@ -83,13 +83,10 @@ def prepare_faces(path: str | Path, target: Path) -> Path:
     for faces in (train, validation, test):
         if faces.remark:
             rank_zero_info(split_name(faces))
-    pictures = {
-        "train": images,
-        "validation": validation.images,
-        "validation_rows": validation.rows,
-    }
     target.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(target, **pictures)
+    np.savez(
+        target, train=images, validation=validation.images, validation_rows=np.asarray(validation.rows)
+    )
     return target
 
 
