@@ -34,11 +34,13 @@ from denoiser.ui.payload import (
     Face,
     describe_methods,
     error_payload,
+    gain_flag,
     live_methods,
     live_payload,
     new_version,
     run_methods,
     slow_payload,
+    write_loss,
     write_payload,
 )
 from denoiser.ui.settings import (
@@ -196,6 +198,18 @@ def test_what_cannot_be_seen_in_the_numbers_is_a_tie(monkeypatch, face, gain, te
     monkeypatch.setattr(Comparison, "gain", lambda comparison, method: gain)
     card = live_payload(face, parse(), describe_methods(), new_version())["cards"][2]
     assert (card["gain"], card["flag"], card["beats"]["psnr"]) == (text, flag, beats)
+
+
+@pytest.mark.parametrize(
+    ("psnr", "text", "flag"),
+    [
+        (math.inf, "changes nothing", ""),
+        (80.0, "destroys < 0.1 of 255", "no better than doing nothing"),
+        (48.13, "destroys 1.0 of 255", "worse than doing nothing"),
+    ],
+)
+def test_where_there_is_nothing_to_remove_harm_is_told(psnr, text, flag):
+    assert (write_loss(psnr), gain_flag(None, psnr)) == (text, flag)
 
 
 def test_slow_methods_are_announced_then_sent_under_the_same_key(face):

@@ -60,6 +60,9 @@ NOTHING_TO_REMOVE = "nothing to remove"
 """What the noisy picture's card says where it is the clean one."""
 
 WORSE = "worse than doing nothing"
+_NO_BETTER = "no better than doing nothing"
+
+_LEAST_SHOWN = 0.05  # of 255; less is 0.0 where it is shown
 
 _FORGOTTEN = (
     "The server no longer has this page's face, as the page was left alone for long or the server was "
@@ -294,16 +297,22 @@ def _judgement(comparison: Comparison, result: DenoiseResult) -> Payload:
 def gain_flag(gain: float | None, psnr: float | None) -> str:
     """Say of a gain in dB, None where there was nothing to remove, that it is none or a loss."""
     if gain is None:
-        return "" if psnr == math.inf else WORSE
-    if gain > TIE:
-        return ""
-    return WORSE if gain < -TIE else "no better than doing nothing"
+        assert psnr is not None
+        lost = _lost(psnr)
+        return "" if lost == 0 else WORSE if lost >= _LEAST_SHOWN else _NO_BETTER
+    return WORSE if gain < -TIE else "" if gain > TIE else _NO_BETTER
 
 
 def write_loss(psnr: float) -> str:
     """Say what a method destroys where there is nothing to remove: root mean square, of 255."""
-    lost = 255 * root_mean_square(psnr)
-    return f"destroys {lost:.1f} of 255" if lost else "changes nothing"
+    lost = _lost(psnr)
+    if lost == 0:
+        return "changes nothing"
+    return f"destroys {lost:.1f} of 255" if lost >= _LEAST_SHOWN else "destroys < 0.1 of 255"
+
+
+def _lost(psnr: float) -> float:
+    return 255 * root_mean_square(psnr)
 
 
 def _pending(info: DenoiserInfo) -> Payload:

@@ -293,7 +293,7 @@ class TestNoise:
         assert lab.card("noisy").locator(".card-flag").inner_text() == "nothing to remove"
         for name in DEFAULT_DENOISERS:
             text = lab.card(name).inner_text()
-            assert re.search(r"destroys \d+\.\d of 255|changes nothing", text)
+            assert re.search(r"destroys (< )?\d+\.\d of 255|changes nothing", text)
             assert "∞" not in text.replace("∞ dB", "", 1)  # a method that changes nothing has that PSNR
         assert [best for best in lab.page.locator(".card-best").all_inner_texts() if best] == []
 
@@ -309,7 +309,7 @@ class TestNoise:
         lab.page.locator("#reroll").click()
         lab.wait_for(before)
         assert int(title.text_content().split()[-1]) == min(runs + 1, 15)
-        assert lab.metric("median", "ms") > 0
+        assert lab.metric("attention-unet", "ms") > 0
 
     def test_preset(self, lab):
         before = lab.version()
