@@ -207,7 +207,8 @@ function writeTime(card, data) {
   const half = times.length >> 1;
   const median = times.length % 2 ? times[half] : (times[half - 1] + times[half]) / 2;
   setText(card.ms, !times.length ? "" : median < 0.1 ? "< 0.1 ms" : `${median.toFixed(1)} ms`);
-  card.msTitle.textContent = times.length > 1 ? `Time, median of ${times.length}` : "Time of one run";
+  card.msTitle.textContent = times.length > 1 ? `Median of ${times.length}` : "One run";
+  card.msTitle.title = "Time on the server: the median of this page's last runs";
   card.ms.closest("div").hidden = !times.length;
 }
 
