@@ -1,5 +1,10 @@
 """Stand-ins for what a test needs to control."""
 
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 
 from denoiser.base import Denoiser, DenoiserInfo
@@ -15,3 +20,13 @@ class Fixed(Denoiser):
 
     def _denoise(self, noisy: np.ndarray, sigma: float) -> np.ndarray:
         return self.answer
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a thread of its own, and return what it returns.
+
+    As long as a browser is open, Playwright keeps an event loop running in the main thread, and
+    ``asyncio.run`` refuses to begin another one there.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

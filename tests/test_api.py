@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 
 import gradio as gr
+import httpx
 import numpy as np
 import PIL.Image
 import pytest
@@ -116,6 +117,17 @@ class TestCompare:
     def test_default_denoisers(self, client):
         answer = ask(client, denoisers=None)
         assert list(answer["methods"]) == ["attention-unet", "patchgan", "autoencoder", "median"]
+
+    def test_a_posted_list_may_end_early(self, client, server):
+        whole = ask(client)
+        posted = httpx.post(
+            f"{server}/gradio_api/run/compare",
+            json={"data": [None, SAMPLE, "gaussian", *[None] * 8, 0, QUICK]},
+            timeout=60,
+        ).json()["data"][0]
+        assert posted["noise"] == whole["noise"]
+        for name in QUICK:
+            assert posted["methods"][name]["image"] == whole["methods"][name]["image"]
 
     def test_largest_seed(self, client):
         assert ask(client, seed=2**63 - 1)["seed"] == 2**63 - 1

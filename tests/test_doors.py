@@ -1,6 +1,5 @@
 """What strangers send to the real app: no file is taken but what was uploaded in the same session."""
 
-import asyncio
 import contextlib
 import errno
 import io
@@ -26,6 +25,7 @@ from denoiser.ui.guard import GuardedBlocks
 from denoiser.ui.uploads import NOT_YOURS
 
 from .conftest import ROOT, app_environment, free_port, stop
+from .doubles import run
 
 JSON = {"content-type": "application/json"}
 META = {"_type": "gradio.FileData"}
@@ -466,7 +466,7 @@ def test_an_event_that_finds_the_disk_full_says_so(number):
     with GuardedBlocks() as page:
         gr.Button().click(fails)
     with pytest.raises(gr.Error) as refusal:
-        asyncio.run(page.process_api(page.fns[0], []))
+        run(page.process_api(page.fns[0], []))
     assert refusal.value.message == uploads.DISK_FULL
 
 

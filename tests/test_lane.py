@@ -7,6 +7,8 @@ import pytest
 
 from denoiser.ui.lane import Lane, LaneFullError
 
+from .doubles import run
+
 
 async def finish(job):
     """Everything that a job computes."""
@@ -43,10 +45,6 @@ class Gate:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"only {self.taken}")
-
-
-def run(test):
-    asyncio.run(test)
 
 
 def test_results_come_in_order_and_pauses_are_left_out():

@@ -1,9 +1,11 @@
 """What every event of the page goes through, whoever sends it, and whatever it was made for."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.components.api_component import Api
 
 from denoiser.images import ImageError
 from denoiser.ui.server import in_one_line
@@ -42,7 +44,7 @@ class GuardedBlocks(gr.Blocks):
             refuse_foreign_files([inputs, getattr(event_data, "_data", None)], session_hash)
             return await super().process_api(
                 block_fn,
-                inputs,
+                with_defaults(inputs, block_fn.inputs),
                 *args,
                 session_hash=session_hash,  # type: ignore[misc]
                 event_data=event_data,
@@ -58,6 +60,25 @@ class GuardedBlocks(gr.Blocks):
             _log.debug("It failed here:", exc_info=True)
             full = isinstance(error, OSError) and is_full(error)
             raise gr.Error(DISK_FULL if full else FAILED, print_exception=False) from None
+
+
+def with_defaults(sent: list[Any], components: Sequence[gr.blocks.Block]) -> list[Any]:
+    """Complete what a program sent to an endpoint of ``gr.api``.
+
+    Gradio's own client fills in what a call leaves out. A program that posts its arguments in order does
+    not, and would break whenever an endpoint gets one more argument at its end.
+
+    Args:
+        sent: The arguments, as far as they were sent.
+        components: One for each argument; what an ``Api`` holds is the argument's default.
+
+    Returns:
+        The arguments, followed by the defaults of those left out.
+    """
+    left_out = components[len(sent) :]
+    if not all(isinstance(component, Api) for component in left_out):
+        return sent  # Gradio refuses it
+    return [*sent, *(component.value for component in left_out if isinstance(component, Api))]
 
 
 def refuse_foreign_files(sent: Any, session: str | None) -> None:
