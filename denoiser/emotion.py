@@ -18,13 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .architectures.emotion_net import EmotionNet
+from .architectures.emotion_net import EmotionNet, EmotionNetConfig
 from .base import Image, check_image
+from .files import write_together
 from .samples import EMOTIONS, FACE_SIZE
-from .weights import WEIGHTS, WeightsError, load_emotion_net
+from .weights import WEIGHTS, WeightsError, config_bytes, fill, read_json, weight_bytes
 
 CLASSIFIER = "emotion"
 """Name of the classifier's folder in weights/."""
+
+CLASSIFIER_CONFIG_NAME = "classifier.json"
+CLASSIFIER_NAME = "classifier.safetensors"
 
 CLASSES = EMOTIONS[:8]
 """What it chooses from: FER+'s eight emotions, without "unknown" and "not a face"."""
@@ -118,3 +122,42 @@ def create_classifier() -> EmotionClassifier:
         WeightsError: As for :func:`load_classifier`.
     """
     return load_classifier()
+
+
+def load_emotion_net(folder: Path) -> EmotionNet:
+    """Load the emotion classifier from its folder, in float32, ready to run.
+
+    Raises:
+        WeightsError: A file is missing or damaged, or they don't fit each other.
+    """
+    name = "emotion classifier"
+    try:
+        values = read_json(folder / CLASSIFIER_CONFIG_NAME)
+        values["widths"] = tuple(values["widths"])
+        config = EmotionNetConfig(**values)
+    except FileNotFoundError:
+        raise WeightsError(
+            f"The {name} has no weights here; `python -m train emotion --data PATH` makes them"
+        ) from None
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        raise WeightsError(f"The {CLASSIFIER_CONFIG_NAME} of the {name} can't be read") from None
+    with torch.device("meta"):
+        network = EmotionNet(config)
+    return fill(network, folder / CLASSIFIER_NAME, name, CLASSIFIER_CONFIG_NAME)
+
+
+def save_emotion_net(network: EmotionNet, folder: Path) -> None:
+    """Write the emotion classifier's folder: weights in half precision, and its config."""
+    write_together(folder, emotion_files(network))
+
+
+def emotion_files(network: EmotionNet) -> dict[str, bytes]:
+    """Return what the emotion classifier's folder holds, by file name.
+
+    Raises:
+        WeightsError: See :func:`model_files`.
+    """
+    return {
+        CLASSIFIER_CONFIG_NAME: config_bytes(network.config),
+        CLASSIFIER_NAME: weight_bytes(network, "emotion classifier"),
+    }

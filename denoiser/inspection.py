@@ -14,6 +14,9 @@ import torch
 from scipy.signal import correlate
 from skimage.measure import profile_line
 
+from denoiser.architectures.loading import build_empty, load_discriminator, load_discriminator_from_hub
+from denoiser.weights import WeightsError, hub_source, read_config
+
 from .architectures import AttentionUNet, ExpertUNet, Network
 from .architectures.patchgan import PatchDiscriminator
 from .background import BackgroundLoader
@@ -23,14 +26,6 @@ from .networks import NetworkDenoiser
 from .noise import GaussianNoise
 from .pipeline import DenoiseResult, denoise
 from .registry import MODELS, create_denoiser, list_denoisers
-from .weights import (
-    WeightsError,
-    build_empty,
-    hub_source,
-    load_discriminator,
-    load_discriminator_from_hub,
-    read_config,
-)
 
 GRAY = 0.5
 """The even gray that pure noise is added to."""

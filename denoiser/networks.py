@@ -5,19 +5,18 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .architectures import Network
-from .base import Denoiser, DenoiserInfo, Image
-from .pipeline import denoise_padded
-from .weights import (
+from denoiser.architectures.loading import load_from_hub, load_network
+from denoiser.weights import (
     HubSource,
     ModelConfig,
     WeightsError,
     hub_source,
-    load_from_hub,
-    load_network,
     read_cached_config,
     read_config,
 )
+
+from .architectures import Network
+from .base import Denoiser, DenoiserInfo, Image
 
 NetworkPart = Callable[[torch.Tensor], torch.Tensor]
 
@@ -126,3 +125,25 @@ def _check_id(config: ModelConfig, model_id: str, source: HubSource) -> None:
         raise WeightsError(
             f"The repository {source.repo_id} on the Hub holds another model than {model_id!r}"
         )
+
+
+def denoise_padded(noisy: Image, multiple_of: int, network: Callable[[np.ndarray], np.ndarray]) -> Image:
+    """Give a one-channel network any picture: pad to sides it accepts, run it, cut back.
+
+    Padding mirrors the picture (and repeats the mirror where the picture is smaller than the
+    padding). The channels of a colour picture are denoised one by one, as one batch.
+
+    Args:
+        noisy: (H, W) or (H, W, 3).
+        multiple_of: What height and width have to be multiples of.
+        network: Takes and returns a float32 batch (B, 1, H', W').
+
+    Returns:
+        Same shape as ``noisy``, not clipped.
+    """
+    height, width = noisy.shape[:2]
+    batch = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else noisy[None]
+    bottom, right = -height % multiple_of, -width % multiple_of
+    padded = np.pad(batch, ((0, 0), (0, bottom), (0, right)), mode="symmetric")
+    denoised = network(padded[:, None])[:, 0, :height, :width]
+    return np.moveaxis(denoised, 0, 2) if noisy.ndim == 3 else denoised[0]

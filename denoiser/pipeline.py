@@ -1,11 +1,8 @@
-"""Corrupt, denoise, compare, sweep: pure functions that return frozen results.
-
-Padding belongs here too: :func:`denoise_padded` is how a network meets sizes it was not built for.
-"""
+"""Corrupt, denoise, compare, sweep: pure functions that return frozen results."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +10,7 @@ import numpy as np
 from .base import Denoiser, Image, SigmaUsed, check_image
 from .metrics import psnr, ssim
 from .noise import NoiseModel, create_noise
+from .registry import DEFAULT_DENOISERS, create_denoiser
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ def compare(
     clean: np.ndarray,
     noise: NoiseModel,
     seed: int = 0,
-    denoisers: Sequence[str | Denoiser] = ("attention-unet", "patchgan", "autoencoder", "median"),
+    denoisers: Sequence[str | Denoiser] = DEFAULT_DENOISERS,
     *,
     clip: bool = True,
     round_8bit: bool = False,
@@ -256,34 +254,9 @@ def sweep(
             yield SweepPoint.of(value, compare(clean, noise, seed, methods))
 
 
-def denoise_padded(noisy: Image, multiple_of: int, network: Callable[[np.ndarray], np.ndarray]) -> Image:
-    """Give a one-channel network any picture: pad to sides it accepts, run it, cut back.
-
-    Padding mirrors the picture (and repeats the mirror where the picture is smaller than the
-    padding). The channels of a colour picture are denoised one by one, as one batch.
-
-    Args:
-        noisy: (H, W) or (H, W, 3).
-        multiple_of: What height and width have to be multiples of.
-        network: Takes and returns a float32 batch (B, 1, H', W').
-
-    Returns:
-        Same shape as ``noisy``, not clipped.
-    """
-    height, width = noisy.shape[:2]
-    batch = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else noisy[None]
-    bottom, right = -height % multiple_of, -width % multiple_of
-    padded = np.pad(batch, ((0, 0), (0, bottom), (0, right)), mode="symmetric")
-    denoised = network(padded[:, None])[:, 0, :height, :width]
-    return np.moveaxis(denoised, 0, 2) if noisy.ndim == 3 else denoised[0]
-
-
 def _resolve(denoiser: str | Denoiser) -> Denoiser:
     if isinstance(denoiser, Denoiser):
         return denoiser
-    # Imported here: the registry builds network denoisers, which pad with this module.
-    from .registry import create_denoiser
-
     return create_denoiser(denoiser)
 
 

@@ -11,36 +11,22 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from .architectures import (
-    MAX_PARAMETERS,
-    ModuleT,
-    Network,
-    SizeError,
-    build_network,
-    channels_last,
-)
-from .architectures.emotion_net import EmotionNet, EmotionNetConfig
-from .architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from .base import Family, TrainingNoise
 from .files import write_together
-from .hub import WEIGHTS_VERSION, cached_file, fetch_file, list_files
+from .hub import WEIGHTS_VERSION, cached_file, fetch_file
 from .hub_errors import HubError
 from .trained import describe_trained_on, parse_trained_on
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CONFIG_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
-DISCRIMINATOR_CONFIG_NAME = "discriminator.json"
-DISCRIMINATOR_NAME = "discriminator.safetensors"
-CLASSIFIER_CONFIG_NAME = "classifier.json"
-CLASSIFIER_NAME = "classifier.safetensors"
 
 NAMESPACE_VARIABLE = "DENOISER_HUB_NAMESPACE"
 """Environment variable: whose models on the Hub to use."""
@@ -51,8 +37,18 @@ REVISION_VARIABLE = "DENOISER_HUB_REVISION"
 DEFAULT_NAMESPACE = ""
 """Who on the Hub has models that are missing from ``weights/``; empty: nobody yet."""
 
-_MAX_CONFIG_BYTES = 100_000
-_MAX_MODEL_BYTES = 100_000_000
+MAX_PARAMETERS = 50_000_000
+"""Weights that a network may have; in half precision, as many as a file from the Hub may hold."""
+
+MAX_CONFIG_BYTES = 100_000
+MAX_MODEL_BYTES = 100_000_000
+
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class TooLargeError(ValueError):
+    """A config asks for a network that is too large; the message says what is allowed."""
 
 
 class WeightsError(RuntimeError):
@@ -144,14 +140,106 @@ def read_config(model_id: str, folder: Path = WEIGHTS) -> ModelConfig:
     return config
 
 
-def load_network(model_id: str, folder: Path = WEIGHTS) -> Network:
-    """Build a model's network and load its weights, in float32, ready to run.
+def build_on_meta(build: Callable[[], ModuleT], name: str) -> ModuleT:
+    """Build a network without memory and weights: a config may ask for more than there is.
+
+    Args:
+        build: Builds it.
+        name: What to call the model in an error.
 
     Raises:
-        WeightsError: A file is missing, damaged, or holds the weights of another architecture.
+        WeightsError: It can't be built.
     """
-    name = f"model {model_id!r}"
-    return _fill(_build(read_config(model_id, folder), name), folder / model_id / MODEL_NAME, name)
+    try:
+        with torch.device("meta"):
+            return build()
+    except TooLargeError as error:
+        raise WeightsError(f"The config.json of the {name} asks for too much: {error}") from None
+    except (ValueError, TypeError):
+        raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model whose config has been read and whose weights have not.
+
+    Attributes:
+        config: What to build.
+        name: What to call it in an error.
+        get_weights: Says where its weights are, after fetching them where they are missing.
+    """
+
+    config: ModelConfig
+    name: str
+    get_weights: Callable[[], Path]
+
+    def load(self, build: Callable[[], ModuleT]) -> ModuleT:
+        """Build the network and load its weights, in float32, ready to run.
+
+        Args:
+            build: Builds it.
+
+        Raises:
+            WeightsError: It can't be built, or its weights are missing, damaged or another network's.
+        """
+        network = build_on_meta(build, self.name)  # no need to fetch weights for what can't be used
+        try:
+            path = self.get_weights()
+        except HubError as error:
+            raise WeightsError(str(error), error.retry_after) from None
+        return fill(network, path, self.name)
+
+
+def find_checkpoint(model_id: str, folder: Path = WEIGHTS) -> Checkpoint:
+    """Read a model's config, and say where its weights are.
+
+    Raises:
+        WeightsError: The config is missing or damaged, or another model's.
+    """
+    config = read_config(model_id, folder)
+    return Checkpoint(config, f"model {model_id!r}", lambda: folder / model_id / MODEL_NAME)
+
+
+def find_on_hub(source: HubSource) -> Checkpoint:
+    """Read the config of a model in the Hub's cache, after downloading it if it is missing there.
+
+    Raises:
+        WeightsError: It can't be had, or is no model's.
+    """
+    name = f"model {source.repo_id!r}"
+    try:
+        config_file = fetch_file(
+            source.repo_id, CONFIG_NAME, revision=source.revision, max_bytes=MAX_CONFIG_BYTES
+        )
+    except HubError as error:
+        raise WeightsError(str(error), error.retry_after) from None
+    # The weights of the same commit, even if the tag is moved at this moment.
+    commit = config_file.parent.name
+    return Checkpoint(
+        _read_config(config_file, name),
+        name,
+        lambda: fetch_file(source.repo_id, MODEL_NAME, revision=commit, max_bytes=MAX_MODEL_BYTES),
+    )
+
+
+def find_pretrained(name: str | Path, revision: str | None = None) -> Checkpoint:
+    """Find a model by the name of its folder or of its repository on the Hub.
+
+    Args:
+        name: A folder with ``config.json`` and ``model.safetensors``, or an id such as
+            ``"NAME/fer2013-patchgan"``; a folder that exists comes first.
+        revision: Commit, tag or branch on the Hub; None takes
+            :data:`~denoiser.hub.WEIGHTS_VERSION`.
+
+    Raises:
+        WeightsError: It can't be had, or is no model.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        return find_on_hub(HubSource(str(name), revision or WEIGHTS_VERSION))
+    label = f"model {folder.resolve().name!r}"
+    config = _read_config(folder / CONFIG_NAME, label)
+    return Checkpoint(config, label, lambda: folder / MODEL_NAME)
 
 
 def read_cached_config(source: HubSource) -> ModelConfig | None:
@@ -164,127 +252,9 @@ def read_cached_config(source: HubSource) -> ModelConfig | None:
     return None if path is None else _read_config(path, f"model {source.repo_id!r}")
 
 
-def load_from_hub(source: HubSource) -> tuple[ModelConfig, Network]:
-    """Load a model from the Hub's cache, after downloading what is missing there.
-
-    Raises:
-        WeightsError: It can't be had, or is not what :func:`load_network` would accept.
-    """
-    name = f"model {source.repo_id!r}"
-    try:
-        config_file = fetch_file(
-            source.repo_id, CONFIG_NAME, revision=source.revision, max_bytes=_MAX_CONFIG_BYTES
-        )
-        # The weights of the same commit, even if the tag is moved at this moment.
-        commit = config_file.parent.name
-        config = _read_config(config_file, name)
-        network = _build(config, name)  # no need to fetch what can't be used
-        path = fetch_file(source.repo_id, MODEL_NAME, revision=commit, max_bytes=_MAX_MODEL_BYTES)
-    except HubError as error:
-        raise WeightsError(str(error), error.retry_after) from None
-    return config, _fill(network, path, name)
-
-
-def build_empty(model_id: str) -> Network:
-    """Build a model's network without memory and weights, to ask what it is made of.
-
-    Reads the same config as :func:`~denoiser.networks.read_info`; asks the Hub for nothing.
-
-    Raises:
-        WeightsError: Its ``config.json`` is missing or damaged.
-    """
-    source = hub_source(model_id)
-    cached = None if source is None else read_cached_config(source)
-    return _build(cached or read_config(model_id), f"model {model_id!r}")
-
-
-def load_discriminator(model_id: str, folder: Path = WEIGHTS) -> PatchDiscriminator:
-    """Load the discriminator that a model was trained against, in float32, ready to run.
-
-    Raises:
-        WeightsError: There is none, or it is damaged, or its files don't fit each other.
-    """
-    name = f"discriminator of the model {model_id!r}"
-    path = folder / model_id / DISCRIMINATOR_CONFIG_NAME
-    if not path.exists():
-        raise _no_discriminator(f"model {model_id!r}")
-    return _fill_discriminator(path, lambda: folder / model_id / DISCRIMINATOR_NAME, name)
-
-
-def load_discriminator_from_hub(source: HubSource) -> PatchDiscriminator:
-    """Load a discriminator from the Hub's cache, after downloading what is missing there.
-
-    Raises:
-        WeightsError: The repository has none, or it can't be had, or is not what
-            :func:`load_discriminator` would accept.
-    """
-    revision = source.revision
-    try:
-        cached = cached_file(source.repo_id, DISCRIMINATOR_CONFIG_NAME, revision=revision)
-        if cached is None and DISCRIMINATOR_CONFIG_NAME not in list_files(
-            source.repo_id, revision=revision
-        ):
-            raise _no_discriminator(f"model {source.repo_id!r}")
-        path = fetch_file(
-            source.repo_id, DISCRIMINATOR_CONFIG_NAME, revision=revision, max_bytes=_MAX_CONFIG_BYTES
-        )
-        commit = path.parent.name  # the weights of the same commit
-        return _fill_discriminator(
-            path,
-            lambda: fetch_file(
-                source.repo_id, DISCRIMINATOR_NAME, revision=commit, max_bytes=_MAX_MODEL_BYTES
-            ),
-            f"discriminator of the model {source.repo_id!r}",
-        )
-    except HubError as error:
-        raise WeightsError(str(error), error.retry_after) from None
-
-
-def load_emotion_net(folder: Path) -> EmotionNet:
-    """Load the emotion classifier from its folder, in float32, ready to run.
-
-    Raises:
-        WeightsError: A file is missing or damaged, or they don't fit each other.
-    """
-    name = "emotion classifier"
-    try:
-        values = _read_json(folder / CLASSIFIER_CONFIG_NAME)
-        values["widths"] = tuple(values["widths"])
-        config = EmotionNetConfig(**values)
-    except FileNotFoundError:
-        raise WeightsError(
-            f"The {name} has no weights here; `python -m train emotion --data PATH` makes them"
-        ) from None
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        raise WeightsError(f"The {CLASSIFIER_CONFIG_NAME} of the {name} can't be read") from None
-    with torch.device("meta"):
-        network = EmotionNet(config)
-    return _fill(network, folder / CLASSIFIER_NAME, name, CLASSIFIER_CONFIG_NAME)
-
-
-def load_pretrained(name: str | Path, revision: str | None = None) -> tuple[ModelConfig, Network]:
-    """Load a model by the name of its folder or of its repository on the Hub.
-
-    Args:
-        name: A folder with ``config.json`` and ``model.safetensors``, or an id such as
-            ``"NAME/fer2013-patchgan"``; a folder that exists comes first.
-        revision: Commit, tag or branch on the Hub; None takes
-            :data:`~denoiser.hub.WEIGHTS_VERSION`.
-
-    Raises:
-        WeightsError: It can't be had, is damaged, or does not fit together.
-    """
-    folder = Path(name)
-    if not folder.is_dir():
-        return load_from_hub(HubSource(str(name), revision or WEIGHTS_VERSION))
-    label = f"model {folder.resolve().name!r}"
-    config = _read_config(folder / CONFIG_NAME, label)
-    return config, _fill(_build(config, label), folder / MODEL_NAME, label)
-
-
 def _read_config(path: Path, name: str) -> ModelConfig:
     try:
-        values = _read_json(path)
+        values = read_json(path)
         if not isinstance(values["trained_on"], str):
             values["trained_on"] = parse_trained_on(values["trained_on"])
         config = ModelConfig(**values)
@@ -304,52 +274,40 @@ def _read_config(path: Path, name: str) -> ModelConfig:
     return config
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     """Read a config, which is a small file.
 
     Raises:
         ValueError: It is none.
         OSError: It can't be read.
     """
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
+    if path.stat().st_size > MAX_CONFIG_BYTES:
         raise ValueError("too large for a config")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _build(config: ModelConfig, name: str) -> Network:
-    """Build a network without memory: a config may ask for more than there is."""
-    try:
-        with torch.device("meta"):
-            return build_network(config.architecture, config.settings)
-    except SizeError as error:
-        raise WeightsError(f"The config.json of the {name} asks for too much: {error}") from None
-    except (ValueError, TypeError):
-        raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
+def channels_last(network: ModuleT) -> ModuleT:
+    """Lay a network's weights out with the channels last: about 1.8 times as fast on the CPU."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _no_discriminator(name: str) -> WeightsError:
-    return WeightsError(f"The {name} comes without the discriminator it was trained against")
+def fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME) -> ModuleT:
+    """Give a network without memory its weights, in float32; it is then ready to run.
 
+    Args:
+        network: On the device ``meta``.
+        path: A file of safetensors.
+        name: What to call the model in an error.
+        config_name: The file that said what to build.
 
-def _fill_discriminator(
-    config_path: Path, get_weights: Callable[[], Path], name: str
-) -> PatchDiscriminator:
-    try:
-        config = PatchDiscriminatorConfig(**_read_json(config_path))
-    except (OSError, ValueError, TypeError, RecursionError):
-        raise WeightsError(f"The {DISCRIMINATOR_CONFIG_NAME} of the {name} can't be read") from None
-    with torch.device("meta"):
-        network = PatchDiscriminator(config)
-    return _fill(network, get_weights(), name, DISCRIMINATOR_CONFIG_NAME)
-
-
-def _fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME) -> ModuleT:
-    """Give a network without memory its weights."""
+    Raises:
+        WeightsError: The file is missing, damaged, too large, or another network's.
+    """
     parameters = sum(p.numel() for p in network.parameters())
     if parameters > MAX_PARAMETERS:
         raise WeightsError(f"The {name} would have {parameters:,} weights, more than {MAX_PARAMETERS:,}")
     try:
-        if path.stat().st_size > _MAX_MODEL_BYTES:
+        if path.stat().st_size > MAX_MODEL_BYTES:
             raise WeightsError(f"The weight file of the {name} is larger than a model's may be")
         state = load_file(path)
     except FileNotFoundError:
@@ -384,57 +342,22 @@ def model_files(network: nn.Module, config: ModelConfig) -> dict[str, bytes]:
         WeightsError: The weights hold NaN or infinity, or do so in half precision.
     """
     return {
-        CONFIG_NAME: _config_bytes(config),
-        MODEL_NAME: _weight_bytes(network, f"model {config.id!r}"),
+        CONFIG_NAME: config_bytes(config),
+        MODEL_NAME: weight_bytes(network, f"model {config.id!r}"),
     }
 
 
-def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None:
-    """Write a discriminator into its model's folder, or take an earlier one away.
-
-    Args:
-        network: What the model was trained against; None if nothing.
-        folder: The model's folder.
-    """
-    write_together(folder, discriminator_files(network))
-
-
-def discriminator_files(network: PatchDiscriminator | None) -> dict[str, bytes | None]:
-    """Return what a discriminator adds to its model's folder, by file name; None for a file too many.
-
-    Raises:
-        WeightsError: See :func:`model_files`.
-    """
-    if network is None:
-        return {DISCRIMINATOR_CONFIG_NAME: None, DISCRIMINATOR_NAME: None}
-    return {
-        DISCRIMINATOR_CONFIG_NAME: _config_bytes(network.config),
-        DISCRIMINATOR_NAME: _weight_bytes(network, "discriminator"),
-    }
-
-
-def save_emotion_net(network: EmotionNet, folder: Path) -> None:
-    """Write the emotion classifier's folder: weights in half precision, and its config."""
-    write_together(folder, emotion_files(network))
-
-
-def emotion_files(network: EmotionNet) -> dict[str, bytes]:
-    """Return what the emotion classifier's folder holds, by file name.
-
-    Raises:
-        WeightsError: See :func:`model_files`.
-    """
-    return {
-        CLASSIFIER_CONFIG_NAME: _config_bytes(network.config),
-        CLASSIFIER_NAME: _weight_bytes(network, "emotion classifier"),
-    }
-
-
-def _config_bytes(config: Any) -> bytes:
+def config_bytes(config: Any) -> bytes:
+    """Write a config, a dataclass, as JSON."""
     return (json.dumps(asdict(config), indent=2) + "\n").encode()
 
 
-def _weight_bytes(network: nn.Module, name: str) -> bytes:
+def weight_bytes(network: nn.Module, name: str) -> bytes:
+    """Write weights in half precision.
+
+    Raises:
+        WeightsError: They hold NaN or infinity, or do so in half precision.
+    """
     state = {
         k: (v.half() if v.is_floating_point() else v).contiguous().cpu()
         for k, v in network.state_dict().items()

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
-from denoiser.emotion import CLASSES, EmotionClassifier, Prediction, as_face, load_classifier
+from denoiser.emotion import (
+    CLASSES,
+    CLASSIFIER_CONFIG_NAME,
+    CLASSIFIER_NAME,
+    EmotionClassifier,
+    Prediction,
+    as_face,
+    load_classifier,
+    save_emotion_net,
+)
 from denoiser.emotion_results import ACCURACY, AGREEMENT, read_emotion_results
 from denoiser.images import to_uint8
 from denoiser.noise import create_noise
@@ -20,12 +29,7 @@ from denoiser.ui.emotion import describe_scores
 from denoiser.ui.emotion_payload import emotion_payload, summary, table_value
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import Settings
-from denoiser.weights import (
-    CLASSIFIER_CONFIG_NAME,
-    CLASSIFIER_NAME,
-    WeightsError,
-    save_emotion_net,
-)
+from denoiser.weights import WeightsError
 
 TINY = EmotionNetConfig(stem=2, widths=(4, 8))
 

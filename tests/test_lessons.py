@@ -10,6 +10,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from denoiser.architectures.loading import load_network
 from denoiser.images import to_uint8
 from denoiser.lesson_plots import draw_chart
 from denoiser.lessons import (
@@ -31,7 +32,7 @@ from denoiser.results import NOISY, read_benchmark
 from denoiser.ui.lessons import Progress, _lesson_values, demonstration_value, lesson_experiment
 from denoiser.ui.payload import describe_methods
 from denoiser.ui.settings import display_range, display_value
-from denoiser.weights import WeightsError, load_network
+from denoiser.weights import WeightsError
 
 BY_ID = {lesson.id: lesson for lesson in LESSONS}
 EVERY = pytest.mark.parametrize("one", LESSONS, ids=list(BY_ID))

@@ -8,15 +8,9 @@ import pytest
 
 import denoiser
 from denoiser.base import Denoiser, DenoiserInfo, SigmaUsed
+from denoiser.networks import denoise_padded
 from denoiser.noise import GaussianNoise, PoissonNoise, SaltAndPepperNoise, create_noise
-from denoiser.pipeline import (
-    compare,
-    corrupt,
-    denoise,
-    denoise_padded,
-    score_noisy,
-    sweep,
-)
+from denoiser.pipeline import compare, corrupt, denoise, score_noisy, sweep
 
 
 class Spy(Denoiser):

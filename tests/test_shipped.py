@@ -17,6 +17,12 @@ import denoiser
 import train
 from denoiser.architectures.dual_autoencoder import DualAutoencoder
 from denoiser.architectures.expert_unet import ExpertUNet
+from denoiser.architectures.loading import (
+    DISCRIMINATOR_CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    load_discriminator,
+    load_network,
+)
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
 from denoiser.architectures.residual_unet import ResidualUNet
 from denoiser.emotion import CLASSES, CLASSIFIER, load_classifier
@@ -37,15 +43,7 @@ from denoiser.noise import (
 from denoiser.registry import MODELS, list_denoisers
 from denoiser.results import NOISY, read_benchmark
 from denoiser.samples import bundled_faces
-from denoiser.weights import (
-    DISCRIMINATOR_CONFIG_NAME,
-    DISCRIMINATOR_NAME,
-    MODEL_NAME,
-    WEIGHTS,
-    load_discriminator,
-    load_network,
-    read_config,
-)
+from denoiser.weights import MODEL_NAME, WEIGHTS, read_config
 from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise

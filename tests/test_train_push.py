@@ -15,17 +15,10 @@ from huggingface_hub.utils import httpx
 from safetensors.torch import load_file, save_file
 
 from denoiser.architectures import AttentionUNet, build_network
+from denoiser.architectures.loading import load_discriminator_from_hub, save_discriminator
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.hub import WEIGHTS_VERSION
-from denoiser.weights import (
-    MODEL_NAME,
-    HubSource,
-    ModelConfig,
-    WeightsError,
-    load_discriminator_from_hub,
-    save_discriminator,
-    save_model,
-)
+from denoiser.weights import MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
 from train import push as pushing
 from train.__main__ import main
 from train.cards import make_card

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 import train
+from denoiser.architectures.loading import load_network
 from denoiser.registry import MODELS
-from denoiser.weights import load_network
 from train.__main__ import main
 from train.config import ConfigError, read_config
 from train.recipe import Step, find_needs, read_recipe, schedule, train_all

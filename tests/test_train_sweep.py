@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import train
+from denoiser.architectures.loading import load_network
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
 from denoiser.samples import read_fer2013
-from denoiser.weights import WeightsError, load_network
+from denoiser.weights import WeightsError
 from train import sweep as sweep_module
 from train.__main__ import main
 from train.config import ConfigError, read_config

@@ -23,9 +23,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
-from denoiser.architectures import channels_last
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.metrics import sharpness, spectral_distance
+from denoiser.weights import channels_last
 
 from .config import AdversarialConfig, TrainConfig
 from .losses import reconstruction_loss

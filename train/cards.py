@@ -141,7 +141,7 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         parameters=config.parameters,
         family_sentence=_FAMILY[config.family],
         architecture=config.architecture,
-        network=ARCHITECTURES[config.architecture][0].__name__,
+        network=ARCHITECTURES[config.architecture].__name__,
         settings=json.dumps(config.settings),
         reference=config.reference,
         trained_on=config.trained_on_words,

@@ -15,12 +15,18 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from denoiser.architectures import channels_last
 from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
-from denoiser.emotion import CLASSES, CLASSIFIER, EmotionClassifier, load_classifier
+from denoiser.emotion import (
+    CLASSES,
+    CLASSIFIER,
+    CLASSIFIER_NAME,
+    EmotionClassifier,
+    emotion_files,
+    load_classifier,
+)
 from denoiser.images import from_uint8
 from denoiser.noise import random_source
-from denoiser.weights import CLASSIFIER_NAME, WEIGHTS, emotion_files
+from denoiser.weights import WEIGHTS, channels_last
 
 from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
 from .data import split_name

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from denoiser.base import Denoiser
-from denoiser.emotion import CLASSIFIER, EmotionClassifier, load_classifier
+from denoiser.emotion import CLASSIFIER, CLASSIFIER_NAME, EmotionClassifier, load_classifier
 from denoiser.images import from_uint8
 from denoiser.registry import create_denoiser, list_denoisers
 from denoiser.results import NOISY
 from denoiser.trained import point
-from denoiser.weights import CLASSIFIER_NAME, WEIGHTS
+from denoiser.weights import WEIGHTS
 
 from .committed import check_replaceable, read_results
 from .emotion import clean_facts

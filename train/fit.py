@@ -18,16 +18,10 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger
 
+from denoiser.architectures.loading import discriminator_files, load_network
 from denoiser.results import HISTORY_NAME
 from denoiser.trained import point
-from denoiser.weights import (
-    MODEL_NAME,
-    WEIGHTS,
-    ModelConfig,
-    discriminator_files,
-    load_network,
-    model_files,
-)
+from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, model_files
 
 from .adversarial import AdversarialModule
 from .config import (

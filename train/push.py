@@ -25,19 +25,16 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx, logging, tqdm, validate_repo_id
 
-from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
-from denoiser.hub_errors import causes
-from denoiser.results import HISTORY_NAME
-from denoiser.weights import (
-    CONFIG_NAME,
+from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
     DISCRIMINATOR_NAME,
-    MODEL_NAME,
-    WEIGHTS,
-    hub_repo_id,
     load_discriminator,
     load_network,
 )
+from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
+from denoiser.hub_errors import causes
+from denoiser.results import HISTORY_NAME
+from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
 
 from .cards import FiguresError, make_card
 from .files import CARD_NAME, METRICS_NAME

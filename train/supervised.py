@@ -12,8 +12,9 @@ from torch import nn
 from torchmetrics import MeanMetric
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from denoiser.architectures import build_network, channels_last
+from denoiser.architectures import build_network
 from denoiser.noise import random_source
+from denoiser.weights import channels_last
 
 from .config import TrainConfig, noise_name
 from .data import augment

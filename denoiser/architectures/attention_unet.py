@@ -55,6 +55,9 @@ class AttentionUNet(Network):
     Sides of the input must be multiples of :attr:`multiple_of`.
     """
 
+    architecture = "attention-unet"
+    Config = AttentionUNetConfig
+
     def __init__(self, config: AttentionUNetConfig):
         super().__init__()
         self.config = config

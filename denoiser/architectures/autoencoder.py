@@ -43,6 +43,9 @@ class Autoencoder(Network):
     Sides of the input must be multiples of :attr:`multiple_of`.
     """
 
+    architecture = "autoencoder"
+    Config = AutoencoderConfig
+
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         self.config = config

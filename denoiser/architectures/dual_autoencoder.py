@@ -139,6 +139,9 @@ class DualAutoencoder(Network):
     Sides of the input must be multiples of :attr:`multiple_of`. The output lies within (0, 1).
     """
 
+    architecture = "dual-autoencoder"
+    Config = DualAutoencoderConfig
+
     def __init__(self, config: DualAutoencoderConfig):
         super().__init__()
         self.config = config

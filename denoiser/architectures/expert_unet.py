@@ -47,6 +47,9 @@ class ExpertUNet(Network):
             see :class:`ResidualUNet`.
     """
 
+    architecture = "expert-unet"
+    Config = ExpertUNetConfig
+
     def __init__(self, config: ExpertUNetConfig):
         super().__init__()
         self.config = config

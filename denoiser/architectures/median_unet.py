@@ -30,6 +30,9 @@ class MedianUNet(ExpertUNet):
     Sides of the input must be multiples of :attr:`multiple_of`.
     """
 
+    architecture = "median-unet"
+    Config = MedianUNetConfig
+
     def expert_input(self, noisy: torch.Tensor) -> torch.Tensor:
         """Return the filtered and the noisy pictures, (B, 2, H, W)."""
         return torch.cat([trimmed_median(noisy.detach()), noisy], dim=1)

@@ -3,10 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import nn
+
+from denoiser.weights import WeightsError, find_pretrained
+
+from .building import build
 
 SLOPE = 0.1
 
@@ -25,7 +29,13 @@ def activation() -> nn.Module:
 
 
 class Network(nn.Module, ABC):
-    """A network that denoises a batch of one-channel pictures."""
+    """A network that denoises a batch of one-channel pictures.
+
+    A subclass names itself in ``architecture``, and in ``Config`` the dataclass it is built from.
+    """
+
+    architecture: ClassVar[str]
+    Config: ClassVar[type]
 
     @property
     @abstractmethod
@@ -45,15 +55,14 @@ class Network(nn.Module, ABC):
         Raises:
             WeightsError: It can't be had, is damaged, or holds another kind of network.
         """
-        # Here: weights are opened by a module that builds networks.
-        from denoiser.weights import WeightsError, load_pretrained
-
-        config, network = load_pretrained(name, revision)
-        if not isinstance(network, cls):
+        checkpoint = find_pretrained(name, revision)
+        config = checkpoint.config
+        if config.architecture != cls.architecture:
             raise WeightsError(
-                f"The model {config.id!r} is of the class {type(network).__name__}, not {cls.__name__}"
+                f"The model {config.id!r} is of the architecture {config.architecture!r}, not "
+                f"{cls.architecture!r}"
             )
-        return network
+        return checkpoint.load(lambda: build(cls, cls.Config, cls.architecture, config.settings))
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over another network's weights to train on from there.

@@ -72,6 +72,9 @@ class ResidualUNet(Network):
         ValueError: The numbers of blocks don't fit the number of scales.
     """
 
+    architecture = "residual-unet"
+    Config = ResidualUNetConfig
+
     def __init__(self, config: ResidualUNetConfig):
         super().__init__()
         self.config = config

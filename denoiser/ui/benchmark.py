@@ -27,7 +27,6 @@ from denoiser.results import (
     read_history,
 )
 from denoiser.ui.charts import WITH_WIDTH, chart_width
-from denoiser.ui.emotion import create_accuracy_section
 from denoiser.ui.events import LATEST
 from denoiser.ui.grid import read_script
 
@@ -90,11 +89,12 @@ class Tab:
     width: gr.Number
 
 
-def create_benchmark_tab(opened: Callable[..., Any]) -> None:
+def create_benchmark_tab(opened: Callable[..., Any], create_accuracy: Callable[[], None]) -> None:
     """Add the tab's content to the page.
 
     Args:
         opened: The tab's event of being opened.
+        create_accuracy: Adds the section on the emotion classifier's accuracy.
     """
     try:
         benchmark = _benchmark()
@@ -102,7 +102,7 @@ def create_benchmark_tab(opened: Callable[..., Any]) -> None:
         gr.Markdown(html.escape(str(error)), elem_id="benchmark-error")
         return
     with gr.Column(elem_id="benchmark"):
-        tab = _create(benchmark, opened)
+        tab = _create(benchmark, create_accuracy)
     _connect(benchmark, tab, opened)
 
 
@@ -155,7 +155,7 @@ def _benchmark() -> Benchmark:
     return read_benchmark()
 
 
-def _create(benchmark: Benchmark, opened: Callable[..., Any]) -> Tab:
+def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
     labels = {method.id: method.label for method in benchmark.methods}
     names = [(method.label, method.id) for method in benchmark.methods]
     default = [m for m in DEFAULT_DENOISERS if m in labels] or [value for _, value in names[:4]]
@@ -207,7 +207,7 @@ def _create(benchmark: Benchmark, opened: Callable[..., Any]) -> Tab:
         training_note = gr.Markdown(visible=False)
         training = _plot("benchmark-training")
     with _section("emotion"):
-        create_accuracy_section(opened)
+        create_accuracy()
     with _section("provenance"):
         gr.Markdown(provenance(benchmark))
     width = gr.Number(visible=False)

@@ -1,6 +1,7 @@
 """The whole page: its tabs, and how it is served."""
 
 import threading
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -20,7 +21,7 @@ from denoiser.ui.benchmark import create_benchmark_tab
 from denoiser.ui.blind import create_blind_tab
 from denoiser.ui.classroom import Classrooms
 from denoiser.ui.compare import create_compare_tab
-from denoiser.ui.emotion import create_emotion_tab
+from denoiser.ui.emotion import create_accuracy_section, create_emotion_tab
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.guard import GuardedBlocks
 from denoiser.ui.hardening import OnlyOpenRoutes, SecurityHeaders
@@ -67,7 +68,8 @@ def build_app(faces: FaceSource) -> gr.Blocks:
             with gr.Tab("Emotion check", id="emotion") as emotion:
                 create_emotion_tab(controls, faces, emotion.select)
             with gr.Tab("Benchmark", id="benchmark") as benchmark:
-                create_benchmark_tab(benchmark.select)
+                opened = benchmark.select
+                create_benchmark_tab(opened, partial(create_accuracy_section, opened))
         register_api(faces)
     return app
 
