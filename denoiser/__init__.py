@@ -1,12 +1,19 @@
 """Corrupt faces, denoise them, and see why one denoiser beats another."""
 
-from .base import Denoiser, DenoiserInfo
-from .images import ImageError, load_image
-from .metrics import psnr, ssim
-from .noise import NoiseModel, create_noise, list_noises
-from .pipeline import Comparison, DenoiseResult, compare, corrupt, denoise, sweep
-from .registry import create_denoiser, list_denoisers
-from .weights import WeightsError
+from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.images import ImageError, load_image
+from denoiser.metrics import psnr, ssim
+from denoiser.noise import NoiseModel, create_noise, list_noises
+from denoiser.pipeline import (
+    Comparison,
+    DenoiseResult,
+    compare,
+    corrupt,
+    denoise,
+    sweep,
+)
+from denoiser.registry import create_denoiser, list_denoisers
+from denoiser.weights import WeightsError
 
 __all__ = [
     "Comparison",

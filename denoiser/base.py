@@ -7,11 +7,9 @@ from numbers import Real
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from skimage.restoration import estimate_sigma
 
-Image = npt.NDArray[np.float32]
-"""A picture: float32 in [0, 1], (H, W) for gray or (H, W, 3) for RGB, any size from 1x1 up."""
+from denoiser.images import Image, check_image
 
 Family = Literal["network", "GAN", "autoencoder", "classical", "hybrid"]
 SigmaSource = Literal["known", "estimated", "unused"]
@@ -93,33 +91,6 @@ class SigmaUsed:
 
     value: float | None
     source: SigmaSource
-
-
-def check_image(image: np.ndarray, name: str = "image") -> Image:
-    """Return ``image`` as float32 after checking that it is a finite picture.
-
-    Values a little outside [0, 1] pass: noise that was not clipped is legitimate input.
-
-    Args:
-        image: (H, W) or (H, W, 3), floating point.
-        name: How to call it in the error.
-
-    Raises:
-        TypeError: It is not a floating-point array.
-        ValueError: Its shape is wrong, it is empty, or it holds NaN or infinity.
-    """
-    if not isinstance(image, np.ndarray) or not np.issubdtype(image.dtype, np.floating):
-        raise TypeError(
-            f"{name} must be a floating-point NumPy array in [0, 1]; "
-            "denoiser.load_image converts files, PIL pictures and 8-bit arrays"
-        )
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-        raise ValueError(f"{name} must have shape (H, W) or (H, W, 3), not {image.shape}")
-    if image.size == 0:
-        raise ValueError(f"{name} is empty: its shape is {image.shape}")
-    if not np.isfinite(image).all():
-        raise ValueError(f"{name} holds NaN or infinite values")
-    return image.astype(np.float32, copy=False)
 
 
 def check_sigma(sigma: float | None) -> float | None:

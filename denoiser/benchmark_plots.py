@@ -14,9 +14,16 @@ from typing import ClassVar
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .plots import GRID, LETTER, SIDE, TEXT, styled, with_legend_below
-from .plots import NOISY as NOISY_COLOUR
-from .results import (
+from denoiser.plots import (
+    GRID,
+    LETTER,
+    SIDE,
+    TEXT,
+    styled,
+    with_legend_below,
+)
+from denoiser.plots import NOISY as NOISY_COLOUR
+from denoiser.results import (
     METRICS,
     NOISY,
     NOISY_LABEL,

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.stats import binomtest, kendalltau
 
-from .noise import NoiseModel, create_noise, noise_kind
+from denoiser.noise import NoiseModel, create_noise, noise_kind
 
 ROUNDS = 10
 SHOWN = 3

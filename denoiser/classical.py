@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-from . import impulses
-from .base import Denoiser, DenoiserInfo, Image
+from denoiser import impulses
+from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.images import Image
 
 GAUSSIAN_WIDTH = 1.5
 """Gaussian filter: width in pixels over the cube root of sigma."""

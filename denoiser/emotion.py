@@ -18,11 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .architectures.emotion_net import EmotionNet, EmotionNetConfig
-from .base import Image, check_image
-from .files import write_together
-from .samples import EMOTIONS, FACE_SIZE
-from .weights import WEIGHTS, WeightsError, config_bytes, fill, read_json, weight_bytes
+from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
+from denoiser.files import write_together
+from denoiser.images import Image, check_image
+from denoiser.samples import EMOTIONS, FACE_SIZE
+from denoiser.weights import (
+    WEIGHTS,
+    WeightsError,
+    config_bytes,
+    fill,
+    read_json,
+    weight_bytes,
+)
 
 CLASSIFIER = "emotion"
 """Name of the classifier's folder in weights/."""

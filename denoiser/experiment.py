@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from .noise import GaussianNoise, NoiseModel
-from .registry import DEFAULT_DENOISERS
+from denoiser.noise import GaussianNoise, NoiseModel
+from denoiser.registry import DEFAULT_DENOISERS
 
 
 @dataclass(frozen=True)

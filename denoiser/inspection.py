@@ -14,18 +14,18 @@ import torch
 from scipy.signal import correlate
 from skimage.measure import profile_line
 
+from denoiser.architectures import AttentionUNet, ExpertUNet, Network
 from denoiser.architectures.loading import build_empty, load_discriminator, load_discriminator_from_hub
+from denoiser.architectures.patchgan import PatchDiscriminator
+from denoiser.background import BackgroundLoader
+from denoiser.base import Denoiser
+from denoiser.images import Image
+from denoiser.metrics import QUANTISATION_POWER, radial_power_spectrum
+from denoiser.networks import NetworkDenoiser
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import DenoiseResult, denoise
+from denoiser.registry import MODELS, create_denoiser, list_denoisers
 from denoiser.weights import WeightsError, hub_source, read_config
-
-from .architectures import AttentionUNet, ExpertUNet, Network
-from .architectures.patchgan import PatchDiscriminator
-from .background import BackgroundLoader
-from .base import Denoiser, Image
-from .metrics import QUANTISATION_POWER, radial_power_spectrum
-from .networks import NetworkDenoiser
-from .noise import GaussianNoise
-from .pipeline import DenoiseResult, denoise
-from .registry import MODELS, create_denoiser, list_denoisers
 
 GRAY = 0.5
 """The even gray that pure noise is added to."""

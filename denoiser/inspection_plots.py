@@ -9,12 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .inspection import LAGS, Map, Residual, autocorrelation
-from .metrics import radial_power_spectrum
-from .plots import GRID, TEXT, styled
-from .plots import NOISY as NOISY_COLOUR
-from .results import CLEAN, NOISY
-from .sweep_plots import looks
+from denoiser.inspection import LAGS, Map, Residual, autocorrelation
+from denoiser.metrics import radial_power_spectrum
+from denoiser.plots import GRID, TEXT, styled
+from denoiser.plots import NOISY as NOISY_COLOUR
+from denoiser.results import CLEAN, NOISY
+from denoiser.sweep_plots import looks
 
 CORRELATION_MAX = 0.3
 """Where the colours of the autocorrelation end; its middle is 1."""

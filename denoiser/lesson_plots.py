@@ -4,9 +4,9 @@ import textwrap
 
 import plotly.graph_objects as go
 
-from .benchmark_plots import COLOURS, SYMBOLS
-from .lessons.lesson import Chart
-from .plots import GRID, TEXT, styled
+from denoiser.benchmark_plots import COLOURS, SYMBOLS
+from denoiser.lessons.lesson import Chart
+from denoiser.plots import GRID, TEXT, styled
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _HEIGHT = 300  # pixels without title and legend

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from .base import check_image
+from denoiser.images import check_image
 
 RANGE_TOLERANCE = 1e-6
 """How far outside [0, 1] a value may lie; covers float32 rounding, not unclipped noise."""

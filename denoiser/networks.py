@@ -5,7 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from denoiser.architectures import Network
 from denoiser.architectures.loading import load_from_hub, load_network
+from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.images import Image
 from denoiser.weights import (
     HubSource,
     ModelConfig,
@@ -14,9 +17,6 @@ from denoiser.weights import (
     read_cached_config,
     read_config,
 )
-
-from .architectures import Network
-from .base import Denoiser, DenoiserInfo, Image
 
 NetworkPart = Callable[[torch.Tensor], torch.Tensor]
 

@@ -18,7 +18,7 @@ import PIL.Image
 import torch
 import torch.nn.functional as F  # noqa: N812 (the name everybody knows)
 
-from .base import Image, check_image
+from denoiser.images import Image, check_image
 
 Strength = float | torch.Tensor
 """One number for all pictures, or a (B, 1, 1, 1) tensor with one for each."""

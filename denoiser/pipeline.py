@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .base import Denoiser, Image, SigmaUsed, check_image
-from .metrics import psnr, ssim
-from .noise import NoiseModel, create_noise
-from .registry import DEFAULT_DENOISERS, create_denoiser
+from denoiser.base import Denoiser, SigmaUsed
+from denoiser.images import Image, check_image
+from denoiser.metrics import psnr, ssim
+from denoiser.noise import NoiseModel, create_noise
+from denoiser.registry import DEFAULT_DENOISERS, create_denoiser
 
 
 @dataclass(frozen=True)

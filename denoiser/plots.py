@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from .pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
-from .registry import create_denoiser
-from .results import NOISY_LABEL
-from .weights import WeightsError
+from denoiser.pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
+from denoiser.registry import create_denoiser
+from denoiser.results import NOISY_LABEL
+from denoiser.weights import WeightsError
 
 # Grays and hues of middling lightness: about 4.4:1 against white and against a dark page alike.
 TEXT = "#787878"

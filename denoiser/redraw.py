@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from .base import Image
+from denoiser.images import Image
 
 CONFIDENCE = 0.95
 """Of the intervals: 19 of 20 made like this hold the true difference."""

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 
-from .background import BackgroundLoader
-from .base import Denoiser
-from .classical import CLASSICAL_DENOISERS
-from .networks import load_denoiser
-from .weights import hub_source
+from denoiser.background import BackgroundLoader
+from denoiser.base import Denoiser
+from denoiser.classical import CLASSICAL_DENOISERS
+from denoiser.networks import load_denoiser
+from denoiser.weights import hub_source
 
 MODELS: tuple[str, ...] = (
     "attention-unet",

@@ -15,9 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .noise import NOISES, NoiseModel, create_noise
-from .trained import describe_trained_on, parse_trained_on
-from .weights import WEIGHTS, WeightsError, read_config
+from denoiser.noise import NOISES, NoiseModel, create_noise
+from denoiser.trained import describe_trained_on, parse_trained_on
+from denoiser.weights import WEIGHTS, WeightsError, read_config
 
 BENCHMARK_NAME = "benchmark.json"
 HISTORY_NAME = "history.csv"

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from denoiser.base import Image, as_sentence
-from denoiser.images import from_uint8, load_image, to_uint8
+from denoiser.base import as_sentence
+from denoiser.images import Image, from_uint8, load_image, to_uint8
 
 if TYPE_CHECKING:
     import pyarrow as pa

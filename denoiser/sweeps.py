@@ -14,11 +14,20 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
-from .base import Denoiser, DenoiserInfo, Image, estimate_noise
-from .classical import Filter
-from .noise import NoiseChain, NoiseModel, Parameter
-from .pipeline import Comparison, SweepPoint, compare, corrupt, denoise, psnr_gain, score_noisy
-from .trained import trained_span
+from denoiser.base import Denoiser, DenoiserInfo, estimate_noise
+from denoiser.classical import Filter
+from denoiser.images import Image
+from denoiser.noise import NoiseChain, NoiseModel, Parameter
+from denoiser.pipeline import (
+    Comparison,
+    SweepPoint,
+    compare,
+    corrupt,
+    denoise,
+    psnr_gain,
+    score_noisy,
+)
+from denoiser.trained import trained_span
 
 WINDOW = "window"
 """The axis of the median's window."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .base import NoiseRange, Span, TrainingNoise
-from .noise import NOISES, NoiseModel, Parameter, noise_kind
+from denoiser.base import NoiseRange, Span, TrainingNoise
+from denoiser.noise import NOISES, NoiseModel, Parameter, noise_kind
 
 
 def parse_trained_on(entries: Any) -> tuple[TrainingNoise, ...]:

@@ -18,11 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from .base import Family, TrainingNoise
-from .files import write_together
-from .hub import WEIGHTS_VERSION, cached_file, fetch_file
-from .hub_errors import HubError
-from .trained import describe_trained_on, parse_trained_on
+from denoiser.base import Family, TrainingNoise
+from denoiser.files import write_together
+from denoiser.hub import WEIGHTS_VERSION, cached_file, fetch_file
+from denoiser.hub_errors import HubError
+from denoiser.trained import describe_trained_on, parse_trained_on
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 CONFIG_NAME = "config.json"

@@ -12,18 +12,19 @@ import PIL.ImageOps
 import pytest
 from skimage.data import astronaut, grass
 
-from denoiser import decoding, images
-from denoiser.decoding import MAX_DEEP_PIXELS, decode
 from denoiser.images import (
     MAX_BYTES,
     ImageError,
+    decoding,
     from_uint8,
     load_crops,
     load_face,
     load_image,
+    loading,
     to_png,
     to_uint8,
 )
+from denoiser.images.decoding import MAX_DEEP_PIXELS, decode
 
 from .pictures import (
     linear_gray_profile,
@@ -427,13 +428,13 @@ class TestLargePictures:
 
     def test_no_more_than_a_band_is_converted_at_once(self, monkeypatch):
         converted = []
-        convert = images._convert
+        convert = loading._convert
         monkeypatch.setattr(
-            images, "_convert", lambda p, gray: converted.append(p.shape) or convert(p, gray)
+            loading, "_convert", lambda p, gray: converted.append(p.shape) or convert(p, gray)
         )
         load_face(encode(PIL.Image.new("RGBA", (3000, 2500))), crop_face=False)
         assert sum(height for height, *_ in converted) > 2490  # the rest of a whole factor is left
-        assert max(height * width for height, width, _ in converted) <= images._BAND_PIXELS
+        assert max(height * width for height, width, _ in converted) <= loading._BAND_PIXELS
 
     def test_a_jpeg_is_decoded_at_an_eighth(self):
         data = encode(PIL.Image.new("RGB", (805, 403)), "JPEG")

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from denoiser.samples import DEFAULT_DATASET, FaceDataError, Split, find_fer2013, locate_fer2013
 from denoiser.weights import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
-
-from .cards import FiguresError, write_card
-from .config import EMOTION_CONFIG, ConfigError, read_config
-from .files import METRICS_NAME
-from .push import PushError, push
-from .runs import RunError, trial_places
-from .space import HARDWARE, ROOT, publish_space
+from train.cards import FiguresError, write_card
+from train.config import EMOTION_CONFIG, ConfigError, read_config
+from train.files import METRICS_NAME
+from train.push import PushError, push
+from train.runs import RunError, trial_places
+from train.space import HARDWARE, ROOT, publish_space
 
 _STARTED = time.monotonic()
 _EXPORT_HELP = "where to export to (weights/; with --limit or --max-time, RUNS/trials/weights)"
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from .fit import fit  # here: importing Lightning takes seconds, and --help should not
+    from train.fit import fit  # here: importing Lightning takes seconds, and --help should not
 
     runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
     folder = fit(
@@ -80,7 +79,7 @@ def _left(budget: timedelta | None) -> timedelta | None:
 
 
 def _all(options: argparse.Namespace) -> int:
-    from .recipe import read_recipe, train_all
+    from train.recipe import read_recipe, train_all
 
     steps = [s for s in read_recipe() if not options.only or s.config in options.only]
     unknown = set(options.only or ()) - {step.config for step in steps}
@@ -111,7 +110,7 @@ def _test_data(options: argparse.Namespace) -> Path:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from .evaluate import evaluate
+    from train.evaluate import evaluate
 
     evaluate(
         _test_data(options),
@@ -125,7 +124,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _emotion(options: argparse.Namespace) -> int:
-    from .emotion import fit_emotion, read_emotion_config
+    from train.emotion import fit_emotion, read_emotion_config
 
     runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
     folder = fit_emotion(
@@ -144,7 +143,7 @@ def _emotion(options: argparse.Namespace) -> int:
 
 
 def _evaluate_emotion(options: argparse.Namespace) -> int:
-    from .evaluate_emotion import evaluate_emotion
+    from train.evaluate_emotion import evaluate_emotion
 
     evaluate_emotion(
         _test_data(options),
@@ -159,7 +158,7 @@ def _evaluate_emotion(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from .sweep import run_sweep
+    from train.sweep import run_sweep
 
     run_sweep(
         options.file,
@@ -205,7 +204,7 @@ def _cards(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from .migrate import migrate
+    from train.migrate import migrate
 
     migrate(options.weights)
     return 0

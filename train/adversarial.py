@@ -26,10 +26,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.metrics import sharpness, spectral_distance
 from denoiser.weights import channels_last
-
-from .config import AdversarialConfig, TrainConfig
-from .losses import reconstruction_loss
-from .supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
+from train.config import AdversarialConfig, TrainConfig
+from train.losses import reconstruction_loss
+from train.supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
 
 _DRIFT = 0.01
 """Weight that keeps scores about 0: the loss has only their differences, but the page shows scores."""

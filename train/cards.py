@@ -16,8 +16,7 @@ from denoiser.hub import WEIGHTS_VERSION
 from denoiser.results import HISTORY_NAME, NOISY
 from denoiser.samples import COUNTS, DEFAULT_DATASET
 from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
-
-from .files import CARD_NAME, METRICS_NAME, WEIGHTS_HASH, file_hash, write_whole
+from train.files import CARD_NAME, METRICS_NAME, WEIGHTS_HASH, file_hash, write_whole
 
 NAMESPACE = "NAME"
 """Stands for the user or organization on the Hub until the card is pushed."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from .config import ConfigError
+from train.config import ConfigError
 
 Pair = tuple[str, str]
 """A denoiser and a noise, by their ids."""

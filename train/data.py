@@ -15,9 +15,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampl
 
 from denoiser.images import from_uint8
 from denoiser.samples import FaceDataError, FaceSet, read_fer2013
-
-from .config import TrainConfig, validation_noise
-from .copies import find_copies
+from train.config import TrainConfig, validation_noise
+from train.copies import find_copies
 
 PREPARED = ".npz"
 """Ending of a file of prepared pictures."""

@@ -27,10 +27,9 @@ from denoiser.emotion import (
 from denoiser.images import from_uint8
 from denoiser.noise import random_source
 from denoiser.weights import WEIGHTS, channels_last
-
-from .config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
-from .data import split_name
-from .emotion_data import (
+from train.config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
+from train.data import split_name
+from train.emotion_data import (
     NO_LABEL,
     EmotionData,
     LabelledFaces,
@@ -39,10 +38,10 @@ from .emotion_data import (
     plurality_labels,
     read_labelled,
 )
-from .files import METRICS_NAME, write_json, write_model
-from .fit import average_weights, history_csv
-from .runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
-from .supervised import WarmUpAndCosine, run_progress
+from train.files import METRICS_NAME, write_json, write_model
+from train.fit import average_weights, history_csv
+from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
+from train.supervised import WarmUpAndCosine, run_progress
 
 TRAINING_NAME = "training.csv"
 """Beside the weights: loss and validation accuracy, a row for each step logged."""

@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from denoiser.emotion import CLASSES
 from denoiser.samples import EMOTIONS, FaceDataError, FaceSet, Split, find_parquets, read_fer2013
-
-from .data import only_here
+from train.data import only_here
 
 NO_LABEL = -1
 """Label of a picture that isn't counted."""

@@ -33,12 +33,11 @@ from denoiser.results import BENCHMARK_NAME, NOISY
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.trained import point
 from denoiser.weights import MODEL_NAME, WEIGHTS
-
-from .cards import write_card
-from .committed import check_replaceable, read_results
-from .config import ConfigError
-from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
-from .report import update_readme
+from train.cards import write_card
+from train.committed import check_replaceable, read_results
+from train.config import ConfigError
+from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
+from train.report import update_readme
 
 AnyTask = TypeVar("AnyTask")
 AnyScore = TypeVar("AnyScore")

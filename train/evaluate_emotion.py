@@ -20,11 +20,10 @@ from denoiser.registry import create_denoiser, list_denoisers
 from denoiser.results import NOISY
 from denoiser.trained import point
 from denoiser.weights import WEIGHTS
-
-from .committed import check_replaceable, read_results
-from .emotion import clean_facts
-from .emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
-from .evaluate import (
+from train.committed import check_replaceable, read_results
+from train.emotion import clean_facts
+from train.emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
+from train.evaluate import (
     CONDITIONS,
     Pictures,
     check_known,
@@ -35,8 +34,8 @@ from .evaluate import (
     score_all,
     weights_version,
 )
-from .files import METRICS_NAME, write_json
-from .report import SHOWN, update_emotion
+from train.files import METRICS_NAME, write_json
+from train.report import SHOWN, update_emotion
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from denoiser.architectures.expert_unet import ExpertUNet
-
-from .config import Component, TrainConfig, owner_of
-from .losses import reconstruction_loss
-from .mixture import NoiseMixture
-from .supervised import Engine, SupervisedModule
+from train.config import Component, TrainConfig, owner_of
+from train.losses import reconstruction_loss
+from train.mixture import NoiseMixture
+from train.supervised import Engine, SupervisedModule
 
 _ROUTER_RATE = 10  # times the experts' learning rate
 

@@ -22,9 +22,8 @@ from denoiser.architectures.loading import discriminator_files, load_network
 from denoiser.results import HISTORY_NAME
 from denoiser.trained import point
 from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, model_files
-
-from .adversarial import AdversarialModule
-from .config import (
+from train.adversarial import AdversarialModule
+from train.config import (
     ConfigError,
     TrainConfig,
     clipped_input,
@@ -32,11 +31,11 @@ from .config import (
     trained_on,
     validation_noise,
 )
-from .data import FaceData
-from .experts import ExpertModule
-from .files import write_model, write_whole
-from .runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
-from .supervised import Engine, SupervisedModule
+from train.data import FaceData
+from train.experts import ExpertModule
+from train.files import write_model, write_whole
+from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
+from train.supervised import Engine, SupervisedModule
 
 _VALIDATIONS = 12  # of a run with a time budget
 

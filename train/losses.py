@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from .config import Loss
+from train.config import Loss
 
 _PUBLISHED_WEIGHTS = (0.0448, 0.2856, 0.3001)  # of five scales; the others are 0.2363 and 0.1333
 MS_SSIM_WEIGHTS = tuple(weight / sum(_PUBLISHED_WEIGHTS) for weight in _PUBLISHED_WEIGHTS)

@@ -10,12 +10,11 @@ from denoiser.emotion import CLASSIFIER
 from denoiser.results import BENCHMARK_NAME
 from denoiser.trained import point
 from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
-
-from .cards import write_card
-from .config import clipped_input, noise_name, read_config, trained_on, validation_noise
-from .evaluate import CONDITIONS
-from .files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json, write_whole
-from .report import update_emotion
+from train.cards import write_card
+from train.config import clipped_input, noise_name, read_config, trained_on, validation_noise
+from train.evaluate import CONDITIONS
+from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json, write_whole
+from train.report import update_emotion
 
 CONFIGS = Path(__file__).parent / "configs"
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from denoiser.noise import noise_kind
-
-from .config import Component, Stage
+from train.config import Component, Stage
 
 
 class NoiseMixture:

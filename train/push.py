@@ -35,9 +35,8 @@ from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
 from denoiser.hub_errors import causes
 from denoiser.results import HISTORY_NAME
 from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
-
-from .cards import FiguresError, make_card
-from .files import CARD_NAME, METRICS_NAME
+from train.cards import FiguresError, make_card
+from train.files import CARD_NAME, METRICS_NAME
 
 COLLECTION = "FER2013 face denoisers"
 DESCRIPTION = "Networks that restore 48x48 faces, from a lab that shows why one denoiser beats another."

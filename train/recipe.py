@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from .config import ConfigError, TrainConfig, build_checked, read_config, read_toml
-from .data import PREPARED, prepare_faces
+from train.config import ConfigError, TrainConfig, build_checked, read_config, read_toml
+from train.data import PREPARED, prepare_faces
 
 RECIPE = Path(__file__).parent / "recipe.toml"
 """What ships, in the order in which it is trained."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .files import write_whole
+from train.files import write_whole
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from denoiser.weights import WEIGHTS
-
-from .config import ConfigError
+from train.config import ConfigError
 
 LATEST_NAME = "last.ckpt"
 """In a run's folder: what ``--resume`` goes on from."""

@@ -14,8 +14,14 @@ from denoiser.emotion import CLASSIFIER, CLASSIFIER_NAME
 from denoiser.hub import endpoint
 from denoiser.results import BENCHMARK_NAME, HISTORY_NAME
 from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
-
-from .push import PushError, changed, explained, list_tree, log_in, visibility
+from train.push import (
+    PushError,
+    changed,
+    explained,
+    list_tree,
+    log_in,
+    visibility,
+)
 
 ROOT = WEIGHTS.parent
 

@@ -15,12 +15,11 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from denoiser.architectures import build_network
 from denoiser.noise import random_source
 from denoiser.weights import channels_last
-
-from .config import TrainConfig, noise_name
-from .data import augment
-from .losses import reconstruction_loss
-from .mixture import NoiseMixture
-from .muon import Muon
+from train.config import TrainConfig, noise_name
+from train.data import augment
+from train.losses import reconstruction_loss
+from train.mixture import NoiseMixture
+from train.muon import Muon
 
 Engine = Literal["plain", "compile", "graphs"]
 

@@ -26,8 +26,7 @@ from denoiser.networks import from_config
 from denoiser.results import HISTORY_NAME
 from denoiser.samples import FaceSet, read_fer2013
 from denoiser.weights import MODEL_NAME, WEIGHTS, read_config
-
-from .config import (
+from train.config import (
     ConfigError,
     TrainConfig,
     build_checked,
@@ -39,10 +38,10 @@ from .config import (
     read_values,
     validation_noise,
 )
-from .data import split_name
-from .evaluate import Score, corrupt_all, first_faces, score
-from .files import write_whole
-from .fit import fit
+from train.data import split_name
+from train.evaluate import Score, corrupt_all, first_faces, score
+from train.files import write_whole
+from train.fit import fit
 
 _KEYS = {
     *("base", "epochs", "limit", "score", "pictures"),
@@ -205,7 +204,7 @@ def run_sweep(
     text = markdown(report)
     print(text)
     if not limit:
-        from .sweep_plot import svg  # here: a trial runs without Matplotlib
+        from train.sweep_plot import svg  # here: a trial runs without Matplotlib
 
         write_whole(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
         write_whole(file.with_suffix(".md"), text)

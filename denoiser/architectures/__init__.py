@@ -6,14 +6,14 @@ A new architecture is one file (a frozen config dataclass and the module) and on
 from collections.abc import Mapping
 from typing import Any
 
-from .attention_unet import AttentionUNet
-from .autoencoder import Autoencoder
-from .building import build
-from .dual_autoencoder import DualAutoencoder
-from .expert_unet import ExpertUNet
-from .median_unet import MedianUNet
-from .network import Network
-from .residual_unet import ResidualUNet
+from denoiser.architectures.attention_unet import AttentionUNet
+from denoiser.architectures.autoencoder import Autoencoder
+from denoiser.architectures.building import build
+from denoiser.architectures.dual_autoencoder import DualAutoencoder
+from denoiser.architectures.expert_unet import ExpertUNet
+from denoiser.architectures.median_unet import MedianUNet
+from denoiser.architectures.network import Network
+from denoiser.architectures.residual_unet import ResidualUNet
 
 __all__ = [
     "ARCHITECTURES",

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .network import activation
+from denoiser.architectures.network import activation
 
 
 class AttentionGate(nn.Module):

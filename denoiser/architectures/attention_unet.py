@@ -15,10 +15,9 @@ from typing import cast
 import torch
 from torch import nn
 
+from denoiser.architectures.attention import AttentionGate
+from denoiser.architectures.network import Network, activation
 from denoiser.impulses import with_extremes
-
-from .attention import AttentionGate
-from .network import Network, activation
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .network import Network, activation
+from denoiser.architectures.network import Network, activation
 
 
 @dataclass(frozen=True)

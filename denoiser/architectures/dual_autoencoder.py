@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .network import Network
+from denoiser.architectures.network import Network
 
 
 @dataclass(frozen=True)

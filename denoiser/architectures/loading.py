@@ -5,6 +5,9 @@ from pathlib import Path
 
 import torch
 
+from denoiser.architectures import build_network
+from denoiser.architectures.network import Network
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.files import write_together
 from denoiser.hub import cached_file, fetch_file, list_files
 from denoiser.hub_errors import HubError
@@ -27,10 +30,6 @@ from denoiser.weights import (
     read_json,
     weight_bytes,
 )
-
-from . import build_network
-from .network import Network
-from .patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 
 DISCRIMINATOR_CONFIG_NAME = "discriminator.json"
 DISCRIMINATOR_NAME = "discriminator.safetensors"

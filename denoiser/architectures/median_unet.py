@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
+from denoiser.architectures.expert_unet import ExpertUNet, ExpertUNetConfig
 from denoiser.impulses import trimmed_median
-
-from .expert_unet import ExpertUNet, ExpertUNetConfig
 
 
 @dataclass(frozen=True)

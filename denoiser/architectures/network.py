@@ -8,9 +8,8 @@ from typing import ClassVar, Self
 import torch
 from torch import nn
 
+from denoiser.architectures.building import build
 from denoiser.weights import WeightsError, find_pretrained
-
-from .building import build
 
 SLOPE = 0.1
 

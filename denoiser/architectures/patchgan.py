@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .attention import AttentionGate
+from denoiser.architectures.attention import AttentionGate
 
 _SLOPE = 0.2
 

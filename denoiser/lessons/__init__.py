@@ -1,16 +1,16 @@
 """Ten guided experiments. A new one is a file here and one line in ``LESSONS``."""
 
-from .clipping import CLIPPING
-from .conventions import CONVENTIONS
-from .equal_psnr import EQUAL_PSNR
-from .gan import GAN
-from .lesson import Lesson
-from .median import MEDIAN
-from .photons import PHOTONS
-from .self_choice import SELF_CHOICE
-from .size import SIZE
-from .smoothing import SMOOTHING
-from .specialist import SPECIALIST
+from denoiser.lessons.clipping import CLIPPING
+from denoiser.lessons.conventions import CONVENTIONS
+from denoiser.lessons.equal_psnr import EQUAL_PSNR
+from denoiser.lessons.gan import GAN
+from denoiser.lessons.lesson import Lesson
+from denoiser.lessons.median import MEDIAN
+from denoiser.lessons.photons import PHOTONS
+from denoiser.lessons.self_choice import SELF_CHOICE
+from denoiser.lessons.size import SIZE
+from denoiser.lessons.smoothing import SMOOTHING
+from denoiser.lessons.specialist import SPECIALIST
 
 LESSONS: tuple[Lesson, ...] = (
     MEDIAN,

@@ -3,12 +3,9 @@
 import numpy as np
 from scipy.stats import norm
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Chart,
     Demonstration,
     Group,
@@ -20,6 +17,8 @@ from .lesson import (
     format_psnr,
     score_picture,
 )
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import corrupt
 
 _DRAWS = 64
 _LEVEL = 16  # gray levels, of 255, that are put into one dot of the chart

@@ -7,13 +7,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.metrics import SSIM_WINDOW
-from denoiser.noise import PRESETS, GaussianNoise
-from denoiser.pipeline import corrupt
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Demonstration,
     Group,
     Lesson,
@@ -25,6 +21,9 @@ from .lesson import (
     format_ssim,
     run_methods,
 )
+from denoiser.metrics import SSIM_WINDOW
+from denoiser.noise import PRESETS, GaussianNoise
+from denoiser.pipeline import corrupt
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _BORDER = 4

@@ -4,12 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.metrics import psnr
-from denoiser.noise import GaussianBlur, GaussianNoise, PixelShuffleNoise, SaltAndPepperNoise
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Demonstration,
     Group,
     Lesson,
@@ -20,6 +17,8 @@ from .lesson import (
     format_ssim,
     score_picture,
 )
+from denoiser.metrics import psnr
+from denoiser.noise import GaussianBlur, GaussianNoise, PixelShuffleNoise, SaltAndPepperNoise
 
 _SLIDER = Slider("PSNR of all five (dB)", 18, 35, 25, 0.5)
 _STEPS = 24  # halvings: as many as float32 can tell apart

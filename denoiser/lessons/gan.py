@@ -2,13 +2,9 @@
 
 import numpy as np
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.metrics import radial_power_spectrum, sharpness
-from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Chart,
     Demonstration,
     Group,
@@ -22,6 +18,9 @@ from .lesson import (
     format_ssim,
     run_methods,
 )
+from denoiser.metrics import radial_power_spectrum, sharpness
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import corrupt
 
 _SIGMA = 25
 _NOISE = GaussianNoise(sigma=_SIGMA / 255)

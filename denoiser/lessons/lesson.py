@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from denoiser.base import Image, as_sentence
+from denoiser.base import as_sentence
 from denoiser.experiment import Experiment
+from denoiser.images import Image
 from denoiser.metrics import psnr, ssim
 from denoiser.pipeline import Corruption, denoise
 from denoiser.registry import create_denoiser, ensure_loaded, list_denoisers

@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.noise import GaussianNoise, SaltAndPepperNoise
-from denoiser.pipeline import Corruption, corrupt
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Demonstration,
     Group,
     Lesson,
@@ -18,6 +15,8 @@ from .lesson import (
     format_psnr,
     run_methods,
 )
+from denoiser.noise import GaussianNoise, SaltAndPepperNoise
+from denoiser.pipeline import Corruption, corrupt
 
 _IMPULSES = SaltAndPepperNoise(amount=0.1)
 _GAUSSIAN = GaussianNoise(sigma=25 / 255)

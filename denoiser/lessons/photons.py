@@ -3,13 +3,9 @@
 import numpy as np
 from scipy.stats import poisson
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.noise import PoissonNoise
-from denoiser.pipeline import corrupt
-from denoiser.registry import create_denoiser
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Chart,
     Demonstration,
     Group,
@@ -23,6 +19,9 @@ from .lesson import (
     format_psnr,
     score_picture,
 )
+from denoiser.noise import PoissonNoise
+from denoiser.pipeline import corrupt
+from denoiser.registry import create_denoiser
 
 _SLIDER = Slider("Photons at white", 1, 100, 5, 1)
 _LOWEST = 2 * np.sqrt(3 / 8)  # what the transform makes of 0 photons

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.restoration import denoise_invariant
 
-from denoiser.base import Image
 from denoiser.classical import total_variation
 from denoiser.experiment import Experiment
-from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Chart,
     Demonstration,
     Group,
@@ -25,6 +22,8 @@ from .lesson import (
     format_psnr,
     score_picture,
 )
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import corrupt
 
 _SIGMA = 25 / 255
 _NOISE = GaussianNoise(sigma=_SIGMA)

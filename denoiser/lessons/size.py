@@ -1,13 +1,9 @@
 """Parameters and milliseconds against quality; plain against separable convolutions."""
 
-from denoiser.base import Image, as_sentence
+from denoiser.base import as_sentence
 from denoiser.experiment import Experiment
-from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt, denoise
-from denoiser.registry import create_denoiser
-from denoiser.weights import WeightsError
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     UNMEASURED,
     Chart,
     Demonstration,
@@ -22,6 +18,10 @@ from .lesson import (
     format_psnr,
     score_picture,
 )
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import corrupt, denoise
+from denoiser.registry import create_denoiser
+from denoiser.weights import WeightsError
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _CONDITION = "gaussian-25"

@@ -2,14 +2,10 @@
 
 import numpy as np
 
-from denoiser.base import Image
 from denoiser.classical import GAUSSIAN_WIDTH, gaussian
 from denoiser.experiment import Experiment
-from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
-from denoiser.redraw import maps
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Chart,
     Demonstration,
     Group,
@@ -22,6 +18,9 @@ from .lesson import (
     format_psnr,
     score_picture,
 )
+from denoiser.noise import GaussianNoise
+from denoiser.pipeline import corrupt
+from denoiser.redraw import maps
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _DRAWS = 16

@@ -1,11 +1,8 @@
 """What happens when a specialist meets noise it never saw."""
 
-from denoiser.base import Image
 from denoiser.experiment import Experiment
-from denoiser.noise import PRESETS, GaussianNoise, SaltAndPepperNoise
-from denoiser.pipeline import corrupt
-
-from .lesson import (
+from denoiser.images import Image
+from denoiser.lessons.lesson import (
     Chart,
     Demonstration,
     Group,
@@ -17,6 +14,8 @@ from .lesson import (
     format_psnr,
     run_methods,
 )
+from denoiser.noise import PRESETS, GaussianNoise, SaltAndPepperNoise
+from denoiser.pipeline import corrupt
 
 _TRAINED = PRESETS["gaussian-high"]
 _TRAINED_SIGMA = 15.3  # of 255

@@ -15,8 +15,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
-from denoiser.base import Denoiser, Image
-from denoiser.images import ImageError, load_face, to_png
+from denoiser.base import Denoiser
+from denoiser.images import Image, ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
 from denoiser.pipeline import Comparison, DenoiseResult, compare
 from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded, list_denoisers

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from denoiser.base import Image
 from denoiser.emotion import CLASSES, EmotionClassifier, Prediction
 from denoiser.emotion_results import EmotionResults
+from denoiser.images import Image
 from denoiser.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.ui.payload import Face, Payload, describe_methods, encode_picture, new_version, run_methods
 from denoiser.ui.settings import Settings

@@ -10,8 +10,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from denoiser.base import Image
-from denoiser.images import to_png, to_uint8
+from denoiser.images import Image, to_png, to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult
 from denoiser.plots import method_labels
 from denoiser.ui.payload import write_loss

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from denoiser.background import LoadingError
-from denoiser.base import DenoiserInfo, Image, as_sentence
-from denoiser.images import to_uint8
+from denoiser.base import DenoiserInfo, as_sentence
+from denoiser.images import Image, to_uint8
 from denoiser.inspection import (
     GRAY,
     AttentionMap,

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from denoiser.background import LoadingError
-from denoiser.base import DenoiserInfo, Image, as_sentence
-from denoiser.images import to_uint8
+from denoiser.base import DenoiserInfo, as_sentence
+from denoiser.images import Image, to_uint8
 from denoiser.networks import read_info
 from denoiser.pipeline import (
     SSIM_TIE,

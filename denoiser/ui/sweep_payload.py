@@ -11,8 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from denoiser.base import Image
-from denoiser.images import to_uint8
+from denoiser.images import Image, to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
 from denoiser.redraw import maps, paired_difference, verdict
 from denoiser.results import NOISY

@@ -1,6 +1,5 @@
-"""The one place that converts: file, PIL picture or NumPy array to float32 in [0, 1], and back."""
+"""Files, PIL pictures and arrays become float32 in [0, 1]: upright, cropped to the face, resized."""
 
-import io
 import math
 import operator
 from collections.abc import Callable
@@ -10,26 +9,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-import PIL.Image
 
-from denoiser.base import Image
-from denoiser.decoding import MAX_BYTES, MAX_PIXELS, ImageError, ImageSource, decode
-
-__all__ = [
-    "MAX_BYTES",
-    "MAX_PIXELS",
-    "MAX_SIZE",
-    "ImageError",
-    "ImageSource",
-    "LoadedFace",
-    "from_uint8",
-    "load_crops",
-    "load_face",
-    "load_image",
-    "to_png",
-    "to_uint8",
-]
+from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, decode
+from denoiser.images.values import Image, to_uint8
 
 if TYPE_CHECKING:
     from skimage.feature import Cascade
@@ -146,23 +128,6 @@ def load_crops(source: ImageSource, size: int = 48) -> tuple[LoadedFace, LoadedF
     size = _check_size(size)
     image, given = _load(source, size, gray=True)
     return _crop_to_face(image, given, size), _crop_to_centre(image, given, size)
-
-
-def to_uint8(image: np.ndarray) -> npt.NDArray[np.uint8]:
-    """Convert floats in [0, 1] (clipped to it) to the nearest of 0 to 255; any shape."""
-    return np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-
-
-def from_uint8(pixels: npt.NDArray[np.uint8]) -> Image:
-    """Convert 0 to 255 to float32 in [0, 1]; any shape. :func:`to_uint8` undoes it exactly."""
-    return pixels.astype(np.float32) / np.float32(255.0)
-
-
-def to_png(image: Image) -> bytes:
-    """Encode a picture, (H, W) or (H, W, 3) in [0, 1], as an 8-bit PNG file's bytes."""
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(to_uint8(image)).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _check_size(size: int) -> int:
