@@ -1,6 +1,7 @@
 """Corrupt faces, denoise them, and see why one denoiser beats another."""
 
-from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import ImageError, load_image
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import NoiseModel, create_noise, list_noises
@@ -12,8 +13,7 @@ from denoiser.pipeline import (
     denoise,
     sweep,
 )
-from denoiser.registry import create_denoiser, list_denoisers
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 __all__ = [
     "Comparison",

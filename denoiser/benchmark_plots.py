@@ -14,16 +14,7 @@ from typing import ClassVar
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from denoiser.plots import (
-    GRID,
-    LETTER,
-    SIDE,
-    TEXT,
-    styled,
-    with_legend_below,
-)
-from denoiser.plots import NOISY as NOISY_COLOUR
-from denoiser.results import (
+from denoiser.analysis.results import (
     METRICS,
     NOISY,
     NOISY_LABEL,
@@ -35,6 +26,15 @@ from denoiser.results import (
     Metric,
     Series,
 )
+from denoiser.plots import (
+    GRID,
+    LETTER,
+    SIDE,
+    TEXT,
+    styled,
+    with_legend_below,
+)
+from denoiser.plots import NOISY as NOISY_COLOUR
 
 NARROW = 700
 """Charts for fewer pixels are for a phone."""

@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from denoiser.inspection import LAGS, Map, Residual, autocorrelation
+from denoiser.analysis.inspection import LAGS, Map, Residual, autocorrelation
+from denoiser.analysis.results import CLEAN, NOISY
 from denoiser.metrics import radial_power_spectrum
 from denoiser.plots import GRID, TEXT, styled
 from denoiser.plots import NOISY as NOISY_COLOUR
-from denoiser.results import CLEAN, NOISY
 from denoiser.sweep_plots import looks
 
 CORRELATION_MAX = 0.3

@@ -5,7 +5,7 @@ import textwrap
 import plotly.graph_objects as go
 
 from denoiser.benchmark_plots import COLOURS, SYMBOLS
-from denoiser.lessons.lesson import Chart
+from denoiser.lessons.base import Chart
 from denoiser.plots import GRID, TEXT, styled
 
 _DASHES = ("solid", "dash", "dot", "dashdot")

@@ -7,11 +7,32 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from denoiser.base import Denoiser, SigmaUsed
+from denoiser.denoisers.base import Denoiser, SigmaUsed
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser
 from denoiser.images import Image, check_image
 from denoiser.metrics import psnr, ssim
-from denoiser.noise import NoiseModel, create_noise
-from denoiser.registry import DEFAULT_DENOISERS, create_denoiser
+from denoiser.noise import GaussianNoise, NoiseModel, create_noise
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to corrupt, how, and which denoisers to run.
+
+    Attributes:
+        noise: One noise, or a :class:`~denoiser.noise.NoiseChain` of two.
+        seed: Seed of the noise, a whole number from 0.
+        clip: Clip the noisy picture to [0, 1].
+        round_8bit: Round the noisy picture to 8 bits.
+        methods: Ids of the denoisers.
+        sample: Id of the sample face; None leaves the face as it is.
+    """
+
+    noise: NoiseModel = field(default_factory=GaussianNoise)
+    seed: int = 0
+    clip: bool = True
+    round_8bit: bool = False
+    methods: tuple[str, ...] = DEFAULT_DENOISERS
+    sample: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from denoiser.analysis.results import NOISY_LABEL
+from denoiser.denoisers.registry import create_denoiser
 from denoiser.pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
-from denoiser.registry import create_denoiser
-from denoiser.results import NOISY_LABEL
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 # Grays and hues of middling lightness: about 4.4:1 against white and against a dark page alike.
 TEXT = "#787878"

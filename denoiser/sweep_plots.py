@@ -12,14 +12,14 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from denoiser.analysis.repeats import Spread, spread
+from denoiser.analysis.results import NOISY
+from denoiser.analysis.sweeps import SEED, WINDOW_MEDIAN, Axis, gain
 from denoiser.benchmark_plots import COLOURS, NARROW, SYMBOLS, wrapped
+from denoiser.denoisers.registry import list_denoisers
 from denoiser.pipeline import SweepPoint
 from denoiser.plots import GRID, TEXT, styled, with_legend_below
 from denoiser.plots import NOISY as NOISY_COLOUR
-from denoiser.redraw import Spread, spread
-from denoiser.registry import list_denoisers
-from denoiser.results import NOISY
-from denoiser.sweeps import SEED, WINDOW_MEDIAN, Axis, gain
 
 METRICS: Mapping[str, tuple[str, int]] = {
     "psnr": ("PSNR in dB", 2),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
 
 
 class Fixed(Denoiser):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from denoiser.networks import NetworkDenoiser
-from denoiser.registry import create_denoiser
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import create_denoiser
 from denoiser.ui import accelerator
 from denoiser.ui.accelerator import MAX_FACES, compare_processors, time_on_gpu, time_runs
 

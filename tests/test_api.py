@@ -19,17 +19,17 @@ from starlette.middleware import Middleware
 
 import denoiser
 from denoiser.architectures import build_network
-from denoiser.base import DenoiserInfo
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
-from denoiser.networks import NetworkDenoiser
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
-from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui import api
 from denoiser.ui.api import describe
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.uploads import UploadDoor
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 from tests.doubles import Fixed
 
 SAMPLE = "lfw-7"

@@ -11,9 +11,9 @@ from torch import nn
 from denoiser.architectures import ARCHITECTURES, build_network
 from denoiser.architectures.attention import AttentionGate
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.base import DenoiserInfo
-from denoiser.networks import NetworkDenoiser
-from denoiser.registry import create_denoiser
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import create_denoiser
 
 # A dual autoencoder, small.
 HALVES = {

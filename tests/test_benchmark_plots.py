@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from denoiser.analysis.results import METRICS, NOISY, Benchmark, read_benchmark, read_history
 from denoiser.benchmark_plots import (
     COLOURS,
     SYMBOLS,
@@ -20,7 +21,6 @@ from denoiser.benchmark_plots import (
     training_curves,
     wrapped,
 )
-from denoiser.results import METRICS, NOISY, Benchmark, read_benchmark, read_history
 from denoiser.ui.benchmark import table_value
 
 PSNR, SSIM = METRICS["psnr"], METRICS["ssim"]

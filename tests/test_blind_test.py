@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from denoiser.blind_test import (
+from denoiser.analysis.blind_test import (
     EYE,
     MEASURES,
     ROUNDS,
@@ -23,14 +23,14 @@ from denoiser.blind_test import (
     favourites,
     rank,
 )
+from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.samples import bundled_faces
 from denoiser.ui import classroom as classroom_module
 from denoiser.ui import payload as payload_module
 from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.sitting import Sitting, SittingError, keep_usable, make_play, tally_view
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 POOL = ("median", "gaussian-filter", "bilateral", "total-variation", "wavelet")
 LABELS = {method: method.upper() for method in POOL}

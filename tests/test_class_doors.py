@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from denoiser.blind_test import ROUNDS
-from denoiser.samples import bundled_faces
+from denoiser.analysis.blind_test import ROUNDS
+from denoiser.faces.samples import bundled_faces
 from denoiser.ui import classroom as classroom_module
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.page import build_app

@@ -6,8 +6,8 @@ import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
-from denoiser.base import estimate_noise
-from denoiser.classical import CLASSICAL_DENOISERS
+from denoiser.denoisers.base import estimate_noise
+from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 
 BY_ID = {denoiser.info.id: denoiser for denoiser in CLASSICAL_DENOISERS}
 SIGMA_IDS = [id for id, denoiser in BY_ID.items() if denoiser.info.uses_sigma]

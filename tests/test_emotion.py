@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
-from denoiser.emotion import (
+from denoiser.analysis.emotion.classifier import (
     CLASSES,
     CLASSIFIER_CONFIG_NAME,
     CLASSIFIER_NAME,
@@ -18,18 +17,19 @@ from denoiser.emotion import (
     load_classifier,
     save_emotion_net,
 )
-from denoiser.emotion_results import ACCURACY, AGREEMENT, read_emotion_results
+from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
+from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, read_emotion_results
+from denoiser.analysis.results import ResultsError
 from denoiser.images import to_uint8
 from denoiser.noise import create_noise
 from denoiser.pipeline import corrupt
-from denoiser.results import ResultsError
-from denoiser.trained import point
 from denoiser.ui import emotion as tab
 from denoiser.ui.emotion import describe_scores
 from denoiser.ui.emotion_payload import emotion_payload, summary, table_value
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import Settings
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.training_noise import point
 
 TINY = EmotionNetConfig(stem=2, widths=(4, 8))
 
@@ -358,7 +358,8 @@ def test_summary_in_words():
 
 
 def test_labels_of_samples_and_uploads(face):
-    from denoiser.samples import FaceDataError, Sample
+    from denoiser.faces.fer2013 import FaceDataError
+    from denoiser.faces.samples import Sample
 
     class Source:
         def get(self, sample_id):

@@ -9,14 +9,14 @@ import torch
 from huggingface_hub import ModelCard
 
 from denoiser.architectures import build_network
-from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
-from denoiser.networks import NetworkDenoiser
 from denoiser.noise import create_noise
-from denoiser.registry import create_denoiser
-from denoiser.samples import FaceSet, read_fer2013
-from denoiser.weights import ModelConfig, read_config, save_model
+from denoiser.weights.checkpoint import ModelConfig, read_config, save_model
 from train import report
 from train.__main__ import main
 from train.cards import FiguresError, write_card

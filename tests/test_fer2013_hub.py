@@ -18,20 +18,19 @@ from huggingface_hub import constants
 
 import train.evaluate
 import train.fit
-from denoiser import hub as hub_module
-from denoiser import samples
-from denoiser.samples import (
+from denoiser.faces import fer2013 as samples
+from denoiser.faces.download import (
     DEFAULT_DATASET,
     Dataset,
     DownloadError,
-    FaceDataError,
     cached_fer2013,
     fetch_fer2013,
     locate_fer2013,
-    pick_samples,
-    read_fer2013,
 )
+from denoiser.faces.fer2013 import FaceDataError, read_fer2013
+from denoiser.faces.samples import pick_samples
 from denoiser.ui.faces import FaceSource, find_faces
+from denoiser.weights import hub as hub_module
 from tests.browser.hub_app import running_hub_app
 from tests.tiny import pictures, write_config
 from train.__main__ import main

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from denoiser.files import write_together
+from denoiser.weights.files import write_together
 from train.files import write_model
 
 
@@ -30,7 +30,7 @@ def test_a_full_disk_leaves_everything_as_it_was(tmp_path, monkeypatch):
         if len(written) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("denoiser.files.os.fsync", full)
+    monkeypatch.setattr("denoiser.weights.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_together(tmp_path, {"a": b"new", "b": b"new", "c": None})
     assert len(written) == 2

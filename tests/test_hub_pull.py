@@ -18,21 +18,31 @@ from huggingface_hub.utils._http import default_client_factory
 from safetensors.torch import load_file, save_file
 
 import denoiser
-from denoiser import background, hub, networks, registry, weights
 from denoiser.architectures import AttentionUNet, Autoencoder, build_network
 from denoiser.architectures.loading import load_from_hub
-from denoiser.background import BackgroundLoader, LoadingError
-from denoiser.hub import cached_file, cap_timeouts, fetch_file
-from denoiser.hub_errors import HubError
+from denoiser.denoisers import background, registry
+from denoiser.denoisers import network as networks
+from denoiser.denoisers.background import BackgroundLoader, LoadingError
+from denoiser.denoisers.registry import create_denoiser, ensure_loaded
+from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.registry import create_denoiser, ensure_loaded
-from denoiser.samples import bundled_faces
 from denoiser.ui import api
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.payload import Face, describe_methods, live_payload, slow_payload
 from denoiser.ui.settings import Settings
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
+from denoiser.weights import checkpoint as weights
+from denoiser.weights import hub
+from denoiser.weights.checkpoint import (
+    CONFIG_NAME,
+    MODEL_NAME,
+    HubSource,
+    ModelConfig,
+    WeightsError,
+    save_model,
+)
+from denoiser.weights.hub import cached_file, cap_timeouts, fetch_file
+from denoiser.weights.hub_errors import HubError
 from tests.conftest import free_port
 
 REPO = "tester/net"

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from denoiser.architectures import build_network
-from denoiser.classical import CLASSICAL_DENOISERS
-from denoiser.impulses import trimmed_median
+from denoiser.architectures.impulses import trimmed_median
+from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.noise import create_noise
 
 SMALL = {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]}

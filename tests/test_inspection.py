@@ -11,12 +11,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 import denoiser
-from denoiser import inspection
-from denoiser.architectures import build_network
-from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.background import LoadingError
-from denoiser.base import Denoiser, DenoiserInfo
-from denoiser.inspection import (
+from denoiser.analysis import inspection
+from denoiser.analysis.inspection import (
     Anatomy,
     ask_experts,
     attention_maps,
@@ -32,11 +28,15 @@ from denoiser.inspection import (
     score_patches,
     steepest_step,
 )
+from denoiser.architectures import build_network
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
+from denoiser.denoisers.background import LoadingError
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.samples import bundled_faces
 from denoiser.metrics import psnr
-from denoiser.networks import NetworkDenoiser
 from denoiser.noise import GaussianNoise
-from denoiser.registry import create_denoiser
-from denoiser.samples import bundled_faces
 from denoiser.ui import inside, inside_payload
 from denoiser.ui.inside_payload import (
     bias_payload,
@@ -52,7 +52,7 @@ from denoiser.ui.inside_payload import (
 )
 from denoiser.ui.payload import Face
 from denoiser.ui.settings import Settings, SettingsError
-from denoiser.weights import WEIGHTS, WeightsError
+from denoiser.weights.checkpoint import WEIGHTS, WeightsError
 from tests.doubles import Fixed
 
 needs_gan = pytest.mark.skipif(
@@ -422,7 +422,8 @@ def methods(monkeypatch, gated, divided):
             raise WeightsError("The model 'gone' has no weights here")
         return made[method_id]
 
-    from denoiser import pipeline, registry
+    from denoiser import pipeline
+    from denoiser.denoisers import registry
     from denoiser.ui import payload
 
     def denoise(noisy, method_id, **options):

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from denoiser.inspection import Residual, autocorrelation
+from denoiser.analysis.inspection import Residual, autocorrelation
+from denoiser.denoisers.registry import list_denoisers
 from denoiser.inspection_plots import (
     autocorrelation_maps,
     power_spectra,
     profile_chart,
     residual_histogram,
 )
-from denoiser.registry import list_denoisers
 
 
 @pytest.fixture

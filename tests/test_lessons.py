@@ -10,7 +10,9 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from denoiser.analysis.results import NOISY, read_benchmark
 from denoiser.architectures.loading import load_network
+from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import to_uint8
 from denoiser.lesson_plots import draw_chart
 from denoiser.lessons import (
@@ -18,21 +20,21 @@ from denoiser.lessons import (
     clipping,
     conventions,
     equal_psnr,
-    lesson,
     photons,
     self_choice,
     smoothing,
 )
-from denoiser.lessons.lesson import UNMEASURED, Results, Slider
+from denoiser.lessons import (
+    base as lesson,
+)
+from denoiser.lessons.base import UNMEASURED, Results, Slider
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import GaussianNoise, noise_kind
 from denoiser.pipeline import compare
-from denoiser.registry import create_denoiser, list_denoisers
-from denoiser.results import NOISY, read_benchmark
 from denoiser.ui.lessons import Progress, _lesson_values, demonstration_value, lesson_experiment
 from denoiser.ui.payload import describe_methods
 from denoiser.ui.settings import display_range, display_value
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 BY_ID = {lesson.id: lesson for lesson in LESSONS}
 EVERY = pytest.mark.parametrize("one", LESSONS, ids=list(BY_ID))

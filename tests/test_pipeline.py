@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import denoiser
-from denoiser.base import Denoiser, DenoiserInfo, SigmaUsed
-from denoiser.networks import denoise_padded
+from denoiser.denoisers.base import Denoiser, DenoiserInfo, SigmaUsed
+from denoiser.denoisers.network import denoise_padded
 from denoiser.noise import GaussianNoise, PoissonNoise, SaltAndPepperNoise, create_noise
 from denoiser.pipeline import compare, corrupt, denoise, score_noisy, sweep
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from denoiser.samples import bundled_faces
+from denoiser.faces.samples import bundled_faces
 from denoiser.ui import queue as queue_module
 from denoiser.ui import sweep_job
 from denoiser.ui.faces import FaceSource, Offer

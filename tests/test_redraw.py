@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from denoiser.redraw import maps, paired_difference, spread, verdict
+from denoiser.analysis.repeats import maps, paired_difference, spread, verdict
 
 
 class TestSpread:

@@ -7,12 +7,13 @@ from typing import get_args
 import pytest
 
 import denoiser
-from denoiser import networks, weights
 from denoiser.architectures import build_network
-from denoiser.base import Denoiser, DenoiserInfo, Family
-from denoiser.classical import CLASSICAL_DENOISERS
-from denoiser.registry import DEFAULT_DENOISERS, MODELS, REGISTRY, Registry, create_denoiser
-from denoiser.weights import ModelConfig, WeightsError, save_model
+from denoiser.denoisers import network as networks
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.filters import CLASSICAL_DENOISERS
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, REGISTRY, Registry, create_denoiser
+from denoiser.weights import checkpoint as weights
+from denoiser.weights.checkpoint import Family, ModelConfig, WeightsError, save_model
 
 CLASSICAL = [
     "median",

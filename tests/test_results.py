@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from denoiser.noise import NOISES, PRESETS, create_noise
-from denoiser.results import (
+from denoiser.analysis.results import (
     METRICS,
     NOISY,
     ResultsError,
@@ -16,8 +15,9 @@ from denoiser.results import (
     read_condition,
     read_history,
 )
-from denoiser.trained import point
-from denoiser.weights import WEIGHTS
+from denoiser.noise import NOISES, PRESETS, create_noise
+from denoiser.weights.checkpoint import WEIGHTS
+from denoiser.weights.training_noise import point
 
 
 @pytest.fixture(scope="module")

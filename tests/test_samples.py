@@ -13,21 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from denoiser import samples
-from denoiser.samples import (
-    EMOTIONS,
-    Dataset,
-    FaceDataError,
-    FaceSet,
-    bundled_faces,
-    find_fer2013,
-    get_sample,
-    load_samples,
-    parse_dataset,
-    pick_samples,
-    read_fer2013,
-    sample_emotions,
-)
+from denoiser.faces import fer2013 as samples
+from denoiser.faces.download import Dataset, parse_dataset
+from denoiser.faces.fer2013 import EMOTIONS, FaceDataError, FaceSet, find_fer2013, read_fer2013
+from denoiser.faces.samples import bundled_faces, get_sample, load_samples, pick_samples, sample_emotions
 
 ROOT = Path(__file__).resolve().parent.parent
 VOTES = [f"votes_{emotion.replace(' ', '_')}" for emotion in EMOTIONS]
@@ -311,7 +300,7 @@ class TestBundled:
 
     def test_nothing_heavy_is_imported(self):
         code = (
-            "import sys, denoiser.samples as s; s.bundled_faces();"
+            "import sys, denoiser.faces.fer2013 as s; s.bundled_faces();"
             "print([m for m in ('gradio', 'pyarrow', 'pooch') if m in sys.modules])"
         )
         done = subprocess.run(

@@ -8,7 +8,7 @@ import tracemalloc
 import gradio as gr
 import pytest
 
-from denoiser.samples import bundled_faces
+from denoiser.faces.samples import bundled_faces
 from denoiser.ui.faces import FaceSource, Offer
 from denoiser.ui.page import build_app
 from denoiser.ui.payload import Face

@@ -8,8 +8,8 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from denoiser.experiment import Experiment
-from denoiser.hub import WEIGHTS_VERSION
+from denoiser.faces.fer2013 import FaceDataError, FaceSet
+from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.noise import (
     NOISES,
     GaussianNoise,
@@ -18,7 +18,7 @@ from denoiser.noise import (
     OcclusionNoise,
     create_noise,
 )
-from denoiser.samples import FaceDataError, FaceSet, bundled_faces, get_sample
+from denoiser.pipeline import Experiment
 from denoiser.ui.compare import create_compare_tab
 from denoiser.ui.controls import Controls
 from denoiser.ui.faces import FaceSource, Offer
@@ -32,6 +32,7 @@ from denoiser.ui.settings import (
     parse_value,
 )
 from denoiser.ui.share import _find_face, describe_link
+from denoiser.weights.hub import WEIGHTS_VERSION
 
 
 @pytest.fixture(scope="module")

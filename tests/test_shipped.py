@@ -15,6 +15,9 @@ from torch import nn
 
 import denoiser
 import train
+from denoiser.analysis.emotion.classifier import CLASSES, CLASSIFIER, load_classifier
+from denoiser.analysis.emotion.results import read_emotion_results
+from denoiser.analysis.results import NOISY, read_benchmark
 from denoiser.architectures.dual_autoencoder import DualAutoencoder
 from denoiser.architectures.expert_unet import ExpertUNet
 from denoiser.architectures.loading import (
@@ -25,8 +28,8 @@ from denoiser.architectures.loading import (
 )
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
 from denoiser.architectures.residual_unet import ResidualUNet
-from denoiser.emotion import CLASSES, CLASSIFIER, load_classifier
-from denoiser.emotion_results import read_emotion_results
+from denoiser.denoisers.registry import MODELS, list_denoisers
+from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8
 from denoiser.noise import (
     PRESETS,
@@ -40,10 +43,7 @@ from denoiser.noise import (
     SaltAndPepperNoise,
     SpeckleNoise,
 )
-from denoiser.registry import MODELS, list_denoisers
-from denoiser.results import NOISY, read_benchmark
-from denoiser.samples import bundled_faces
-from denoiser.weights import MODEL_NAME, WEIGHTS, read_config
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise

@@ -15,8 +15,8 @@ from huggingface_hub import HfApi, ModelCard
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from denoiser.registry import DEFAULT_DENOISERS, MODELS
-from denoiser.weights import read_config
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS
+from denoiser.weights.checkpoint import read_config
 from train import push as pushing
 from train import space as publishing
 from train.__main__ import main

@@ -4,13 +4,13 @@ import math
 
 import pytest
 
+from denoiser.analysis.results import NOISY
+from denoiser.analysis.sweeps import SEED, WINDOW_MEDIAN, Axis, noise_axis
 from denoiser.benchmark_plots import COLOURS, SYMBOLS
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
 from denoiser.noise import GaussianNoise, PoissonNoise
 from denoiser.pipeline import SweepPoint
-from denoiser.registry import DEFAULT_DENOISERS, list_denoisers
-from denoiser.results import NOISY
 from denoiser.sweep_plots import looks, metric_value, redraw_chart, sweep_chart
-from denoiser.sweeps import SEED, WINDOW_MEDIAN, Axis, noise_axis
 
 LABELS = {"noisy": "Noisy picture", "median": "Median 3x3", "nl-means": "Non-local means"}
 AXIS = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0, 50.0), ((25.0, "Compare: 25"),))

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from denoiser.analysis.results import NOISY
+from denoiser.analysis.sweeps import SEED, WINDOW, WINDOW_MEDIAN
 from denoiser.images import to_uint8
 from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
 from denoiser.pipeline import compare
-from denoiser.results import NOISY
-from denoiser.sweeps import SEED, WINDOW, WINDOW_MEDIAN
 from denoiser.ui import sweep as sweep_module
 from denoiser.ui import sweep_job
 from denoiser.ui.payload import Face
@@ -19,7 +19,7 @@ from denoiser.ui.settings import Settings, SettingsError
 from denoiser.ui.sweep import compute
 from denoiser.ui.sweep_job import axis_choices, create_job, parse_choice
 from denoiser.ui.sweep_payload import Shown, judge, pictures_payload
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 METHODS = ("median", "bilateral")
 

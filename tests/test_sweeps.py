@@ -8,21 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from denoiser.base import DenoiserInfo, NoiseRange, TrainingNoise
-from denoiser.noise import (
-    NOISES,
-    PRESETS,
-    GaussianNoise,
-    ImpulseNoise,
-    NoiseChain,
-    PoissonNoise,
-    SaltAndPepperNoise,
-    SpeckleNoise,
-    create_noise,
-)
-from denoiser.pipeline import compare, denoise
-from denoiser.registry import create_denoiser
-from denoiser.sweeps import (
+from denoiser.analysis.sweeps import (
     FACTORS,
     SEED,
     WINDOW_MEDIAN,
@@ -40,6 +26,21 @@ from denoiser.sweeps import (
     vary,
     window_median,
 )
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.noise import (
+    NOISES,
+    PRESETS,
+    GaussianNoise,
+    ImpulseNoise,
+    NoiseChain,
+    PoissonNoise,
+    SaltAndPepperNoise,
+    SpeckleNoise,
+    create_noise,
+)
+from denoiser.pipeline import compare, denoise
+from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 
 CHAIN = NoiseChain((GaussianNoise(0.1), SaltAndPepperNoise(0.2, 0.5)))
 

@@ -10,9 +10,9 @@ import pytest
 import train
 from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
+from denoiser.denoisers.registry import MODELS
 from denoiser.noise import PRESETS, create_noise
-from denoiser.registry import MODELS
-from denoiser.trained import describe_trained_on
+from denoiser.weights.training_noise import describe_trained_on
 from train.config import (
     MIXTURES,
     AdversarialConfig,

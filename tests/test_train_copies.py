@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from denoiser.samples import bundled_faces
+from denoiser.faces.samples import bundled_faces
 from train.copies import find_copies
 
 

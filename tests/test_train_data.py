@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.utils.data import DistributedSampler
 
+from denoiser.faces.fer2013 import FaceDataError, FaceSet
 from denoiser.images import from_uint8
 from denoiser.noise import PRESETS, create_noise
-from denoiser.samples import FaceDataError, FaceSet
 from train.config import Component, Stage, read_config
 from train.data import (
     EpochBatches,

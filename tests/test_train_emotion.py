@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from denoiser.emotion import CLASSES, EmotionClassifier, load_classifier
-from denoiser.samples import EMOTIONS, FaceDataError
+from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, load_classifier
+from denoiser.faces.fer2013 import EMOTIONS, FaceDataError
 from train import __main__ as command_line
 from train import evaluate_emotion as scoring
 from train.config import ConfigError

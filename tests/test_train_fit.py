@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
 from denoiser.architectures.loading import load_discriminator, load_network
-from denoiser.base import NoiseRange, TrainingNoise
-from denoiser.files import write_together
-from denoiser.weights import MODEL_NAME, ModelConfig, read_config, save_model
+from denoiser.weights.checkpoint import MODEL_NAME, ModelConfig, read_config, save_model
+from denoiser.weights.files import write_together
+from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 from train import config as train_config
 from train.__main__ import _left, main
 from train.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient

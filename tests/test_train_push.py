@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from denoiser.architectures import AttentionUNet, build_network
 from denoiser.architectures.loading import load_discriminator_from_hub, save_discriminator
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.hub import WEIGHTS_VERSION
-from denoiser.weights import MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
+from denoiser.weights.checkpoint import MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
+from denoiser.weights.hub import WEIGHTS_VERSION
 from train import push as pushing
 from train.__main__ import main
 from train.cards import make_card
@@ -160,7 +160,7 @@ def test_a_published_version_is_never_changed(hub, push, weights):
     code, _, err = push()
     assert code == 1
     assert f"{REPOS[1]} is published as v1 with another {MODEL_NAME}" in sentence(err)
-    assert "raise WEIGHTS_VERSION in denoiser/hub.py" in sentence(err)
+    assert "raise WEIGHTS_VERSION in denoiser/weights/hub.py" in sentence(err)
     assert hub.writes == []  # nor was the other model touched
     assert {repo: (hub.refs("model", repo), hub.files("model", repo)) for repo in REPOS} == before
 

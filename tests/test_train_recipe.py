@@ -10,7 +10,7 @@ import pytest
 
 import train
 from denoiser.architectures.loading import load_network
-from denoiser.registry import MODELS
+from denoiser.denoisers.registry import MODELS
 from train.__main__ import main
 from train.config import ConfigError, read_config
 from train.recipe import Step, find_needs, read_recipe, schedule, train_all

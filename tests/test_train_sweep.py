@@ -10,11 +10,11 @@ import torch
 
 import train
 from denoiser.architectures.loading import load_network
+from denoiser.faces.fer2013 import read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
-from denoiser.samples import read_fer2013
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 from train import sweep as sweep_module
 from train.__main__ import main
 from train.config import ConfigError, read_config

@@ -6,10 +6,15 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from denoiser.base import NoiseRange, TrainingNoise
 from denoiser.noise import NOISES, PRESETS, create_noise
-from denoiser.trained import describe_trained_on, parse_trained_on, point
-from denoiser.weights import WEIGHTS
+from denoiser.weights.checkpoint import WEIGHTS
+from denoiser.weights.training_noise import (
+    NoiseRange,
+    TrainingNoise,
+    describe_trained_on,
+    parse_trained_on,
+    point,
+)
 from train.config import Component, Stage, read_config, trained_on
 from train.migrate import CONFIGS, migrate
 

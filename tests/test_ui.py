@@ -14,11 +14,12 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
+from denoiser.faces.fer2013 import FaceSet
+from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
 from denoiser.pipeline import Comparison
-from denoiser.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
-from denoiser.samples import FaceSet, bundled_faces
 from denoiser.ui import faces as faces_module
 from denoiser.ui import payload as payload_module
 from denoiser.ui.faces import (
@@ -52,7 +53,7 @@ from denoiser.ui.settings import (
     display_value,
     parse_settings,
 )
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 DEFAULTS = {(kind.id, p.name): display_value(p, p.default) for kind in NOISES for p in kind.parameters}
 

@@ -10,7 +10,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from denoiser import weights
 from denoiser.architectures import AttentionUNet, Autoencoder, build_network
 from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
@@ -20,7 +19,15 @@ from denoiser.architectures.loading import (
     save_discriminator,
 )
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, ModelConfig, WeightsError, read_config, save_model
+from denoiser.weights import checkpoint as weights
+from denoiser.weights.checkpoint import (
+    CONFIG_NAME,
+    MODEL_NAME,
+    ModelConfig,
+    WeightsError,
+    read_config,
+    save_model,
+)
 
 ROOT = Path(weights.__file__).parent.parent
 
@@ -280,16 +287,16 @@ def test_absurd_sizes_are_refused_before_anything_is_built(
     def allocate(*arguments, **options):
         raise AssertionError("it was allocated")
 
-    monkeypatch.setattr("denoiser.weights.load_file", allocate)
+    monkeypatch.setattr("denoiser.weights.checkpoint.load_file", allocate)
     assert said in problem(folder)
     with pytest.raises(ValueError, match=said):  # as a training config, which is built for real
         build_network(architecture, settings)
 
 
 def test_files_larger_than_a_model_s_are_not_read(folder, monkeypatch):
-    monkeypatch.setattr("denoiser.weights.MAX_MODEL_BYTES", 100)
+    monkeypatch.setattr("denoiser.weights.checkpoint.MAX_MODEL_BYTES", 100)
     assert "larger than a model's may be" in problem(folder)
-    monkeypatch.setattr("denoiser.weights.MAX_CONFIG_BYTES", 100)
+    monkeypatch.setattr("denoiser.weights.checkpoint.MAX_CONFIG_BYTES", 100)
     assert "config.json" in problem(folder)
 
 
@@ -426,4 +433,4 @@ def test_safetensors_are_opened_in_one_place():
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 if any(name.split(".")[0] == "safetensors" for name in names):
                     users.add(file.relative_to(ROOT).as_posix())
-    assert users == {"denoiser/weights.py"}
+    assert users == {"denoiser/weights/checkpoint.py"}

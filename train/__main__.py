@@ -9,8 +9,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from denoiser.samples import DEFAULT_DATASET, FaceDataError, Split, find_fer2013, locate_fer2013
-from denoiser.weights import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
+from denoiser.faces.download import DEFAULT_DATASET, locate_fer2013
+from denoiser.faces.fer2013 import FaceDataError, Split, find_fer2013
+from denoiser.weights.checkpoint import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
 from train.cards import FiguresError, write_card
 from train.config import EMOTION_CONFIG, ConfigError, read_config
 from train.files import METRICS_NAME

@@ -25,7 +25,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.metrics import sharpness, spectral_distance
-from denoiser.weights import channels_last
+from denoiser.weights.checkpoint import channels_last
 from train.config import AdversarialConfig, TrainConfig
 from train.losses import reconstruction_loss
 from train.supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress

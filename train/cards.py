@@ -11,11 +11,12 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from denoiser.analysis.results import HISTORY_NAME, NOISY
 from denoiser.architectures import ARCHITECTURES
-from denoiser.hub import WEIGHTS_VERSION
-from denoiser.results import HISTORY_NAME, NOISY
-from denoiser.samples import COUNTS, DEFAULT_DATASET
-from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
+from denoiser.faces.download import DEFAULT_DATASET
+from denoiser.faces.fer2013 import COUNTS
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
+from denoiser.weights.hub import WEIGHTS_VERSION
 from train.files import CARD_NAME, METRICS_NAME, WEIGHTS_HASH, file_hash, write_whole
 
 NAMESPACE = "NAME"

@@ -15,8 +15,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.base import Family, NoiseRange, TrainingNoise
 from denoiser.noise import PRESETS, NoiseModel, create_noise, noise_kind
+from denoiser.weights.checkpoint import Family
+from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 
 T = TypeVar("T")
 Range = tuple[float, float]

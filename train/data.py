@@ -13,8 +13,8 @@ import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
+from denoiser.faces.fer2013 import FaceDataError, FaceSet, read_fer2013
 from denoiser.images import from_uint8
-from denoiser.samples import FaceDataError, FaceSet, read_fer2013
 from train.config import TrainConfig, validation_noise
 from train.copies import find_copies
 
@@ -93,7 +93,7 @@ class FaceData(pl.LightningDataModule):
     """Training faces without copies of those in the held-out splits; validation faces with fixed noise.
 
     Args:
-        path: Where FER2013 is, in any form that ``denoiser.samples.read_fer2013`` takes; or a file that
+        path: Where FER2013 is, in any form that ``read_fer2013`` takes; or a file that
             :func:`prepare_faces` wrote.
         config: The training run.
         limit: Use only this many training pictures (tests); 0 for all.

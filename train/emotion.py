@@ -15,8 +15,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
-from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
-from denoiser.emotion import (
+from denoiser.analysis.emotion.classifier import (
     CLASSES,
     CLASSIFIER,
     CLASSIFIER_NAME,
@@ -24,9 +23,10 @@ from denoiser.emotion import (
     emotion_files,
     load_classifier,
 )
+from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
 from denoiser.images import from_uint8
 from denoiser.noise import random_source
-from denoiser.weights import WEIGHTS, channels_last
+from denoiser.weights.checkpoint import WEIGHTS, channels_last
 from train.config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
 from train.data import split_name
 from train.emotion_data import (
@@ -52,7 +52,7 @@ class EmotionTrainConfig:
     """A training run of the classifier.
 
     Attributes:
-        stem: See :class:`~denoiser.architectures.emotion_net.EmotionNetConfig`.
+        stem: See :class:`~denoiser.analysis.emotion.network.EmotionNetConfig`.
         widths: Likewise.
         dropout: Likewise.
         epochs: How many.

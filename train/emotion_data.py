@@ -17,8 +17,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from denoiser.emotion import CLASSES
-from denoiser.samples import EMOTIONS, FaceDataError, FaceSet, Split, find_parquets, read_fer2013
+from denoiser.analysis.emotion.classifier import CLASSES
+from denoiser.faces.fer2013 import (
+    EMOTIONS,
+    FaceDataError,
+    FaceSet,
+    Split,
+    find_parquets,
+    read_fer2013,
+)
 from train.data import only_here
 
 NO_LABEL = -1

@@ -22,17 +22,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.analysis.results import BENCHMARK_NAME, NOISY
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, sharpness, spectral_distance, ssim
-from denoiser.networks import NetworkDenoiser
 from denoiser.noise import PRESETS, NoiseModel, create_noise
 from denoiser.pipeline import denoise
-from denoiser.registry import MODELS, create_denoiser, list_denoisers
-from denoiser.results import BENCHMARK_NAME, NOISY
-from denoiser.samples import FaceSet, read_fer2013
-from denoiser.trained import point
-from denoiser.weights import MODEL_NAME, WEIGHTS
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
+from denoiser.weights.training_noise import point
 from train.cards import write_card
 from train.committed import check_replaceable, read_results
 from train.config import ConfigError

@@ -13,13 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from denoiser.base import Denoiser
-from denoiser.emotion import CLASSIFIER, CLASSIFIER_NAME, EmotionClassifier, load_classifier
+from denoiser.analysis.emotion.classifier import (
+    CLASSIFIER,
+    CLASSIFIER_NAME,
+    EmotionClassifier,
+    load_classifier,
+)
+from denoiser.analysis.results import NOISY
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import from_uint8
-from denoiser.registry import create_denoiser, list_denoisers
-from denoiser.results import NOISY
-from denoiser.trained import point
-from denoiser.weights import WEIGHTS
+from denoiser.weights.checkpoint import WEIGHTS
+from denoiser.weights.training_noise import point
 from train.committed import check_replaceable, read_results
 from train.emotion import clean_facts
 from train.emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled

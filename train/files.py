@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from denoiser.files import write_together
+from denoiser.weights.files import write_together
 
 METRICS_NAME = "metrics.json"
 """A model's scores, in its folder."""

@@ -18,10 +18,10 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger
 
+from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import discriminator_files, load_network
-from denoiser.results import HISTORY_NAME
-from denoiser.trained import point
-from denoiser.weights import MODEL_NAME, WEIGHTS, ModelConfig, model_files
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, model_files
+from denoiser.weights.training_noise import point
 from train.adversarial import AdversarialModule
 from train.config import (
     ConfigError,

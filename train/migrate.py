@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from denoiser.emotion import CLASSIFIER
-from denoiser.results import BENCHMARK_NAME
-from denoiser.trained import point
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
+from denoiser.analysis.emotion.classifier import CLASSIFIER
+from denoiser.analysis.results import BENCHMARK_NAME
+from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
+from denoiser.weights.training_noise import point
 from train.cards import write_card
 from train.config import clipped_input, noise_name, read_config, trained_on, validation_noise
 from train.evaluate import CONDITIONS

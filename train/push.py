@@ -25,16 +25,16 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import httpx, logging, tqdm, validate_repo_id
 
+from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
     DISCRIMINATOR_NAME,
     load_discriminator,
     load_network,
 )
-from denoiser.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
-from denoiser.hub_errors import causes
-from denoiser.results import HISTORY_NAME
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
+from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
+from denoiser.weights.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
+from denoiser.weights.hub_errors import causes
 from train.cards import FiguresError, make_card
 from train.files import CARD_NAME, METRICS_NAME
 
@@ -255,7 +255,7 @@ def _plan(api: HfApi, repo_id: str, contents: Mapping[str, Content], private: bo
             raise PushError(
                 f"{repo_id} is published as {WEIGHTS_VERSION} with another "
                 f"{' and '.join(sorted(others))}, and a published version is never changed: raise "
-                "WEIGHTS_VERSION in denoiser/hub.py, and push again"
+                "WEIGHTS_VERSION in denoiser/weights/hub.py, and push again"
             )
     head = info.sha or constants.DEFAULT_REVISION
     return Plan(

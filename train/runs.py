@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from denoiser.weights import WEIGHTS
+from denoiser.weights.checkpoint import WEIGHTS
 from train.config import ConfigError
 
 LATEST_NAME = "last.ckpt"

@@ -9,11 +9,11 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Sp
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
+from denoiser.analysis.emotion.classifier import CLASSIFIER, CLASSIFIER_NAME
+from denoiser.analysis.results import BENCHMARK_NAME, HISTORY_NAME
 from denoiser.architectures.loading import DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME
-from denoiser.emotion import CLASSIFIER, CLASSIFIER_NAME
-from denoiser.hub import endpoint
-from denoiser.results import BENCHMARK_NAME, HISTORY_NAME
-from denoiser.weights import CONFIG_NAME, MODEL_NAME, WEIGHTS
+from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
+from denoiser.weights.hub import endpoint
 from train.push import (
     PushError,
     changed,

@@ -14,7 +14,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from denoiser.architectures import build_network
 from denoiser.noise import random_source
-from denoiser.weights import channels_last
+from denoiser.weights.checkpoint import channels_last
 from train.config import TrainConfig, noise_name
 from train.data import augment
 from train.losses import reconstruction_loss

@@ -21,11 +21,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import load_network
-from denoiser.networks import from_config
-from denoiser.results import HISTORY_NAME
-from denoiser.samples import FaceSet, read_fer2013
-from denoiser.weights import MODEL_NAME, WEIGHTS, read_config
+from denoiser.denoisers.network import from_config
+from denoiser.faces.fer2013 import FaceSet, read_fer2013
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from train.config import (
     ConfigError,
     TrainConfig,

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from denoiser.architectures.attention import AttentionGate
+from denoiser.architectures.impulses import with_extremes
 from denoiser.architectures.network import Network, activation
-from denoiser.impulses import with_extremes
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
-from denoiser.weights import MAX_PARAMETERS, ModuleT, TooLargeError
+from denoiser.weights.checkpoint import MAX_PARAMETERS, ModuleT, TooLargeError
 
 _MAX_NUMBER = 4096  # of channels, say
 _MAX_BLOCKS = 16

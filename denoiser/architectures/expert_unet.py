@@ -16,9 +16,9 @@ from typing import cast
 import torch
 from torch import nn
 
+from denoiser.architectures.impulses import with_extremes
 from denoiser.architectures.network import Network
 from denoiser.architectures.residual_unet import ResidualUNet, ResidualUNetConfig
-from denoiser.impulses import with_extremes
 
 _ROUTER_WIDTH = 24
 _LEAST_POWER = 1e-6  # far below the faintest noise's

@@ -8,10 +8,7 @@ import torch
 from denoiser.architectures import build_network
 from denoiser.architectures.network import Network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.files import write_together
-from denoiser.hub import cached_file, fetch_file, list_files
-from denoiser.hub_errors import HubError
-from denoiser.weights import (
+from denoiser.weights.checkpoint import (
     MAX_CONFIG_BYTES,
     MAX_MODEL_BYTES,
     WEIGHTS,
@@ -30,6 +27,9 @@ from denoiser.weights import (
     read_json,
     weight_bytes,
 )
+from denoiser.weights.files import write_together
+from denoiser.weights.hub import cached_file, fetch_file, list_files
+from denoiser.weights.hub_errors import HubError
 
 DISCRIMINATOR_CONFIG_NAME = "discriminator.json"
 DISCRIMINATOR_NAME = "discriminator.safetensors"
@@ -57,7 +57,7 @@ def load_from_hub(source: HubSource) -> tuple[ModelConfig, Network]:
 def build_empty(model_id: str) -> Network:
     """Build a model's network without memory and weights, to ask what it is made of.
 
-    Reads the same config as :func:`~denoiser.networks.read_info`; asks the Hub for nothing.
+    Reads the same config as :func:`~denoiser.denoisers.network.read_info`; asks the Hub for nothing.
 
     Raises:
         WeightsError: Its ``config.json`` is missing or damaged.

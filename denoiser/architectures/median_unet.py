@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from denoiser.architectures.expert_unet import ExpertUNet, ExpertUNetConfig
-from denoiser.impulses import trimmed_median
+from denoiser.architectures.impulses import trimmed_median
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from denoiser.architectures.building import build
-from denoiser.weights import WeightsError, find_pretrained
+from denoiser.weights.checkpoint import WeightsError, find_pretrained
 
 SLOPE = 0.1
 
@@ -49,7 +49,7 @@ class Network(nn.Module, ABC):
             name: A repository on the Hugging Face Hub, such as ``"NAME/fer2013-patchgan"``, or a
                 folder with ``config.json`` and ``model.safetensors``.
             revision: Commit, tag or branch on the Hub; None takes the version this code was made
-                for, :data:`~denoiser.hub.WEIGHTS_VERSION`.
+                for, :data:`~denoiser.weights.hub.WEIGHTS_VERSION`.
 
         Raises:
             WeightsError: It can't be had, is damaged, or holds another kind of network.

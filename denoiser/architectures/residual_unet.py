@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from denoiser.architectures.impulses import with_extremes
 from denoiser.architectures.network import Network, activation
-from denoiser.impulses import with_extremes
 
 _FIRST = "input.weight"  # of the convolution that sees the picture
 _BLOCK, _LAST_OF_BLOCK = ".body.", ".body.2.weight"  # in names of a block's weights

@@ -3,9 +3,8 @@
 import numpy as np
 from scipy.stats import norm
 
-from denoiser.experiment import Experiment
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Chart,
     Demonstration,
     Group,
@@ -18,7 +17,7 @@ from denoiser.lessons.lesson import (
     score_picture,
 )
 from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
+from denoiser.pipeline import Experiment, corrupt
 
 _DRAWS = 64
 _LEVEL = 16  # gray levels, of 255, that are put into one dot of the chart

@@ -7,9 +7,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from denoiser.experiment import Experiment
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Demonstration,
     Group,
     Lesson,
@@ -23,7 +22,7 @@ from denoiser.lessons.lesson import (
 )
 from denoiser.metrics import SSIM_WINDOW
 from denoiser.noise import PRESETS, GaussianNoise
-from denoiser.pipeline import corrupt
+from denoiser.pipeline import Experiment, corrupt
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _BORDER = 4

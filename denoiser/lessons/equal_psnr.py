@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from denoiser.experiment import Experiment
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Demonstration,
     Group,
     Lesson,
@@ -19,6 +18,7 @@ from denoiser.lessons.lesson import (
 )
 from denoiser.metrics import psnr
 from denoiser.noise import GaussianBlur, GaussianNoise, PixelShuffleNoise, SaltAndPepperNoise
+from denoiser.pipeline import Experiment
 
 _SLIDER = Slider("PSNR of all five (dB)", 18, 35, 25, 0.5)
 _STEPS = 24  # halvings: as many as float32 can tell apart

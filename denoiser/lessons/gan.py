@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from denoiser.experiment import Experiment
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Chart,
     Demonstration,
     Group,
@@ -20,7 +19,7 @@ from denoiser.lessons.lesson import (
 )
 from denoiser.metrics import radial_power_spectrum, sharpness
 from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
+from denoiser.pipeline import Experiment, corrupt
 
 _SIGMA = 25
 _NOISE = GaussianNoise(sigma=_SIGMA / 255)

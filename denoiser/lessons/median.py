@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from denoiser.experiment import Experiment
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Demonstration,
     Group,
     Lesson,
@@ -16,7 +15,7 @@ from denoiser.lessons.lesson import (
     run_methods,
 )
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
-from denoiser.pipeline import Corruption, corrupt
+from denoiser.pipeline import Corruption, Experiment, corrupt
 
 _IMPULSES = SaltAndPepperNoise(amount=0.1)
 _GAUSSIAN = GaussianNoise(sigma=25 / 255)

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.stats import poisson
 
-from denoiser.experiment import Experiment
+from denoiser.denoisers.registry import create_denoiser
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Chart,
     Demonstration,
     Group,
@@ -20,8 +20,7 @@ from denoiser.lessons.lesson import (
     score_picture,
 )
 from denoiser.noise import PoissonNoise
-from denoiser.pipeline import corrupt
-from denoiser.registry import create_denoiser
+from denoiser.pipeline import Experiment, corrupt
 
 _SLIDER = Slider("Photons at white", 1, 100, 5, 1)
 _LOWEST = 2 * np.sqrt(3 / 8)  # what the transform makes of 0 photons

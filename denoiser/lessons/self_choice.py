@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.restoration import denoise_invariant
 
-from denoiser.classical import total_variation
-from denoiser.experiment import Experiment
+from denoiser.denoisers.filters import total_variation
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Chart,
     Demonstration,
     Group,
@@ -23,7 +22,7 @@ from denoiser.lessons.lesson import (
     score_picture,
 )
 from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
+from denoiser.pipeline import Experiment, corrupt
 
 _SIGMA = 25 / 255
 _NOISE = GaussianNoise(sigma=_SIGMA)

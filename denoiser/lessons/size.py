@@ -1,9 +1,8 @@
 """Parameters and milliseconds against quality; plain against separable convolutions."""
 
-from denoiser.base import as_sentence
-from denoiser.experiment import Experiment
+from denoiser.denoisers.registry import create_denoiser
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     UNMEASURED,
     Chart,
     Demonstration,
@@ -19,9 +18,9 @@ from denoiser.lessons.lesson import (
     score_picture,
 )
 from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt, denoise
-from denoiser.registry import create_denoiser
-from denoiser.weights import WeightsError
+from denoiser.pipeline import Experiment, corrupt, denoise
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _CONDITION = "gaussian-25"

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from denoiser.classical import GAUSSIAN_WIDTH, gaussian
-from denoiser.experiment import Experiment
+from denoiser.analysis.repeats import maps
+from denoiser.denoisers.filters import GAUSSIAN_WIDTH, gaussian
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Chart,
     Demonstration,
     Group,
@@ -19,8 +19,7 @@ from denoiser.lessons.lesson import (
     score_picture,
 )
 from denoiser.noise import GaussianNoise
-from denoiser.pipeline import corrupt
-from denoiser.redraw import maps
+from denoiser.pipeline import Experiment, corrupt
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _DRAWS = 16

@@ -1,8 +1,7 @@
 """What happens when a specialist meets noise it never saw."""
 
-from denoiser.experiment import Experiment
 from denoiser.images import Image
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Chart,
     Demonstration,
     Group,
@@ -15,7 +14,7 @@ from denoiser.lessons.lesson import (
     run_methods,
 )
 from denoiser.noise import PRESETS, GaussianNoise, SaltAndPepperNoise
-from denoiser.pipeline import corrupt
+from denoiser.pipeline import Experiment, corrupt
 
 _TRAINED = PRESETS["gaussian-high"]
 _TRAINED_SIGMA = 15.3  # of 255

@@ -18,10 +18,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
-from denoiser.base import Denoiser
-from denoiser.networks import NetworkDenoiser
-from denoiser.registry import create_denoiser
-from denoiser.samples import FACE_SIZE
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.fer2013 import FACE_SIZE
 
 try:
     import spaces  # has to come before anything uses CUDA; importing PyTorch does not

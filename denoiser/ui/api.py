@@ -15,17 +15,17 @@ from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
-from denoiser.base import Denoiser
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded, list_denoisers
+from denoiser.faces.samples import pick_samples, sample_emotions
 from denoiser.images import Image, ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
 from denoiser.pipeline import Comparison, DenoiseResult, compare
-from denoiser.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded, list_denoisers
-from denoiser.samples import pick_samples, sample_emotions
 from denoiser.ui.accelerator import compare_processors
 from denoiser.ui.exports import gain
 from denoiser.ui.faces import ONE_PICTURE, FaceSource
 from denoiser.ui.uploads import read_upload
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 CONCURRENCY = 2
 """How many API calls run at once; the others wait in Gradio's queue."""

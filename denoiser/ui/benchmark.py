@@ -12,9 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.pipeline import SSIM_TIE, TIE
-from denoiser.registry import DEFAULT_DENOISERS
-from denoiser.results import (
+from denoiser.analysis.results import (
     METRICS,
     NOISY,
     NOISY_LABEL,
@@ -26,6 +24,8 @@ from denoiser.results import (
     read_benchmark,
     read_history,
 )
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
+from denoiser.pipeline import SSIM_TIE, TIE
 from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.events import LATEST
 from denoiser.ui.grid import read_script

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from denoiser.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
-from denoiser.registry import list_denoisers
-from denoiser.samples import pick_samples
+from denoiser.analysis.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
+from denoiser.denoisers.registry import list_denoisers
+from denoiser.faces.samples import pick_samples
 from denoiser.ui.address import address_of
 from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms, Seat
 from denoiser.ui.controls import Controls

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from denoiser.blind_test import ROUNDS, Setup, Tally, Vote
+from denoiser.analysis.blind_test import ROUNDS, Setup, Tally, Vote
 from denoiser.ui.pace import Allowance, Allowances
 
 MAX_CLASSES = 300

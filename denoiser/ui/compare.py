@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.base import DenoiserInfo
+from denoiser.denoisers.base import DenoiserInfo
 from denoiser.pipeline import Comparison
 from denoiser.ui.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.events import RAW

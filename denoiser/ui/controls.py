@@ -7,10 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.base import DenoiserInfo
-from denoiser.experiment import Experiment
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, noise_kind
-from denoiser.registry import DEFAULT_DENOISERS
+from denoiser.pipeline import Experiment
 from denoiser.ui.events import LATEST, SILENT
 from denoiser.ui.faces import FaceControls, FaceSource
 from denoiser.ui.payload import Face

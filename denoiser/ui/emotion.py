@@ -6,11 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.base import as_sentence
-from denoiser.emotion import create_classifier
-from denoiser.emotion_results import ACCURACY, AGREEMENT, EmotionResults, read_emotion_results
-from denoiser.results import ResultsError
-from denoiser.samples import FaceDataError
+from denoiser.analysis.emotion.classifier import create_classifier
+from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, EmotionResults, read_emotion_results
+from denoiser.analysis.results import ResultsError
+from denoiser.faces.fer2013 import FaceDataError
 from denoiser.ui.controls import Controls
 from denoiser.ui.emotion_payload import emotion_payload, table_value
 from denoiser.ui.events import RAW
@@ -19,7 +18,8 @@ from denoiser.ui.grid import read_script
 from denoiser.ui.payload import Face, Payload, new_version
 from denoiser.ui.settings import SettingsError
 from denoiser.ui.summary import create_summary
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
 
 _INTRODUCTION = """### Does the expression survive?
 Faces are denoised for a reason; a common one is to read their expression. A small network, trained on

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from denoiser.emotion import CLASSES, EmotionClassifier, Prediction
-from denoiser.emotion_results import EmotionResults
+from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, Prediction
+from denoiser.analysis.emotion.results import EmotionResults
+from denoiser.analysis.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.images import Image
-from denoiser.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.ui.payload import Face, Payload, describe_methods, encode_picture, new_version, run_methods
 from denoiser.ui.settings import Settings
 

@@ -14,24 +14,17 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import is_offline_mode
 
-from denoiser.images import ImageError, LoadedFace, load_crops
-from denoiser.samples import (
-    FACE_SIZE,
-    Dataset,
-    DownloadError,
-    FaceDataError,
-    FaceSet,
+from denoiser.faces.download import Dataset, DownloadError, cached_fer2013, fetch_fer2013, find_dataset
+from denoiser.faces.fer2013 import FACE_SIZE, FaceDataError, FaceSet, find_fer2013
+from denoiser.faces.samples import (
     Sample,
     bundled_faces,
-    cached_fer2013,
-    fetch_fer2013,
-    find_dataset,
-    find_fer2013,
     get_sample,
     load_samples,
     pick_samples,
     sample_emotions,
 )
+from denoiser.images import ImageError, LoadedFace, load_crops
 from denoiser.ui.events import SILENT
 from denoiser.ui.grid import create_face_strip
 from denoiser.ui.payload import Face, encode_picture, new_version

@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.base import DenoiserInfo
-from denoiser.inspection import find_anatomy
-from denoiser.registry import DEFAULT_DENOISERS
-from denoiser.samples import FACE_SIZE
+from denoiser.analysis.inspection import find_anatomy
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
+from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
 from denoiser.ui.events import RAW

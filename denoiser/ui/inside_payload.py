@@ -11,10 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from denoiser.background import LoadingError
-from denoiser.base import DenoiserInfo, as_sentence
-from denoiser.images import Image, to_uint8
-from denoiser.inspection import (
+from denoiser.analysis.inspection import (
     GRAY,
     AttentionMap,
     Map,
@@ -34,13 +31,17 @@ from denoiser.inspection import (
     score_patches,
     steepest_step,
 )
+from denoiser.analysis.results import CLEAN, NOISY, NOISY_LABEL
+from denoiser.denoisers.background import LoadingError
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.registry import create_denoiser, ensure_loaded
+from denoiser.images import Image, to_uint8
 from denoiser.metrics import psnr
 from denoiser.pipeline import Corruption, DenoiseResult, denoise
-from denoiser.registry import create_denoiser, ensure_loaded
-from denoiser.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.ui.payload import Face, Payload, encode_pixels, new_version, run_methods, write_number
 from denoiser.ui.settings import Settings
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
 
 BIAS_REACH = 32
 """Of 255: where black and white lie in pictures of what a method destroys or makes up."""

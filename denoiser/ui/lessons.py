@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from denoiser.experiment import Experiment
+from denoiser.analysis.results import ResultsError, read_benchmark
+from denoiser.denoisers.registry import list_denoisers
 from denoiser.lessons import LESSONS
-from denoiser.lessons.lesson import (
+from denoiser.lessons.base import (
     Demonstration,
     Group,
     Lesson,
@@ -23,8 +24,7 @@ from denoiser.lessons.lesson import (
     format_psnr,
     format_ssim,
 )
-from denoiser.registry import list_denoisers
-from denoiser.results import ResultsError, read_benchmark
+from denoiser.pipeline import Experiment
 from denoiser.ui.controls import Controls
 from denoiser.ui.events import RAW, SILENT
 from denoiser.ui.faces import FaceSource

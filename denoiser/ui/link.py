@@ -30,8 +30,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from denoiser.experiment import Experiment
-from denoiser.hub import WEIGHTS_VERSION
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
 from denoiser.noise import (
     NOISES,
     GaussianNoise,
@@ -42,8 +41,9 @@ from denoiser.noise import (
     list_noises,
     noise_kind,
 )
-from denoiser.registry import DEFAULT_DENOISERS, list_denoisers
+from denoiser.pipeline import Experiment
 from denoiser.ui.settings import SettingsError, display_value, parse_seed, parse_value
+from denoiser.weights.hub import WEIGHTS_VERSION
 
 VIEWS = ("picture", "error", "residual")
 """What the grid can show."""

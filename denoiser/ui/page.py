@@ -8,14 +8,14 @@ import gradio as gr
 import numpy as np
 from starlette.middleware import Middleware
 
-from denoiser.registry import (
+from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
     MODELS,
     create_denoiser,
     ensure_loaded,
     list_denoisers,
 )
-from denoiser.samples import FACE_SIZE
+from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.ui.api import register_api
 from denoiser.ui.benchmark import create_benchmark_tab
 from denoiser.ui.blind import create_blind_tab
@@ -35,7 +35,7 @@ from denoiser.ui.stopping import CountRequests, InFlight, serve_until_told
 from denoiser.ui.sweep import create_sweep_tab
 from denoiser.ui.theme import create_theme, read_css
 from denoiser.ui.uploads import UploadDoor, sweeping
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 TITLE = "Face denoising lab"
 _INTRODUCTION = (

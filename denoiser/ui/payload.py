@@ -18,10 +18,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from denoiser.background import LoadingError
-from denoiser.base import DenoiserInfo, as_sentence
+from denoiser.denoisers.background import LoadingError
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.network import read_info
+from denoiser.denoisers.registry import (
+    MODELS,
+    comes_from_hub,
+    create_denoiser,
+    ensure_loaded,
+    list_denoisers,
+)
 from denoiser.images import Image, to_uint8
-from denoiser.networks import read_info
 from denoiser.pipeline import (
     SSIM_TIE,
     TIE,
@@ -33,15 +40,9 @@ from denoiser.pipeline import (
     root_mean_square,
     score_noisy,
 )
-from denoiser.registry import (
-    MODELS,
-    comes_from_hub,
-    create_denoiser,
-    ensure_loaded,
-    list_denoisers,
-)
 from denoiser.ui.settings import Settings
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
 
 Payload = dict[str, Any]
 

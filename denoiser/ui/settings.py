@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from denoiser.denoisers.registry import list_denoisers
 from denoiser.noise import (
     NoiseChain,
     NoiseModel,
@@ -12,7 +13,6 @@ from denoiser.noise import (
     list_noises,
     noise_kind,
 )
-from denoiser.registry import list_denoisers
 
 MAX_SEED = 2**31 - 1
 NO_NOISE = "none"

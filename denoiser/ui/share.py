@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.experiment import Experiment
-from denoiser.samples import FaceDataError
+from denoiser.faces.fer2013 import FaceDataError
+from denoiser.pipeline import Experiment
 from denoiser.ui.controls import Controls
 from denoiser.ui.events import SILENT
 from denoiser.ui.faces import FaceSource, sample_id

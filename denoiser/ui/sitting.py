@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from denoiser.base import DenoiserInfo
-from denoiser.blind_test import (
+from denoiser.analysis.blind_test import (
     EYE,
     MEASURES,
     SHOWN,
@@ -27,9 +26,10 @@ from denoiser.blind_test import (
     favourites,
     rank,
 )
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.faces.fer2013 import FaceDataError
 from denoiser.metrics import sharpness
 from denoiser.pipeline import Comparison, DenoiseResult
-from denoiser.samples import FaceDataError
 from denoiser.ui.classroom import Seat
 from denoiser.ui.faces import FaceSource
 from denoiser.ui.payload import Face, Outcome, Payload, encode_picture, new_version, run_methods

@@ -12,11 +12,11 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.analysis.results import NOISY, NOISY_LABEL
+from denoiser.analysis.sweeps import SEED, WINDOW, noise_axes, points_csv
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import SweepPoint
-from denoiser.registry import DEFAULT_DENOISERS
-from denoiser.results import NOISY, NOISY_LABEL
-from denoiser.sweeps import SEED, WINDOW, noise_axes, points_csv
 from denoiser.ui.charts import WITH_WIDTH, chart_width
 from denoiser.ui.controls import Controls
 from denoiser.ui.events import RAW, SILENT

@@ -8,13 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from denoiser.background import LoadingError
-from denoiser.base import Denoiser, as_sentence
-from denoiser.classical import CLASSICAL_DENOISERS
-from denoiser.pipeline import SweepPoint, corrupt, score_noisy
-from denoiser.registry import create_denoiser, ensure_loaded, list_denoisers
-from denoiser.results import NOISY, NOISY_LABEL
-from denoiser.sweeps import (
+from denoiser.analysis.results import NOISY, NOISY_LABEL
+from denoiser.analysis.sweeps import (
     SEED,
     WINDOW,
     WINDOW_MEDIAN,
@@ -31,9 +26,15 @@ from denoiser.sweeps import (
     vary,
     window_median,
 )
+from denoiser.denoisers.background import LoadingError
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.filters import CLASSICAL_DENOISERS
+from denoiser.denoisers.registry import create_denoiser, ensure_loaded, list_denoisers
+from denoiser.pipeline import SweepPoint, corrupt, score_noisy
 from denoiser.ui.payload import Face, experiment_key
 from denoiser.ui.settings import Settings, SettingsError
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
 
 VIEWS: Mapping[str, str] = {
     "sweep": "Sweep",

@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from denoiser.analysis.repeats import maps, paired_difference, verdict
+from denoiser.analysis.results import NOISY
+from denoiser.analysis.sweeps import gain
 from denoiser.images import Image, to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
-from denoiser.redraw import maps, paired_difference, verdict
-from denoiser.results import NOISY
-from denoiser.sweeps import gain
 from denoiser.ui.payload import (
     NOTHING_TO_REMOVE,
     Payload,

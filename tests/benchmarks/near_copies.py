@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser.samples import read_fer2013
+from denoiser.faces.fer2013 import read_fer2013
 from train.copies import find_copies
 
 DENOISERS = ("attention-unet", "autoencoder", "residual-unet")

@@ -12,10 +12,10 @@ import urllib.error
 from dataclasses import dataclass
 from typing import Any
 
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.noise import create_noise
 from denoiser.pipeline import corrupt
-from denoiser.registry import create_denoiser
-from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui.payload import encode_picture
 from tests.visitors import Page, Visitor
 

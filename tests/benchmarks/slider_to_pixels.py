@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from denoiser.registry import create_denoiser, list_denoisers
+from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from tests.browser.lab import Lab
 from tests.conftest import CHROMIUM_ARGS, find_chromium
 

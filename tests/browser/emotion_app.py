@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import denoiser.ui.emotion as tab
-from denoiser.emotion import load_classifier
-from denoiser.emotion_results import read_emotion_results
+from denoiser.analysis.emotion.classifier import load_classifier
+from denoiser.analysis.emotion.results import read_emotion_results
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from denoiser import samples
+from denoiser.faces import fer2013 as samples
 from tests.conftest import app_environment, free_port, running
 from tests.hub import LoopbackHub
 

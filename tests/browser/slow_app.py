@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from denoiser.registry import create_denoiser
+from denoiser.denoisers.registry import create_denoiser
 
 if __name__ == "__main__":
     method = create_denoiser("wavelet")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from denoiser.results import NOISY, read_benchmark, read_history
+from denoiser.analysis.results import NOISY, read_benchmark, read_history
 from tests.browser.lab import open_tab
 from tests.conftest import watched_page
 

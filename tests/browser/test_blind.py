@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from denoiser.blind_test import ROUNDS
+from denoiser.analysis.blind_test import ROUNDS
 from denoiser.ui.blind import DEFAULT_POOL
 from denoiser.ui.payload import describe_methods
 from tests.browser.lab import _READ_PIXELS

@@ -13,11 +13,11 @@ import PIL.Image
 import pytest
 from skimage.data import astronaut
 
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser
+from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, create_noise
 from denoiser.pipeline import compare
-from denoiser.registry import DEFAULT_DENOISERS, create_denoiser
-from denoiser.samples import bundled_faces, get_sample
 from tests.browser.lab import Lab
 from tests.conftest import app_environment, free_port, running, watched_page
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from denoiser.samples import bundled_faces, get_sample
+from denoiser.faces.samples import bundled_faces, get_sample
 from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import Lab
 from tests.conftest import watched_page

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from denoiser.weights import MODEL_NAME, WEIGHTS, read_config
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from tests.browser.lab import Lab
 from tests.conftest import app_environment, free_port, running, watched_page
 

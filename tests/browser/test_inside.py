@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 
+from denoiser.analysis.inspection import find_anatomy
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
-from denoiser.inspection import find_anatomy
 from denoiser.metrics import psnr
 from denoiser.noise import GaussianNoise
-from denoiser.registry import create_denoiser
-from denoiser.samples import bundled_faces
 from denoiser.ui.faces import first_face
 from tests.browser.lab import open_tab
 from tests.browser.two_part_app import MIDDLE

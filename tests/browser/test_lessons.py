@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
 from denoiser.lessons import LESSONS, smoothing
 from denoiser.noise import GaussianNoise
-from denoiser.registry import create_denoiser
-from denoiser.samples import bundled_faces
 from denoiser.ui.faces import first_face
 from tests.browser.lab import _READ_PIXELS, Lab, open_tab
 from tests.conftest import watched_page

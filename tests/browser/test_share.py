@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlparse
 import numpy as np
 import pytest
 
+from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_png
 from denoiser.noise import NoiseChain, create_noise
 from denoiser.pipeline import compare
-from denoiser.samples import bundled_faces, get_sample
 from denoiser.ui.link import read_link
 from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import Lab

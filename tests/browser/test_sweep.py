@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from denoiser.registry import DEFAULT_DENOISERS
-from denoiser.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
+from denoiser.analysis.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from tests.browser.lab import _READ_PIXELS, Lab, open_tab
 from tests.conftest import watched_page
 

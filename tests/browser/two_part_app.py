@@ -3,9 +3,9 @@
 import torch
 
 from denoiser.architectures import build_network
-from denoiser.base import DenoiserInfo
-from denoiser.networks import NetworkDenoiser
-from denoiser.registry import REGISTRY
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import REGISTRY
 
 MIDDLE = 0.25
 """The even gray of its intermediate image."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import denoiser
-from denoiser.registry import MODELS
-from denoiser.weights import WEIGHTS
+from denoiser.denoisers.registry import MODELS
+from denoiser.weights.checkpoint import WEIGHTS
 
 FOLDER = Path(__file__).parent
 

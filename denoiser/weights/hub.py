@@ -36,7 +36,7 @@ from huggingface_hub.utils import (
 )
 from huggingface_hub.utils._http import default_client_factory  # it alone obeys HF_HUB_OFFLINE
 
-from denoiser.hub_errors import FAILURES, HubError, UnusableError, explain
+from denoiser.weights.hub_errors import FAILURES, HubError, UnusableError, explain
 
 RepoType = Literal["model", "dataset"]
 Progress = Callable[[int, int], None]

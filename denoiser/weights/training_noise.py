@@ -1,10 +1,41 @@
 """What noise a network was trained on: kinds and ranges as data, and the sentence made of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from denoiser.base import NoiseRange, Span, TrainingNoise
 from denoiser.noise import NOISES, NoiseModel, Parameter, noise_kind
+
+Span = tuple[float, float]
+"""Lowest and highest value, both included."""
+
+
+@dataclass(frozen=True)
+class NoiseRange:
+    """A kind of noise, with the ranges that its parameters were drawn from.
+
+    Attributes:
+        kind: Noise id.
+        parameters: Lowest and highest value of every parameter, in its own units.
+    """
+
+    kind: str
+    parameters: Mapping[str, Span] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class TrainingNoise:
+    """One part of what a network was trained on.
+
+    Attributes:
+        share: Of the pictures, above 0 and at most 1.
+        stages: The noises applied one after the other.
+        unclipped: Share of its pictures that were not clipped to [0, 1], from 0 to 1.
+    """
+
+    share: float
+    stages: tuple[NoiseRange, ...]
+    unclipped: float = 0.0
 
 
 def parse_trained_on(entries: Any) -> tuple[TrainingNoise, ...]:

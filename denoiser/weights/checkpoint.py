@@ -11,20 +11,21 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from denoiser.base import Family, TrainingNoise
-from denoiser.files import write_together
-from denoiser.hub import WEIGHTS_VERSION, cached_file, fetch_file
-from denoiser.hub_errors import HubError
-from denoiser.trained import describe_trained_on, parse_trained_on
+from denoiser.weights.files import write_together
+from denoiser.weights.hub import WEIGHTS_VERSION, cached_file, fetch_file
+from denoiser.weights.hub_errors import HubError
+from denoiser.weights.training_noise import TrainingNoise, describe_trained_on, parse_trained_on
 
-WEIGHTS = Path(__file__).parent.parent / "weights"
+WEIGHTS = Path(__file__).parents[2] / "weights"
+Family = Literal["network", "GAN", "autoencoder", "classical", "hybrid"]
+
 CONFIG_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
 
@@ -42,7 +43,6 @@ MAX_PARAMETERS = 50_000_000
 
 MAX_CONFIG_BYTES = 100_000
 MAX_MODEL_BYTES = 100_000_000
-
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -229,7 +229,7 @@ def find_pretrained(name: str | Path, revision: str | None = None) -> Checkpoint
         name: A folder with ``config.json`` and ``model.safetensors``, or an id such as
             ``"NAME/fer2013-patchgan"``; a folder that exists comes first.
         revision: Commit, tag or branch on the Hub; None takes
-            :data:`~denoiser.hub.WEIGHTS_VERSION`.
+            :data:`~denoiser.weights.hub.WEIGHTS_VERSION`.
 
     Raises:
         WeightsError: It can't be had, or is no model.

@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from denoiser.architectures.emotion_net import EmotionNet, EmotionNetConfig
-from denoiser.files import write_together
+from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
+from denoiser.faces.fer2013 import EMOTIONS, FACE_SIZE
 from denoiser.images import Image, check_image
-from denoiser.samples import EMOTIONS, FACE_SIZE
-from denoiser.weights import (
+from denoiser.weights.checkpoint import (
     WEIGHTS,
     WeightsError,
     config_bytes,
@@ -30,6 +29,7 @@ from denoiser.weights import (
     read_json,
     weight_bytes,
 )
+from denoiser.weights.files import write_together
 
 CLASSIFIER = "emotion"
 """Name of the classifier's folder in weights/."""

@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 from scipy import ndimage
 
-from denoiser.base import Denoiser, DenoiserInfo, estimate_noise
-from denoiser.classical import Filter
+from denoiser.denoisers.base import Denoiser, DenoiserInfo, estimate_noise
+from denoiser.denoisers.filters import Filter
 from denoiser.images import Image
 from denoiser.noise import NoiseChain, NoiseModel, Parameter
 from denoiser.pipeline import (
@@ -27,7 +27,7 @@ from denoiser.pipeline import (
     psnr_gain,
     score_noisy,
 )
-from denoiser.trained import trained_span
+from denoiser.weights.training_noise import trained_span
 
 WINDOW = "window"
 """The axis of the median's window."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from denoiser.weights import WeightsError
+from denoiser.weights.checkpoint import WeightsError
 
 RETRY_SECONDS = 30.0
 """How long a model that could not be had is left alone, unless the Hub asks for longer."""

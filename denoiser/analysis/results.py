@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from denoiser.noise import NOISES, NoiseModel, create_noise
-from denoiser.trained import describe_trained_on, parse_trained_on
-from denoiser.weights import WEIGHTS, WeightsError, read_config
+from denoiser.weights.checkpoint import WEIGHTS, WeightsError, read_config
+from denoiser.weights.training_noise import describe_trained_on, parse_trained_on
 
 BENCHMARK_NAME = "benchmark.json"
 HISTORY_NAME = "history.csv"

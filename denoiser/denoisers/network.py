@@ -7,9 +7,9 @@ import torch
 
 from denoiser.architectures import Network
 from denoiser.architectures.loading import load_from_hub, load_network
-from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.images import Image
-from denoiser.weights import (
+from denoiser.weights.checkpoint import (
     HubSource,
     ModelConfig,
     WeightsError,
@@ -109,7 +109,7 @@ def load_denoiser(model_id: str) -> NetworkDenoiser:
     """Load a model from ``weights/`` or, where that is asked for, from the Hub.
 
     Raises:
-        WeightsError: See :mod:`denoiser.weights`.
+        WeightsError: See :mod:`denoiser.weights.checkpoint`.
     """
     source = hub_source(model_id)
     if source is None:

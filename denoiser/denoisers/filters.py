@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
-from denoiser import impulses
-from denoiser.base import Denoiser, DenoiserInfo
+from denoiser.architectures import impulses
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.images import Image
 
 GAUSSIAN_WIDTH = 1.5
@@ -116,7 +116,7 @@ def adaptive_median(noisy: Image) -> np.ndarray:
 def trimmed_median(noisy: Image) -> np.ndarray:
     """Replace black and white pixels by the median of the others around them.
 
-    See :func:`denoiser.impulses.trimmed_median` for the method and its paper.
+    See :func:`denoiser.architectures.impulses.trimmed_median` for the method and its paper.
 
     Args:
         noisy: (H, W) or (H, W, 3); channels are filtered separately.

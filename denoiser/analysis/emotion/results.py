@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denoiser.emotion import CLASSIFIER
-from denoiser.results import NOISY, NOISY_LABEL, Condition, ResultsError, read_condition
-from denoiser.weights import WEIGHTS
+from denoiser.analysis.emotion.classifier import CLASSIFIER
+from denoiser.analysis.results import NOISY, NOISY_LABEL, Condition, ResultsError, read_condition
+from denoiser.weights.checkpoint import WEIGHTS
 
 EMOTION_METRICS = WEIGHTS / CLASSIFIER / "metrics.json"
 """Written by ``python -m train emotion`` and ``evaluate-emotion``."""

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from denoiser.base import as_sentence
-from denoiser.experiment import Experiment
+from denoiser.analysis.results import METRICS, Benchmark
+from denoiser.denoisers.registry import create_denoiser, ensure_loaded, list_denoisers
 from denoiser.images import Image
 from denoiser.metrics import psnr, ssim
-from denoiser.pipeline import Corruption, denoise
-from denoiser.registry import create_denoiser, ensure_loaded, list_denoisers
-from denoiser.results import METRICS, Benchmark
-from denoiser.weights import WeightsError
+from denoiser.pipeline import Corruption, Experiment, denoise
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
 
 UNMEASURED = "no score yet"
 """Stands for a score that is not in the benchmark."""
@@ -216,7 +215,7 @@ class Results:
         Args:
             method: Id of a denoiser, or ``"noisy"``.
             condition: Id of one of the benchmark's noises.
-            metric: One of :data:`~denoiser.results.METRICS`.
+            metric: One of :data:`~denoiser.analysis.results.METRICS`.
         """
         value = self.value(method, condition, metric)
         return UNMEASURED if value is None else f"{METRICS[metric].format(value)}{_unit(metric)}"

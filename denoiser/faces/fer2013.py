@@ -1,14 +1,13 @@
-"""Where faces come from: FER2013 at hand or from the Hub, else the faces that ship with scikit-image.
+"""Reading FER2013 in every form in which people have it.
 
-FER2013's pictures are other people's: they are read from where they lie and never written anywhere;
-what is fetched from the Hub lies in the Hub's own cache.
+FER2013's pictures are other people's: they are read from where they lie and never written anywhere.
 """
 
 import csv
 import os
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, get_args
@@ -16,9 +15,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from denoiser.base import as_sentence
-from denoiser.images import Image, from_uint8, load_image, to_uint8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,14 +41,6 @@ EMOTIONS = (
 FER2013_LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """FER2013's own emotion for each of its integer labels, in the words of :data:`EMOTIONS`."""
 
-DATASET_VARIABLE = "DENOISER_FER2013_DATASET"
-"""Names the environment variable with the Hub's dataset to fetch FER2013 from; empty for none."""
-
-DEFAULT_DATASET = "AutumnQiu/fer2013"
-"""Parquet with the published counts; no pickle, no script."""
-
-_BUNDLED = "bundled"
-_LFW_FACES = 100
 
 _VOTE_COLUMNS = tuple(f"votes_{emotion.replace(' ', '_')}" for emotion in EMOTIONS)
 
@@ -71,11 +59,6 @@ COUNTS: dict[Split, tuple[int, int]] = {
 
 _FIRST_ROWS: dict[Split, int] = {"train": 0, "validation": 28_709, "test": 32_298}
 
-# Owner and name, as the Hub allows them: no "..", and neither ends with a dot.
-_NAME = r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"
-_HUB = "hf://datasets/"
-_DATASET_ID = re.compile(rf"(?:{_HUB})?({_NAME}/{_NAME})(?:@([\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
-_LARGEST_FILE = 500_000_000  # bytes; the training split is about 106 MB
 
 _EMOTION_WORDS = {
     **{emotion: emotion for emotion in EMOTIONS},
@@ -106,41 +89,6 @@ _ACCEPTED = (
 
 class FaceDataError(ValueError):
     """Faces that were asked for can't be had; the message is one sentence for a person."""
-
-
-class DownloadError(FaceDataError):
-    """The Hub does not give the faces; it may do so later."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset on the Hugging Face Hub.
-
-    Attributes:
-        repo_id: Owner and name, such as ``"AutumnQiu/fer2013"``.
-        revision: Branch, tag or commit.
-    """
-
-    repo_id: str
-    revision: str = "main"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One clean face to corrupt.
-
-    Attributes:
-        id: Stays the same from run to run, such as ``"fer2013-test-123"`` (with the face's row),
-            ``"lfw-7"`` or ``"astronaut"``.
-        label: Name for people.
-        emotion: A word of :data:`EMOTIONS`, ``""`` where it is unknown.
-        image: (48, 48) float32 in [0, 1].
-    """
-
-    id: str
-    label: str
-    emotion: str
-    image: Image
 
 
 @dataclass(frozen=True)
@@ -182,124 +130,8 @@ def find_fer2013() -> Path | None:
         if not _is_readable(path):
             raise FaceDataError(f"FER2013_PATH is set, but nothing readable is there. {_ACCEPTED}.")
         return path
-    path = Path(__file__).resolve().parent.parent / "data" / "fer2013"
+    path = Path(__file__).resolve().parents[2] / "data" / "fer2013"
     return path if _is_readable(path) else None
-
-
-def parse_dataset(text: str) -> Dataset | None:
-    """Return what ``owner/name`` or ``hf://datasets/owner/name`` names, with or without ``@revision``.
-
-    Returns:
-        None where the text is no dataset's id, as most paths are not.
-    """
-    match = _DATASET_ID.fullmatch(text)
-    return Dataset(match[1], match[2] or "main") if match else None
-
-
-def find_dataset() -> Dataset | None:
-    """Say where on the Hub to fetch FER2013: ``$DENOISER_FER2013_DATASET``, else the default.
-
-    Returns:
-        None where the variable is empty: nothing is to be fetched.
-
-    Raises:
-        FaceDataError: The variable is set, but not to a dataset's id.
-    """
-    named = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET).strip()
-    if not named:
-        return None
-    dataset = parse_dataset(named)
-    if dataset is None:
-        raise FaceDataError(
-            f"{DATASET_VARIABLE} must be a dataset's id, such as {DEFAULT_DATASET}, or empty."
-        )
-    return dataset
-
-
-def locate_fer2013(place: str, *splits: Split) -> Path:
-    """Return where FER2013 lies on this machine; from the Hub, it is fetched.
-
-    Args:
-        place: A path, or a dataset's id as for :func:`parse_dataset`. What exists has precedence.
-        splits: What to fetch; all for none.
-
-    Raises:
-        FaceDataError: As for :func:`fetch_fer2013`.
-    """
-    path = Path(place)
-    dataset = None if path.exists() else parse_dataset(place)
-    if dataset is None:
-        return path
-    try:
-        return fetch_fer2013(dataset, splits or get_args(Split))
-    except FaceDataError as error:
-        if place.startswith(_HUB):
-            raise
-        raise FaceDataError(f"There is no {place} on this machine, and on the Hub: {error}") from error
-
-
-def cached_fer2013(dataset: Dataset, splits: Iterable[Split] = get_args(Split)) -> Path | None:
-    """Return the folder with splits that the Hub's cache already holds; asks the Hub for nothing.
-
-    Args:
-        dataset: Where they came from.
-        splits: Which ones.
-
-    Returns:
-        A folder for :func:`read_fer2013`; None where something is missing or damaged.
-    """
-    from denoiser.hub import cached_file, cached_folder
-
-    folder = cached_folder(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
-    if folder is None:
-        return None
-    for split in splits:
-        files = _split_parquets(folder, split)
-        names = [file.relative_to(folder).as_posix() for file in files]
-        good = [
-            cached_file(dataset.repo_id, name, revision=dataset.revision, repo_type="dataset")
-            for name in names
-        ]
-        if None in good or _count_rows(files, split) not in COUNTS[split]:
-            return None
-    return folder
-
-
-def fetch_fer2013(
-    dataset: Dataset,
-    splits: Iterable[Split] = get_args(Split),
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Fetch splits of FER2013 into the Hub's cache, if they are not there yet.
-
-    Only parquet files are fetched, and only with FER2013's own number of rows accepted; that every
-    picture is lossless is checked whenever they are read.
-
-    Args:
-        dataset: From where.
-        splits: Which ones.
-        on_progress: Called with the bytes so far and in all, for each file.
-
-    Returns:
-        A folder for :func:`read_fer2013`.
-
-    Raises:
-        DownloadError: The Hub can't be reached, or does not give the files.
-        FaceDataError: They are not FER2013.
-    """
-    from denoiser.hub import list_files
-    from denoiser.hub_errors import HubError
-
-    splits = tuple(splits)
-    cached = cached_fer2013(dataset, splits)
-    if cached is not None:
-        return cached
-    try:
-        names = list_files(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
-        folders = [_fetch_split(dataset, split, names, on_progress) for split in splits]
-    except HubError as error:
-        raise DownloadError(as_sentence(error)) from error
-    return folders[0]
 
 
 def read_fer2013(path: str | Path, split: Split) -> FaceSet:
@@ -334,98 +166,6 @@ def read_fer2013(path: str | Path, split: Split) -> FaceSet:
         raise FaceDataError(f"The {split} split can't be read. {_ACCEPTED}.") from error
 
 
-def bundled_faces() -> FaceSet:
-    """Return the faces that ship with scikit-image, brought to 48x48.
-
-    100 crops of Labeled Faces in the Wild (25x25, enlarged), and the face of astronaut Eileen
-    Collins. Their emotions are unknown.
-    """
-    from skimage.data import astronaut, lfw_subset
-
-    # lfw_subset is 100 faces followed by 100 pictures without one.
-    faces = [load_image(face, size=FACE_SIZE) for face in lfw_subset()[:_LFW_FACES]]
-    faces.append(load_image(astronaut(), size=FACE_SIZE, crop_face=True))
-    return FaceSet(
-        images=to_uint8(np.stack(faces)),
-        rows=np.arange(len(faces)),
-        emotions=("",) * len(faces),
-        split=_BUNDLED,
-        source="Faces that ship with scikit-image: Labeled Faces in the Wild and the astronaut",
-    )
-
-
-def load_samples(fer_path: Path | None) -> FaceSet:
-    """Return the faces to choose from: FER2013's test split, or the bundled faces for None.
-
-    Raises:
-        FaceDataError: As for :func:`read_fer2013`.
-    """
-    return bundled_faces() if fer_path is None else read_fer2013(fer_path, "test")
-
-
-def sample_emotions(faces: FaceSet) -> list[str]:
-    """List the emotions that occur among the faces, in the order of :data:`EMOTIONS`."""
-    present = set(faces.emotions)
-    return [emotion for emotion in EMOTIONS if emotion in present]
-
-
-def pick_samples(faces: FaceSet, emotion: str | None, seed: int, count: int) -> list[Sample]:
-    """Pick faces at random: the same ones for the same arguments, none of them twice.
-
-    Args:
-        faces: What to pick from.
-        emotion: One of :func:`sample_emotions`; None picks from all faces.
-        seed: 0 or above.
-        count: How many faces; fewer come back when there are not as many.
-
-    Raises:
-        FaceDataError: No face shows this emotion, or ``seed`` or ``count`` is negative.
-    """
-    if emotion is not None and emotion not in sample_emotions(faces):
-        choices = ", ".join(sample_emotions(faces)) or "none"
-        raise FaceDataError(f"No face shows this emotion; these can be chosen: {choices}.")
-    if seed < 0 or count < 0:
-        raise FaceDataError("seed and count must be whole numbers from 0 up.")
-    indices = [i for i in range(len(faces)) if emotion in (None, faces.emotions[i])]
-    picked = np.random.default_rng(seed).permutation(indices)[:count]
-    return [_sample(faces, int(index)) for index in picked]
-
-
-def get_sample(faces: FaceSet, sample_id: str) -> Sample:
-    """Return the face with this id.
-
-    Raises:
-        FaceDataError: There is none.
-    """
-    for index, row in enumerate(faces.rows):
-        if _sample_id(faces.split, int(row)) == sample_id:
-            return _sample(faces, index)
-    example = _sample_id(faces.split, int(faces.rows[0]))
-    raise FaceDataError(f"There is no sample face with this id; an id looks like {example}.")
-
-
-def _sample(faces: FaceSet, index: int) -> Sample:
-    row = int(faces.rows[index])
-    return Sample(
-        id=_sample_id(faces.split, row),
-        label=_sample_label(faces.split, row),
-        emotion=faces.emotions[index],
-        image=from_uint8(faces.images[index]),
-    )
-
-
-def _sample_id(split: str, row: int) -> str:
-    if split != _BUNDLED:
-        return f"fer2013-{split}-{row}"
-    return f"lfw-{row}" if row < _LFW_FACES else "astronaut"
-
-
-def _sample_label(split: str, row: int) -> str:
-    if split != _BUNDLED:
-        return f"FER2013 {split}, row {row}"
-    return f"LFW face {row}" if row < _LFW_FACES else "Astronaut Eileen Collins"
-
-
 def _is_readable(path: Path) -> bool:
     """Tell whether ``path`` is a readable file, or a readable folder with something in it."""
     try:
@@ -442,7 +182,7 @@ def _read_file(path: Path, split: Split) -> FaceSet:
 
 def _read_folder(folder: Path, split: Split) -> FaceSet:
     for place in _places(folder):
-        parquets = _split_parquets(place, split)
+        parquets = split_parquets(place, split)
         if parquets:
             return _read_parquets(parquets, split)
         file = _find_csv(place, split)
@@ -457,7 +197,7 @@ def _read_folder(folder: Path, split: Split) -> FaceSet:
 def find_parquets(path: Path, split: Split) -> list[Path]:
     """Return the parquet files in which :func:`read_fer2013` finds a split, in order; empty for none."""
     places = _places(path) if path.is_dir() else iter(())
-    return next((files for place in places if (files := _split_parquets(place, split))), [])
+    return next((files for place in places if (files := split_parquets(place, split))), [])
 
 
 def _places(folder: Path, depth: int = 2) -> Iterator[Path]:
@@ -492,13 +232,14 @@ def _find_csv(folder: Path, split: Split) -> Path | None:
     return files.get(name)
 
 
-def _split_parquets(folder: Path, split: Split) -> list[Path]:
+def split_parquets(folder: Path, split: Split) -> list[Path]:
+    """Return the parquet files of a split in a folder of the Hub's layout, in order; empty for none."""
     files = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
     names = [file.relative_to(folder).as_posix() for file in files if not _is_hidden(file.name)]
-    return [folder / name for name in _split_names(names, split)]
+    return [folder / name for name in split_names(names, split)]
 
 
-def _split_names(names: Iterable[str], split: Split) -> list[str]:
+def split_names(names: Iterable[str], split: Split) -> list[str]:
     """Pick a split's parquet files, such as ``data/test-00000-of-00001.parquet``, in order."""
     paths = [PurePosixPath(name) for name in sorted(names) if name.endswith(".parquet")]
     on_top = [path for path in paths if path.parent.name == ""]
@@ -507,7 +248,12 @@ def _split_names(names: Iterable[str], split: Split) -> list[str]:
     return [str(file) for file in files if file.stem.split("-")[0].lower() in _SPLIT_NAMES[split]]
 
 
-def _count_rows(files: Sequence[Path], split: Split) -> int:
+def count_rows(files: Sequence[Path], split: Split) -> int:
+    """Count the pictures in a split's parquet files.
+
+    Raises:
+        FaceDataError: They can't be read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -519,15 +265,6 @@ def _count_rows(files: Sequence[Path], split: Split) -> int:
     except (OSError, pa.ArrowException) as error:
         raise FaceDataError(f"The {split} split's parquet can't be read. {_ACCEPTED}.") from error
     return count
-
-
-def _check_count(files: Sequence[Path], split: Split, dataset: Dataset) -> None:
-    count = _count_rows(files, split)
-    if count not in COUNTS[split]:
-        raise FaceDataError(
-            f"{dataset.repo_id} on the Hub isn't FER2013: its {split} split has {count:,} pictures "
-            f"instead of {COUNTS[split][0]:,}."
-        )
 
 
 def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
@@ -554,36 +291,6 @@ def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
         )
     images = [_decode_png(data, split) for data in _image_bytes(table, split)]
     return _face_set(images, rows, labels, split)
-
-
-def _fetch_split(
-    dataset: Dataset,
-    split: Split,
-    names: Iterable[str],
-    on_progress: Callable[[int, int], None] | None,
-) -> Path:
-    """Fetch a split, and return the folder that holds the dataset's files."""
-    from denoiser.hub import fetch_file
-
-    wanted = _split_names(names, split)
-    if not wanted:
-        raise FaceDataError(
-            f"{dataset.repo_id} on the Hub has no parquet files of the {split} split, such as "
-            f"data/{split}-00000-of-00001.parquet."
-        )
-    files = [
-        fetch_file(
-            dataset.repo_id,
-            name,
-            revision=dataset.revision,
-            repo_type="dataset",
-            max_bytes=_LARGEST_FILE,
-            on_progress=on_progress,
-        )
-        for name in wanted
-    ]
-    _check_count(files, split, dataset)
-    return files[0].parents[wanted[0].count("/")]
 
 
 def _table_rows(table: "pa.Table", split: Split) -> npt.NDArray[np.int64]:

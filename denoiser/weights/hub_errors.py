@@ -110,3 +110,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def as_sentence(error: Exception) -> str:
+    """Write an error's message as one sentence, with its full stop."""
+    return f"{str(error).rstrip('.')}."

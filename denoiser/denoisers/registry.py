@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 
-from denoiser.background import BackgroundLoader
-from denoiser.base import Denoiser
-from denoiser.classical import CLASSICAL_DENOISERS
-from denoiser.networks import load_denoiser
-from denoiser.weights import hub_source
+from denoiser.denoisers.background import BackgroundLoader
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.filters import CLASSICAL_DENOISERS
+from denoiser.denoisers.network import load_denoiser
+from denoiser.weights.checkpoint import hub_source
 
 MODELS: tuple[str, ...] = (
     "attention-unet",

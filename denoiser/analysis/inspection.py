@@ -17,15 +17,15 @@ from skimage.measure import profile_line
 from denoiser.architectures import AttentionUNet, ExpertUNet, Network
 from denoiser.architectures.loading import build_empty, load_discriminator, load_discriminator_from_hub
 from denoiser.architectures.patchgan import PatchDiscriminator
-from denoiser.background import BackgroundLoader
-from denoiser.base import Denoiser
+from denoiser.denoisers.background import BackgroundLoader
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import MODELS, create_denoiser, list_denoisers
 from denoiser.images import Image
 from denoiser.metrics import QUANTISATION_POWER, radial_power_spectrum
-from denoiser.networks import NetworkDenoiser
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import DenoiseResult, denoise
-from denoiser.registry import MODELS, create_denoiser, list_denoisers
-from denoiser.weights import WeightsError, hub_source, read_config
+from denoiser.weights.checkpoint import WeightsError, hub_source, read_config
 
 GRAY = 0.5
 """The even gray that pure noise is added to."""

@@ -1,8 +1,7 @@
 """The contract every denoiser keeps, whether it is a filter or a network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import Literal
 
@@ -10,46 +9,10 @@ import numpy as np
 from skimage.restoration import estimate_sigma
 
 from denoiser.images import Image, check_image
+from denoiser.weights.checkpoint import Family
+from denoiser.weights.training_noise import TrainingNoise
 
-Family = Literal["network", "GAN", "autoencoder", "classical", "hybrid"]
 SigmaSource = Literal["known", "estimated", "unused"]
-
-
-def as_sentence(error: Exception) -> str:
-    """Write an error's message as one sentence, with its full stop."""
-    return f"{str(error).rstrip('.')}."
-
-
-Span = tuple[float, float]
-"""Lowest and highest value, both included."""
-
-
-@dataclass(frozen=True)
-class NoiseRange:
-    """A kind of noise, with the ranges that its parameters were drawn from.
-
-    Attributes:
-        kind: Noise id.
-        parameters: Lowest and highest value of every parameter, in its own units.
-    """
-
-    kind: str
-    parameters: Mapping[str, Span] = field(hash=False)
-
-
-@dataclass(frozen=True)
-class TrainingNoise:
-    """One part of what a network was trained on.
-
-    Attributes:
-        share: Of the pictures, above 0 and at most 1.
-        stages: The noises applied one after the other.
-        unclipped: Share of its pictures that were not clipped to [0, 1], from 0 to 1.
-    """
-
-    share: float
-    stages: tuple[NoiseRange, ...]
-    unclipped: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What is found out about denoisers: results, sweeps, repeats, their insides, tests with people."""

@@ -1,0 +1,1 @@
+"""A classifier of facial expressions, and what it reads in noisy and denoised faces."""

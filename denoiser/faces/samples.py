@@ -1,0 +1,123 @@
+"""Faces to choose from: FER2013's test split at hand, or those that ship with scikit-image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from denoiser.faces.fer2013 import EMOTIONS, FACE_SIZE, FaceDataError, FaceSet, read_fer2013
+from denoiser.images import Image, from_uint8, load_image, to_uint8
+
+_BUNDLED = "bundled"
+
+_LFW_FACES = 100
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clean face to corrupt.
+
+    Attributes:
+        id: Stays the same from run to run, such as ``"fer2013-test-123"`` (with the face's row),
+            ``"lfw-7"`` or ``"astronaut"``.
+        label: Name for people.
+        emotion: A word of :data:`EMOTIONS`, ``""`` where it is unknown.
+        image: (48, 48) float32 in [0, 1].
+    """
+
+    id: str
+    label: str
+    emotion: str
+    image: Image
+
+
+def bundled_faces() -> FaceSet:
+    """Return the faces that ship with scikit-image, brought to 48x48.
+
+    100 crops of Labeled Faces in the Wild (25x25, enlarged), and the face of astronaut Eileen
+    Collins. Their emotions are unknown.
+    """
+    from skimage.data import astronaut, lfw_subset
+
+    # lfw_subset is 100 faces followed by 100 pictures without one.
+    faces = [load_image(face, size=FACE_SIZE) for face in lfw_subset()[:_LFW_FACES]]
+    faces.append(load_image(astronaut(), size=FACE_SIZE, crop_face=True))
+    return FaceSet(
+        images=to_uint8(np.stack(faces)),
+        rows=np.arange(len(faces)),
+        emotions=("",) * len(faces),
+        split=_BUNDLED,
+        source="Faces that ship with scikit-image: Labeled Faces in the Wild and the astronaut",
+    )
+
+
+def load_samples(fer_path: Path | None) -> FaceSet:
+    """Return the faces to choose from: FER2013's test split, or the bundled faces for None.
+
+    Raises:
+        FaceDataError: As for :func:`read_fer2013`.
+    """
+    return bundled_faces() if fer_path is None else read_fer2013(fer_path, "test")
+
+
+def sample_emotions(faces: FaceSet) -> list[str]:
+    """List the emotions that occur among the faces, in the order of :data:`EMOTIONS`."""
+    present = set(faces.emotions)
+    return [emotion for emotion in EMOTIONS if emotion in present]
+
+
+def pick_samples(faces: FaceSet, emotion: str | None, seed: int, count: int) -> list[Sample]:
+    """Pick faces at random: the same ones for the same arguments, none of them twice.
+
+    Args:
+        faces: What to pick from.
+        emotion: One of :func:`sample_emotions`; None picks from all faces.
+        seed: 0 or above.
+        count: How many faces; fewer come back when there are not as many.
+
+    Raises:
+        FaceDataError: No face shows this emotion, or ``seed`` or ``count`` is negative.
+    """
+    if emotion is not None and emotion not in sample_emotions(faces):
+        choices = ", ".join(sample_emotions(faces)) or "none"
+        raise FaceDataError(f"No face shows this emotion; these can be chosen: {choices}.")
+    if seed < 0 or count < 0:
+        raise FaceDataError("seed and count must be whole numbers from 0 up.")
+    indices = [i for i in range(len(faces)) if emotion in (None, faces.emotions[i])]
+    picked = np.random.default_rng(seed).permutation(indices)[:count]
+    return [_sample(faces, int(index)) for index in picked]
+
+
+def get_sample(faces: FaceSet, sample_id: str) -> Sample:
+    """Return the face with this id.
+
+    Raises:
+        FaceDataError: There is none.
+    """
+    for index, row in enumerate(faces.rows):
+        if _sample_id(faces.split, int(row)) == sample_id:
+            return _sample(faces, index)
+    example = _sample_id(faces.split, int(faces.rows[0]))
+    raise FaceDataError(f"There is no sample face with this id; an id looks like {example}.")
+
+
+def _sample(faces: FaceSet, index: int) -> Sample:
+    row = int(faces.rows[index])
+    return Sample(
+        id=_sample_id(faces.split, row),
+        label=_sample_label(faces.split, row),
+        emotion=faces.emotions[index],
+        image=from_uint8(faces.images[index]),
+    )
+
+
+def _sample_id(split: str, row: int) -> str:
+    if split != _BUNDLED:
+        return f"fer2013-{split}-{row}"
+    return f"lfw-{row}" if row < _LFW_FACES else "astronaut"
+
+
+def _sample_label(split: str, row: int) -> str:
+    if split != _BUNDLED:
+        return f"FER2013 {split}, row {row}"
+    return f"LFW face {row}" if row < _LFW_FACES else "Astronaut Eileen Collins"
