@@ -10,7 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-from denoiser.ui.proxies import ProxyError, settle_proxies  # noqa: E402
+from denoiser.ui.server.proxies import ProxyError, settle_proxies  # noqa: E402
 
 try:
     settle_proxies()  # before Gradio is imported, which makes clients that read them
@@ -19,9 +19,9 @@ except ProxyError as error:
 
 import torch  # noqa: E402
 
-from denoiser.ui.faces import find_faces  # noqa: E402
+from denoiser.ui.experiment.face_source import find_faces  # noqa: E402
 from denoiser.ui.page import build_app, launch  # noqa: E402
-from denoiser.ui.uploads import UploadFolder, UploadFolderError  # noqa: E402
+from denoiser.ui.server.uploads import UploadFolder, UploadFolderError  # noqa: E402
 
 torch.set_num_threads(1)
 

@@ -297,3 +297,13 @@ def _score(
         milliseconds,
         used,
     )
+
+
+def gain(comparison: Comparison, result: DenoiseResult) -> float | None:
+    """Return a result's PSNR in dB above the noisy picture's: 0 for that one.
+
+    None without PSNR, and where there is nothing to remove.
+    """
+    if result.psnr is None or comparison.nothing_to_remove:
+        return None
+    return 0.0 if result is comparison.noisy else comparison.gain(result.id)

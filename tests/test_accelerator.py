@@ -12,8 +12,8 @@ import torch
 
 from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.denoisers.registry import create_denoiser
-from denoiser.ui import accelerator
-from denoiser.ui.accelerator import MAX_FACES, compare_processors, time_on_gpu, time_runs
+from denoiser.ui.api import accelerator
+from denoiser.ui.api.accelerator import MAX_FACES, compare_processors, time_on_gpu, time_runs
 
 from .conftest import ROOT
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from denoiser.ui.address import address_of
+from denoiser.ui.server.address import address_of
 
 SPACE = {"SPACE_ID": "somebody/lab"}
 

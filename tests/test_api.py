@@ -25,10 +25,10 @@ from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
-from denoiser.ui import api
-from denoiser.ui.api import describe
-from denoiser.ui.faces import FaceSource, Offer
-from denoiser.ui.uploads import UploadDoor
+from denoiser.ui.api import endpoints as api
+from denoiser.ui.api.endpoints import describe
+from denoiser.ui.experiment.face_source import FaceSource, Offer
+from denoiser.ui.server.uploads import UploadDoor
 from denoiser.weights.checkpoint import WeightsError
 from tests.doubles import Fixed
 

@@ -8,9 +8,7 @@ import math
 import pytest
 
 from denoiser.analysis.results import METRICS, NOISY, Benchmark, read_benchmark, read_history
-from denoiser.benchmark_plots import (
-    COLOURS,
-    SYMBOLS,
+from denoiser.ui.benchmark.charts import (
     Point,
     distortion_against_perception,
     looks,
@@ -19,9 +17,9 @@ from denoiser.benchmark_plots import (
     strength_curves,
     train_test_matrix,
     training_curves,
-    wrapped,
 )
-from denoiser.ui.benchmark import table_value
+from denoiser.ui.benchmark.tab import table_value
+from denoiser.ui.common.charts import COLOURS, SYMBOLS, wrapped
 
 PSNR, SSIM = METRICS["psnr"], METRICS["ssim"]
 SPECTRAL, SHARPNESS = METRICS["spectral_distance"], METRICS["sharpness"]

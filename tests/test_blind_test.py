@@ -25,11 +25,11 @@ from denoiser.analysis.blind_test import (
 )
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.ui import classroom as classroom_module
-from denoiser.ui import payload as payload_module
-from denoiser.ui.classroom import Classroom, ClassroomError, Classrooms
-from denoiser.ui.faces import FaceSource, Offer
-from denoiser.ui.sitting import Sitting, SittingError, keep_usable, make_play, tally_view
+from denoiser.ui.blind import classes as classroom_module
+from denoiser.ui.blind.classes import Classroom, ClassroomError, Classrooms
+from denoiser.ui.blind.session import Sitting, SittingError, keep_usable, make_play, tally_view
+from denoiser.ui.experiment import run
+from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.weights.checkpoint import WeightsError
 
 POOL = ("median", "gaussian-filter", "bilateral", "total-variation", "wavelet")
@@ -342,7 +342,7 @@ def refuse(monkeypatch, denoiser_id):
         if wanted == denoiser_id:
             raise WeightsError("Gone missing")
 
-    monkeypatch.setattr(payload_module, "ensure_loaded", ensure_loaded)
+    monkeypatch.setattr(run, "ensure_loaded", ensure_loaded)
 
 
 def test_a_face_that_is_gone_is_one_sentence(source):

@@ -6,8 +6,8 @@ import pytest
 
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.faces.samples import bundled_faces
-from denoiser.ui import classroom as classroom_module
-from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.blind import classes as classroom_module
+from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
 from tests.visitors import Page, Visitor, served
 

@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from denoiser.ui import uploads
-from denoiser.ui.guard import GuardedBlocks
-from denoiser.ui.uploads import NOT_YOURS
+from denoiser.ui.server import uploads
+from denoiser.ui.server.guard import GuardedBlocks
+from denoiser.ui.server.uploads import NOT_YOURS
 
 from .conftest import ROOT, app_environment, free_port, stop
 from .doubles import run

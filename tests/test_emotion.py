@@ -23,11 +23,11 @@ from denoiser.analysis.results import ResultsError
 from denoiser.images import to_uint8
 from denoiser.noise import create_noise
 from denoiser.pipeline import corrupt
-from denoiser.ui import emotion as tab
-from denoiser.ui.emotion import describe_scores
-from denoiser.ui.emotion_payload import emotion_payload, summary, table_value
-from denoiser.ui.payload import Face
-from denoiser.ui.settings import Settings
+from denoiser.ui.emotion import tab as tab
+from denoiser.ui.emotion.accuracy import describe_scores
+from denoiser.ui.emotion.payload import emotion_payload, summary, table_value
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import Settings
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.training_noise import point
 
@@ -321,16 +321,16 @@ def test_cards_say_what_changed(face, settings):
 
 
 def test_a_method_that_cannot_run_does_not_stop_the_others(classifier, face, settings, monkeypatch):
-    import denoiser.ui.payload as payload_module
+    from denoiser.ui.experiment import run
 
-    real = payload_module.ensure_loaded
+    real = run.ensure_loaded
 
     def fail(method_id):
         if method_id == "median":
             raise WeightsError("The weight file is missing")
         real(method_id)
 
-    monkeypatch.setattr(payload_module, "ensure_loaded", fail)
+    monkeypatch.setattr(run, "ensure_loaded", fail)
     cards = emotion_payload(Face("a", "A", face), settings, classifier)["cards"]
     assert [card["id"] for card in cards] == ["clean", "noisy", "gaussian-filter", "median"]
     assert cards[-1]["note"] == "The weight file is missing."

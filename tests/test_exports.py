@@ -12,7 +12,7 @@ import pytest
 from denoiser.images import load_image, to_uint8
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import compare
-from denoiser.ui.exports import CSV_COLUMNS, contact_sheet_png, numbers_csv, pictures_zip
+from denoiser.ui.compare.exports import CSV_COLUMNS, contact_sheet_png, numbers_csv, pictures_zip
 from tests.doubles import Fixed
 
 METHODS = ("median", "wavelet")

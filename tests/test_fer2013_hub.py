@@ -18,7 +18,7 @@ from huggingface_hub import constants
 
 import train.evaluate
 import train.fit
-from denoiser.faces import fer2013 as samples
+from denoiser.faces import fer2013 as reader
 from denoiser.faces.download import (
     DEFAULT_DATASET,
     Dataset,
@@ -29,7 +29,7 @@ from denoiser.faces.download import (
 )
 from denoiser.faces.fer2013 import FaceDataError, read_fer2013
 from denoiser.faces.samples import pick_samples
-from denoiser.ui.faces import FaceSource, find_faces
+from denoiser.ui.experiment.face_source import FaceSource, find_faces
 from denoiser.weights import hub as hub_module
 from tests.browser.hub_app import running_hub_app
 from tests.tiny import pictures, write_config
@@ -65,8 +65,8 @@ def fer2013(counts=(20, 6, 15), names=("train", "valid", "test")):
 @pytest.fixture(autouse=True)
 def small(monkeypatch, tmp_path):
     """A FER2013 of 41 pictures, none of it here; and no wait for what will not come."""
-    monkeypatch.setattr(samples, "COUNTS", COUNTS)
-    monkeypatch.setattr(samples, "__file__", str(tmp_path / "denoiser" / "samples.py"))
+    monkeypatch.setattr(reader, "COUNTS", COUNTS)
+    monkeypatch.setattr(reader, "__file__", str(tmp_path / "denoiser" / "faces" / "fer2013.py"))
     monkeypatch.delenv("FER2013_PATH", raising=False)
     monkeypatch.setenv("DENOISER_FER2013_DATASET", ID)
     monkeypatch.setattr(hub_module, "PROBE_SECONDS", 0.5)
@@ -199,7 +199,7 @@ class TestRefused:
         assert len(read_fer2013(fetch_fer2013(DATASET, ["test"]), "test")) == 15
 
     def test_an_endless_file(self, remote, monkeypatch):
-        monkeypatch.setattr(samples, "_LARGEST_FILE", 100)
+        monkeypatch.setattr("denoiser.faces.download._LARGEST_FILE", 100)
         self.check("too large", error=DownloadError)
 
 
@@ -357,7 +357,9 @@ class TestSource:
     def test_between_two_tries_it_is_still_coming(self, remote, monkeypatch):
         remote.fault("/api/datasets/", 503, times=1)
         source, seen = find_faces(), []
-        monkeypatch.setattr("denoiser.ui.faces.time.sleep", lambda _: seen.append(source.offer))
+        monkeypatch.setattr(
+            "denoiser.ui.experiment.face_source.time.sleep", lambda _: seen.append(source.offer)
+        )
         source.fetch()
         [offer] = seen
         assert offer.coming
@@ -368,7 +370,7 @@ class TestSource:
         def fail(*_):
             raise KeyError("x")
 
-        monkeypatch.setattr("denoiser.ui.faces.fetch_fer2013", fail)
+        monkeypatch.setattr("denoiser.ui.experiment.face_source.fetch_fer2013", fail)
         source = find_faces()
         source.fetch()
         assert not source.offer.coming

@@ -26,11 +26,12 @@ from denoiser.denoisers.background import BackgroundLoader, LoadingError
 from denoiser.denoisers.registry import create_denoiser, ensure_loaded
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.ui import api
-from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.api import endpoints as api
+from denoiser.ui.compare.payload import live_payload, slow_payload
+from denoiser.ui.experiment.face_source import FaceSource, Offer
+from denoiser.ui.experiment.run import Face, describe_methods
+from denoiser.ui.experiment.settings import Settings
 from denoiser.ui.page import build_app, warm_up
-from denoiser.ui.payload import Face, describe_methods, live_payload, slow_payload
-from denoiser.ui.settings import Settings
 from denoiser.weights import checkpoint as weights
 from denoiser.weights import hub
 from denoiser.weights.checkpoint import (

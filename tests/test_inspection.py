@@ -37,8 +37,11 @@ from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces
 from denoiser.metrics import psnr
 from denoiser.noise import GaussianNoise
-from denoiser.ui import inside, inside_payload
-from denoiser.ui.inside_payload import (
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import Settings, SettingsError
+from denoiser.ui.inside import payload as inside_payload
+from denoiser.ui.inside import tab as inside
+from denoiser.ui.inside.payload import (
     bias_payload,
     experts_payload,
     find_profiles,
@@ -50,8 +53,6 @@ from denoiser.ui.inside_payload import (
     patches_payload,
     residual_payload,
 )
-from denoiser.ui.payload import Face
-from denoiser.ui.settings import Settings, SettingsError
 from denoiser.weights.checkpoint import WEIGHTS, WeightsError
 from tests.doubles import Fixed
 
@@ -424,16 +425,16 @@ def methods(monkeypatch, gated, divided):
 
     from denoiser import pipeline
     from denoiser.denoisers import registry
-    from denoiser.ui import payload
+    from denoiser.ui.experiment import run
 
     def denoise(noisy, method_id, **options):
         return pipeline.denoise(noisy, create(method_id), **options)
 
-    monkeypatch.setattr(payload, "denoise", denoise)
+    monkeypatch.setattr(run, "denoise", denoise)
     monkeypatch.setattr(inside_payload, "denoise", denoise)
     monkeypatch.setattr(inside_payload, "create_denoiser", create)
     monkeypatch.setattr(inspection, "create_denoiser", create)
-    for module in (payload, inside_payload):
+    for module in (run, inside_payload):
         monkeypatch.setattr(module, "ensure_loaded", lambda method_id: registry.ensure_loaded("median"))
     return infos
 
@@ -538,7 +539,7 @@ def test_a_model_on_its_way_is_asked_for_again(methods, shown, monkeypatch):
     monkeypatch.setattr(inside_payload, "ensure_loaded", loading)
     payload = invention_payload(shown, settings("median"), methods, 0.2, 0)
     assert payload["pending"]
-    monkeypatch.setattr("denoiser.ui.payload.ensure_loaded", loading)
+    monkeypatch.setattr("denoiser.ui.experiment.run.ensure_loaded", loading)
     assert gates_payload(shown, settings(), methods["gated"])["pending"]
     assert bias_payload(shown, settings("median"), methods)["pending"]
 

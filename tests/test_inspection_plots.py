@@ -7,7 +7,7 @@ import pytest
 
 from denoiser.analysis.inspection import Residual, autocorrelation
 from denoiser.denoisers.registry import list_denoisers
-from denoiser.inspection_plots import (
+from denoiser.ui.inside.charts import (
     autocorrelation_maps,
     power_spectra,
     profile_chart,

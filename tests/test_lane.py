@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from denoiser.ui.lane import Lane, LaneFullError
+from denoiser.ui.server.lane import Lane, LaneFullError
 
 from .doubles import run
 

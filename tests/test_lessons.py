@@ -14,7 +14,6 @@ from denoiser.analysis.results import NOISY, read_benchmark
 from denoiser.architectures.loading import load_network
 from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import to_uint8
-from denoiser.lesson_plots import draw_chart
 from denoiser.lessons import (
     LESSONS,
     clipping,
@@ -31,9 +30,10 @@ from denoiser.lessons.base import UNMEASURED, Results, Slider
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import GaussianNoise, noise_kind
 from denoiser.pipeline import compare
-from denoiser.ui.lessons import Progress, _lesson_values, demonstration_value, lesson_experiment
-from denoiser.ui.payload import describe_methods
-from denoiser.ui.settings import display_range, display_value
+from denoiser.ui.experiment.run import describe_methods
+from denoiser.ui.experiment.settings import display_range, display_value
+from denoiser.ui.lessons.charts import draw_chart
+from denoiser.ui.lessons.tab import Progress, _lesson_values, demonstration_value, lesson_experiment
 from denoiser.weights.checkpoint import WeightsError
 
 BY_ID = {lesson.id: lesson for lesson in LESSONS}

@@ -9,7 +9,8 @@ import pytest
 
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
-from denoiser.plots import method_labels, metric_bars, noise_histogram
+from denoiser.ui.compare.charts import metric_bars, noise_histogram
+from denoiser.ui.compare.exports import method_labels
 from tests.doubles import Fixed
 
 METHODS = ("median", "gaussian-filter", "bilateral")

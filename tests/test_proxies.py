@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from denoiser.ui.proxies import ProxyError, join_exceptions, settle_proxies
+from denoiser.ui.server.proxies import ProxyError, join_exceptions, settle_proxies
 
 from .conftest import ROOT, app_environment, free_port, stop
 

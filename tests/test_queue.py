@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from denoiser.faces.samples import bundled_faces
-from denoiser.ui import queue as queue_module
-from denoiser.ui import sweep_job
-from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
-from denoiser.ui.queue import LANE_PLACES_EACH, in_turn
+from denoiser.ui.server import queue as queue_module
+from denoiser.ui.server.queue import LANE_PLACES_EACH, in_turn
+from denoiser.ui.sweep import job as sweep_job
 from tests.visitors import Page, Visitor, served
 
 pytestmark = pytest.mark.timeout(300)

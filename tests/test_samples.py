@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from denoiser.faces import fer2013 as samples
+from denoiser.faces import fer2013
 from denoiser.faces.download import Dataset, parse_dataset
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError, FaceSet, find_fer2013, read_fer2013
 from denoiser.faces.samples import bundled_faces, get_sample, load_samples, pick_samples, sample_emotions
@@ -71,7 +71,7 @@ class TestFind:
 
     def test_project_folder_comes_second(self, tmp_path, monkeypatch):
         monkeypatch.delenv("FER2013_PATH", raising=False)
-        monkeypatch.setattr(samples, "__file__", str(tmp_path / "denoiser" / "samples.py"))
+        monkeypatch.setattr(fer2013, "__file__", str(tmp_path / "denoiser" / "faces" / "fer2013.py"))
         assert find_fer2013() is None
         folder = tmp_path / "data" / "fer2013"
         folder.mkdir(parents=True)
@@ -145,7 +145,7 @@ class TestParquet:
         ("split", "first"), [("train", 0), ("validation", 28_709), ("test", 32_298)]
     )
     def test_rows_of_a_whole_split_without_numbers(self, tmp_path, monkeypatch, split, first):
-        monkeypatch.setattr(samples, "COUNTS", dict.fromkeys(("train", "validation", "test"), (3, 2)))
+        monkeypatch.setattr(fer2013, "COUNTS", dict.fromkeys(("train", "validation", "test"), (3, 2)))
         for count, start in ((3, first), (2, 0)):
             write_parquet(tmp_path / f"{split}.parquet", map(encode, random_faces(count)))
             rows = read_fer2013(tmp_path, split).rows
@@ -398,7 +398,7 @@ class TestCopies:
 
     @pytest.mark.parametrize("split", ["train", "validation", "test"])
     def test_another_number_of_pictures_is_named(self, tmp_path, monkeypatch, split):
-        monkeypatch.setattr(samples, "COUNTS", dict.fromkeys(("train", "validation", "test"), (4, 3)))
+        monkeypatch.setattr(fer2013, "COUNTS", dict.fromkeys(("train", "validation", "test"), (4, 3)))
         for count, complete in ((4, True), (3, True), (2, False), (5, False)):
             self.table(tmp_path / "fer2013.csv", random_faces(count), usage=split)
             faces = read_fer2013(tmp_path, split)
@@ -471,7 +471,7 @@ class TestCopies:
 
     def test_the_challenges_own_tables(self, tmp_path, monkeypatch):
         """test.csv without labels: PublicTest and PrivateTest, in that order, where it is whole."""
-        monkeypatch.setattr(samples, "COUNTS", {"train": (3, 0), "validation": (2, 0), "test": (4, 0)})
+        monkeypatch.setattr(fer2013, "COUNTS", {"train": (3, 0), "validation": (2, 0), "test": (4, 0)})
         drawn = random_faces(9)
         self.table(tmp_path / "train.csv", drawn[:3])
         self.table(tmp_path / "test.csv", drawn[3:])

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from denoiser.ui.server import (
+from denoiser.ui.server.limits import (
     MAX_BODY_BYTES,
     MAX_FILE_BYTES,
     Patience,

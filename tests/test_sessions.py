@@ -9,10 +9,10 @@ import gradio as gr
 import pytest
 
 from denoiser.faces.samples import bundled_faces
-from denoiser.ui.faces import FaceSource, Offer
+from denoiser.ui.experiment.face_source import FaceSource, Offer
+from denoiser.ui.experiment.run import Face
 from denoiser.ui.page import build_app
-from denoiser.ui.payload import Face
-from denoiser.ui.sessions import CAPACITY, keep_lean_sessions
+from denoiser.ui.server.sessions import CAPACITY, keep_lean_sessions
 from tests.benchmarks.visitors import loading_event
 from tests.visitors import Page, Visitor
 

@@ -19,19 +19,13 @@ from denoiser.noise import (
     create_noise,
 )
 from denoiser.pipeline import Experiment
-from denoiser.ui.compare import create_compare_tab
-from denoiser.ui.controls import Controls
-from denoiser.ui.faces import FaceSource, Offer
-from denoiser.ui.link import Link, describe_problems, link_keys, read_link, write_link
-from denoiser.ui.payload import Face
-from denoiser.ui.settings import (
-    MAX_SEED,
-    Settings,
-    SettingsError,
-    display_range,
-    parse_value,
-)
-from denoiser.ui.share import _find_face, describe_link
+from denoiser.ui.compare.tab import create_compare_tab
+from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.face_source import FaceSource, Offer
+from denoiser.ui.experiment.link import Link, describe_problems, link_keys, read_link, write_link
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import MAX_SEED, Settings, SettingsError, display_range, parse_value
+from denoiser.ui.experiment.share import _find_face, describe_link
 from denoiser.weights.hub import WEIGHTS_VERSION
 
 

@@ -78,7 +78,7 @@ def test_what_lies_about_stays_here(small):
         "data/fer2013/test.parquet",
         "denoiser/__pycache__/noise.pyc",
         "denoiser/.ipynb_checkpoints/noise.py",
-        "denoiser/ui/assets/.DS_Store",
+        "denoiser/ui/compare/.DS_Store",
         "weights/autoencoder/notes.txt",
         "runs/last.ckpt",
         ".env",
@@ -121,7 +121,7 @@ def small(tmp_path):
         "LICENSE": "MIT\n",
         "denoiser/__init__.py": "",
         "denoiser/noise.py": "SIGMA = 25 / 255\n",
-        "denoiser/ui/assets/grid.js": "let grid;\n",
+        "denoiser/ui/compare/grid.js": "let grid;\n",
         "weights/benchmark.json": "{}",
         "weights/autoencoder/config.json": "{}",
         "weights/autoencoder/history.csv": "epoch\n",
@@ -176,7 +176,7 @@ def test_second_time_changes_nothing(hub, publish):
 def test_only_what_changed_goes_up_and_what_is_gone_disappears(hub, publish, small):
     publish()
     (small / "denoiser/noise.py").write_text("SIGMA = 50 / 255\n")
-    (small / "denoiser/ui/assets/grid.js").unlink()
+    (small / "denoiser/ui/compare/grid.js").unlink()
     shutil.rmtree(small / "weights/autoencoder")
     (small / "weights/patchgan").mkdir()
     (small / "weights/patchgan/model.safetensors").write_text("other weights")
@@ -188,7 +188,7 @@ def test_only_what_changed_goes_up_and_what_is_gone_disappears(hub, publish, sma
     assert len([request for request in hub.writes if request.path.endswith("/commit/main")]) == 1
     assert hub.commits("space", SPACE)[2:] == [
         "Update denoiser/noise.py, weights/patchgan/model.safetensors, Delete "
-        "denoiser/ui/assets/grid.js, weights/autoencoder/config.json, "
+        "denoiser/ui/compare/grid.js, weights/autoencoder/config.json, "
         "weights/autoencoder/history.csv, weights/autoencoder/model.safetensors"
     ]
 

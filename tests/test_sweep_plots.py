@@ -6,11 +6,11 @@ import pytest
 
 from denoiser.analysis.results import NOISY
 from denoiser.analysis.sweeps import SEED, WINDOW_MEDIAN, Axis, noise_axis
-from denoiser.benchmark_plots import COLOURS, SYMBOLS
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
 from denoiser.noise import GaussianNoise, PoissonNoise
 from denoiser.pipeline import SweepPoint
-from denoiser.sweep_plots import looks, metric_value, redraw_chart, sweep_chart
+from denoiser.ui.common.charts import COLOURS, SYMBOLS, looks
+from denoiser.ui.sweep.charts import metric_value, redraw_chart, sweep_chart
 
 LABELS = {"noisy": "Noisy picture", "median": "Median 3x3", "nl-means": "Non-local means"}
 AXIS = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0, 50.0), ((25.0, "Compare: 25"),))

@@ -12,13 +12,13 @@ from denoiser.analysis.sweeps import SEED, WINDOW, WINDOW_MEDIAN
 from denoiser.images import to_uint8
 from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
 from denoiser.pipeline import compare
-from denoiser.ui import sweep as sweep_module
-from denoiser.ui import sweep_job
-from denoiser.ui.payload import Face
-from denoiser.ui.settings import Settings, SettingsError
-from denoiser.ui.sweep import compute
-from denoiser.ui.sweep_job import axis_choices, create_job, parse_choice
-from denoiser.ui.sweep_payload import Shown, judge, pictures_payload
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import Settings, SettingsError
+from denoiser.ui.sweep import job as sweep_job
+from denoiser.ui.sweep import tab as sweep_module
+from denoiser.ui.sweep.job import axis_choices, create_job, parse_choice
+from denoiser.ui.sweep.payload import Shown, judge, pictures_payload
+from denoiser.ui.sweep.tab import compute
 from denoiser.weights.checkpoint import WeightsError
 
 METHODS = ("median", "bilateral")

@@ -14,37 +14,21 @@ import gradio as gr
 import numpy as np
 import pytest
 
+import denoiser.ui
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.faces.fer2013 import FaceSet
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
 from denoiser.pipeline import Comparison
-from denoiser.ui import faces as faces_module
-from denoiser.ui import payload as payload_module
-from denoiser.ui.faces import (
-    FaceSource,
-    Offer,
-    _receive_picture,
-    first_face,
-    load_upload,
-)
-from denoiser.ui.page import build_app, warm_up
-from denoiser.ui.payload import (
-    LIVE_NETWORKS,
-    Face,
-    describe_methods,
-    error_payload,
-    gain_flag,
-    live_methods,
-    live_payload,
-    new_version,
-    run_methods,
-    slow_payload,
-    write_loss,
-    write_payload,
-)
-from denoiser.ui.settings import (
+from denoiser.ui.common.judgement import gain_flag, write_loss
+from denoiser.ui.common.payload import error_payload, new_version, write_payload
+from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
+from denoiser.ui.experiment import run
+from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face, load_upload
+from denoiser.ui.experiment.faces import _receive_picture
+from denoiser.ui.experiment.run import Face, describe_methods, run_methods
+from denoiser.ui.experiment.settings import (
     MAX_SEED,
     NO_NOISE,
     Settings,
@@ -53,6 +37,7 @@ from denoiser.ui.settings import (
     display_value,
     parse_settings,
 )
+from denoiser.ui.page import build_app, warm_up
 from denoiser.weights.checkpoint import WeightsError
 
 DEFAULTS = {(kind.id, p.name): display_value(p, p.default) for kind in NOISES for p in kind.parameters}
@@ -272,8 +257,8 @@ def test_missing_weights_stop_only_their_own_method(face, monkeypatch):
             raise WeightsError("The weight file of the model 'patchgan' is missing")
         return denoise(noisy, method_id, **settings)
 
-    denoise = payload_module.denoise
-    monkeypatch.setattr(payload_module, "denoise", fail)
+    denoise = run.denoise
+    monkeypatch.setattr(run, "denoise", fail)
     settings = parse(methods=["patchgan", "median"])
     cards = live_payload(face, settings, describe_methods(), 1)["cards"]
     assert cards[2]["error"] == "The weight file of the model 'patchgan' is missing."
@@ -285,7 +270,7 @@ def test_every_method_is_described_without_its_weights(monkeypatch):
     def fail(model_id):
         raise WeightsError("nothing here")
 
-    monkeypatch.setattr(payload_module, "read_info", fail)
+    monkeypatch.setattr(run, "read_info", fail)
     assert list(describe_methods()) == list_denoisers()
 
 
@@ -398,11 +383,11 @@ def test_sessions_do_not_share_a_face(app, faces):
 
 
 def test_templates_name_no_value():
-    assets = Path(payload_module.__file__).parent / "assets"
-    for file in assets.glob("*.html"):
+    page = Path(denoiser.ui.__file__).parent
+    for file in page.glob("**/*.html"):
         assert "${" not in file.read_text(encoding="utf-8")
         assert "{{" not in file.read_text(encoding="utf-8")
-    for file in assets.glob("*.js"):
+    for file in page.glob("**/*.js"):
         assert "innerHTML" not in file.read_text(encoding="utf-8")
 
 
@@ -438,7 +423,7 @@ def test_pictures_are_decoded_one_at_a_time(monkeypatch):
         inside.pop()
         return None, None
 
-    monkeypatch.setattr(faces_module, "load_crops", decode)
+    monkeypatch.setattr("denoiser.ui.experiment.face_source.load_crops", decode)
     threads = [threading.Thread(target=load_upload, args=(b"",)) for _ in range(5)]
     for thread in threads:
         thread.start()

@@ -35,7 +35,7 @@ _REQUIRED = ("app.py", "requirements.txt", "README.md", "LICENSE", "denoiser/__i
 _PATTERNS = (
     *_REQUIRED,
     "denoiser/**/*.py",
-    "denoiser/ui/assets/*",
+    *(f"denoiser/ui/**/*.{kind}" for kind in ("css", "html", "js")),
     f"weights/{BENCHMARK_NAME}",
     f"weights/*/{CONFIG_NAME}",
     f"weights/*/{HISTORY_NAME}",

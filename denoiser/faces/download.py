@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from denoiser.faces import fer2013
 from denoiser.faces.fer2013 import (
-    COUNTS,
     FaceDataError,
     Split,
     count_rows,
@@ -123,7 +123,7 @@ def cached_fer2013(dataset: Dataset, splits: Iterable[Split] = get_args(Split)) 
             cached_file(dataset.repo_id, name, revision=dataset.revision, repo_type="dataset")
             for name in names
         ]
-        if None in good or count_rows(files, split) not in COUNTS[split]:
+        if None in good or count_rows(files, split) not in fer2013.COUNTS[split]:
             return None
     return folder
 
@@ -164,10 +164,10 @@ def fetch_fer2013(
 
 def _check_count(files: Sequence[Path], split: Split, dataset: Dataset) -> None:
     count = count_rows(files, split)
-    if count not in COUNTS[split]:
+    if count not in fer2013.COUNTS[split]:
         raise FaceDataError(
             f"{dataset.repo_id} on the Hub isn't FER2013: its {split} split has {count:,} pictures "
-            f"instead of {COUNTS[split][0]:,}."
+            f"instead of {fer2013.COUNTS[split][0]:,}."
         )
 
 

@@ -16,7 +16,7 @@ from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.noise import create_noise
 from denoiser.pipeline import corrupt
-from denoiser.ui.payload import encode_picture
+from denoiser.ui.common.payload import encode_picture
 from tests.visitors import Page, Visitor
 
 from ._server import LiveEvent, percentile, report, running_app

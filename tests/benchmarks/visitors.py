@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from typing import Any
 
-from denoiser.ui.sessions import CAPACITY
+from denoiser.ui.server.sessions import CAPACITY
 from tests.visitors import Page, Visitor
 
 from ._server import LiveEvent, report, running_app

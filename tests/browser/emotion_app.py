@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import denoiser.ui.emotion as tab
+import denoiser.ui.emotion.tab as tab
 from denoiser.analysis.emotion.classifier import load_classifier
 from denoiser.analysis.emotion.results import read_emotion_results
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from denoiser.faces import fer2013 as samples
+from denoiser.faces import fer2013
 from tests.conftest import app_environment, free_port, running
 from tests.hub import LoopbackHub
 
@@ -35,7 +35,7 @@ def running_hub_app(hub: LoopbackHub, dataset: str, count: int, home: Path) -> I
 
 
 if __name__ == "__main__":
-    samples.COUNTS["test"] = (int(sys.argv[1]), int(sys.argv[1]))
+    fer2013.COUNTS["test"] = (int(sys.argv[1]), int(sys.argv[1]))
 
     from app import demo, faces
     from denoiser.ui.page import launch

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from denoiser.analysis.blind_test import ROUNDS
-from denoiser.ui.blind import DEFAULT_POOL
-from denoiser.ui.payload import describe_methods
+from denoiser.ui.blind.tab import DEFAULT_POOL
+from denoiser.ui.experiment.run import describe_methods
 from tests.browser.lab import _READ_PIXELS
 from tests.conftest import watched_page
 

@@ -11,7 +11,7 @@ from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
 from denoiser.metrics import psnr
 from denoiser.noise import GaussianNoise
-from denoiser.ui.faces import first_face
+from denoiser.ui.experiment.face_source import first_face
 from tests.browser.lab import open_tab
 from tests.browser.two_part_app import MIDDLE
 from tests.conftest import app_environment, free_port, running, watched_page

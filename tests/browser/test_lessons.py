@@ -8,7 +8,7 @@ from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
 from denoiser.lessons import LESSONS, smoothing
 from denoiser.noise import GaussianNoise
-from denoiser.ui.faces import first_face
+from denoiser.ui.experiment.face_source import first_face
 from tests.browser.lab import _READ_PIXELS, Lab, open_tab
 from tests.conftest import watched_page
 

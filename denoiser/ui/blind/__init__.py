@@ -1,0 +1,1 @@
+"""The tab "Blind test", alone or as a class."""

@@ -1,0 +1,238 @@
+"""Classes that take the blind test together: votes added up in memory, and nothing else kept.
+
+No Gradio in here. A class holds counts, and which sessions have a seat in it: neither who voted nor a
+single vote can be found out. What a script could take for itself alone is bounded by address (see
+``address.py``), with room for a school whose pupils all come from one.
+"""
+
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from denoiser.analysis.blind_test import ROUNDS, Setup, Tally, Vote
+from denoiser.ui.server.pace import Allowance, Allowances
+
+MAX_CLASSES = 300
+CLASSES_EACH = 3
+"""How many open classes one address may have: a school may have more than one teacher."""
+
+MAX_VOTES = 100_000
+MAX_SEATS = 2_000
+"""How many people may vote in one class."""
+
+SEATS_EACH = 100
+"""How many of them from one address; who loads the page anew takes another seat."""
+
+IDLE_SECONDS = 3 * 3600.0
+"""How long a class lives without a vote."""
+
+UNUSED_SECONDS = 30 * 60.0
+"""Likewise for one that never had a vote, so that classes nobody uses keep no place for long."""
+
+LIFETIME_SECONDS = 12 * 3600.0
+"""How long a class lives at most: nobody keeps one for ever by voting."""
+
+PICKS_AT_ONCE, SECONDS_EACH_PICK = 3, 1.0
+"""How quickly one person's votes may come to be counted."""
+
+GUESSES_AT_ONCE, SECONDS_EACH_GUESS = 40, 6.0
+"""How quickly codes that don't exist may be tried from one address: all of a class may mistype one."""
+
+_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that looks like another
+_CODE_LENGTH = 6  # 31**6, about 900 million
+_KEY_LENGTH = 12
+
+
+class ClassroomError(ValueError):
+    """A class can't be had; the message is one sentence for a person."""
+
+
+class Classroom:
+    """One class. Safe to use from several threads.
+
+    Args:
+        setup: What everybody in it is tested on.
+        clock: Seconds that never go back.
+        opener: Address of who opened it.
+    """
+
+    def __init__(
+        self, setup: Setup, clock: Callable[[], float] = time.monotonic, opener: str = ""
+    ) -> None:
+        self.setup = setup
+        self.opener = opener
+        self.code = _draw(_CODE_LENGTH)
+        self.key = _draw(_KEY_LENGTH)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tally = Tally()
+        self._opened = self._used = clock()
+        self._closed = False
+        self._seats: dict[str, Seat] = {}  # by session; of those who voted
+        self._addresses: Counter[str] = Counter()  # of these seats
+
+    @property
+    def tally(self) -> Tally:
+        """All votes so far."""
+        return self._tally  # replaced as a whole
+
+    @property
+    def is_open(self) -> bool:
+        """Whether votes still count: it was not closed, and has not been idle for too long."""
+        idle = IDLE_SECONDS if self._tally.votes else UNUSED_SECONDS
+        now = self._clock()
+        is_old = now - self._used >= idle or now - self._opened >= LIFETIME_SECONDS
+        return not self._closed and not is_old
+
+    def seat(self, session: str, address: str) -> "Seat":
+        """Return a session's seat: the one that it has voted from, or a new one.
+
+        Args:
+            session: Whose seat it is.
+            address: Where that session is.
+        """
+        with self._lock:
+            return self._seats.get(session) or Seat(self, session, address, self._clock)
+
+    def admit(self, seat: "Seat") -> bool:
+        """Let a seat vote from now on, and say whether there was room for it."""
+        with self._lock:
+            if self._seats.get(seat.session) is seat:
+                return True
+            full = len(self._seats) >= MAX_SEATS or self._addresses[seat.address] >= SEATS_EACH
+            if full or seat.session in self._seats:
+                return False
+            self._seats[seat.session] = seat
+            self._addresses[seat.address] += 1
+            return True
+
+    def add(self, vote: Vote) -> bool:
+        """Count a vote, and say whether it was: a closed or a full class takes none."""
+        with self._lock:
+            if not self.is_open or self._tally.votes >= MAX_VOTES:
+                return False
+            self._tally = self._tally.add(vote)
+            self._used = self._clock()
+            return True
+
+    def close(self) -> None:
+        """Take no more votes."""
+        with self._lock:
+            self._closed = True
+
+
+class Seat:
+    """One person's place in a class; each of its rounds counts once. Safe to use from several threads.
+
+    Args:
+        classroom: The class.
+        session: Whose seat it is.
+        address: Where that session is.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, classroom: Classroom, session: str, address: str, clock: Callable[[], float]
+    ) -> None:
+        self.classroom = classroom
+        self.session = session
+        self.address = address
+        self._lock = threading.Lock()
+        self._pace = Allowance(PICKS_AT_ONCE, SECONDS_EACH_PICK, clock)
+        self._votes = 0
+
+    def add(self, vote: Vote) -> str:
+        """Have the class count a vote; return ``""``, or a sentence that says why it does not."""
+        alone = "what you pick now counts for you alone."
+        with self._lock:
+            if not self.classroom.is_open:
+                return f"The class is over: {alone}"
+            if self._votes >= ROUNDS:
+                return f"Class {self.classroom.code} has your {ROUNDS} picks: {alone}"
+            if not self._pace.take():
+                return f"Too quick to have looked: class {self.classroom.code} did not count that pick."
+            if not self.classroom.admit(self):
+                return f"Class {self.classroom.code} has no seat left for your network: {alone}"
+            if not self.classroom.add(vote):
+                return f"Class {self.classroom.code} has all the votes that it can hold: {alone}"
+            self._votes += 1
+            return ""
+
+
+class Classrooms:
+    """All classes of a page. Safe to use from several threads.
+
+    Args:
+        clock: Seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._classes: list[Classroom] = []
+        self._guesses = Allowances(GUESSES_AT_ONCE, SECONDS_EACH_GUESS, clock)
+
+    def open(self, setup: Setup, address: str) -> Classroom:
+        """Start a class.
+
+        Args:
+            setup: What everybody in it is tested on.
+            address: Where its teacher is.
+
+        Raises:
+            ClassroomError: There are too many, or too many from this address.
+        """
+        with self._lock:
+            self._forget()
+            own = [other for other in self._classes if other.opener == address]
+            if len(own) >= CLASSES_EACH:
+                unused = [other for other in own if not other.tally.votes]
+                if not unused:
+                    raise ClassroomError(
+                        f"Your network has {CLASSES_EACH} classes under way; close one of them first."
+                    )
+                # Whose teacher may have loaded the page anew, and cannot close it.
+                unused[0].close()
+                self._classes.remove(unused[0])
+            if len(self._classes) >= MAX_CLASSES:
+                raise ClassroomError("There are too many classes at the moment; try again later.")
+            classroom = Classroom(setup, self._clock, address)
+            while any(classroom.code == other.code for other in self._classes):
+                classroom = Classroom(setup, self._clock, address)
+            self._classes.append(classroom)
+            return classroom
+
+    def find(self, entered: object, address: str) -> tuple[Classroom, bool]:
+        """Return the class that somebody names, and whether they are its teacher.
+
+        Args:
+            entered: What they typed, a class's code or its teacher's; it comes from a browser and may
+                be anything. Small letters, spaces and dashes don't matter.
+            address: Where they are.
+
+        Raises:
+            ClassroomError: There is none, or too many that don't exist were tried from this address.
+        """
+        if not self._guesses.is_left(address):  # right ones too, or guessing would go on
+            raise ClassroomError(
+                "Too many codes that do not exist were tried from your network; wait a minute."
+            )
+        text = entered[:64] if isinstance(entered, str) else ""
+        code = "".join(text.upper().replace("-", " ").split())
+        with self._lock:
+            self._forget()
+            for classroom in self._classes:
+                for own, is_teacher in ((classroom.code, False), (classroom.key, True)):
+                    if secrets.compare_digest(own.encode(), code.encode()):
+                        return classroom, is_teacher
+        self._guesses.take(address)
+        raise ClassroomError("There is no class with this code; it may be closed by now.")
+
+    def _forget(self) -> None:
+        self._classes = [classroom for classroom in self._classes if classroom.is_open]
+
+
+def _draw(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))

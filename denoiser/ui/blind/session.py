@@ -1,0 +1,383 @@
+"""One person's blind test on the server, and what the page is sent of it; no Gradio in here.
+
+Which picture is whose stays on the server until the last round is over: a round's payload holds pixels
+and a token, nothing else.
+"""
+
+import math
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from denoiser.analysis.blind_test import (
+    EYE,
+    MEASURES,
+    SHOWN,
+    Agreement,
+    Round,
+    Scores,
+    Setup,
+    Standing,
+    Tally,
+    Vote,
+    agree,
+    favourites,
+    rank,
+)
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.faces.fer2013 import FaceDataError
+from denoiser.metrics import sharpness
+from denoiser.pipeline import Comparison, DenoiseResult
+from denoiser.ui.blind.classes import Seat
+from denoiser.ui.common.payload import Payload, encode_picture, new_version
+from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.run import Face, Outcome, run_methods
+from denoiser.ui.experiment.settings import Settings
+
+MEASURE_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "sharpness": "Sharpness"}
+
+Play = Callable[[Round], Comparison]
+"""Makes the pictures of a round; the same ones whenever it is asked."""
+
+
+class SittingError(ValueError):
+    """A test can't go on; the message is one sentence for a person."""
+
+
+class Sitting:
+    """One person's test. Safe to use from several threads: a browser can click twice at once.
+
+    Args:
+        setup: The denoisers and the noise.
+        rounds: What to show.
+        play: Makes a round's pictures.
+        labels: Names of the denoisers, by id.
+        seat: From where a class counts the votes as well, if one does.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        rounds: Sequence[Round],
+        play: Play,
+        labels: Mapping[str, str],
+        seat: Seat | None = None,
+    ):
+        self._setup = setup
+        self._rounds = tuple(rounds)
+        self._play = play
+        self._labels = labels
+        self._seat = seat
+        self._lock = threading.Lock()
+        self._votes: tuple[Vote, ...] = ()
+        self._tally = Tally()
+        self._refusal = ""  # why the class did not count the last vote
+        self._token = ""  # of the round that waits for a vote; empty while none does
+        self._dealt: Payload = {}
+        self._favourites: Mapping[str, str] = {}
+
+    def view(self) -> Payload:
+        """Return what the page shows now: a round, or the results.
+
+        Raises:
+            SittingError: The pictures can't be made.
+        """
+        with self._lock:
+            return self._view()
+
+    def vote(self, token: object, picture: object) -> Payload:
+        """Take a vote and return what comes next.
+
+        What does not name the round that waits for a vote, or one of its pictures, changes nothing:
+        so no round is voted on twice, and none that was not shown.
+
+        Args:
+            token: The round's; this and the next come from a browser and may be anything.
+            picture: 1, 2 or 3; 0 for no preference.
+
+        Raises:
+            SittingError: The next pictures can't be made.
+        """
+        with self._lock:
+            valid = isinstance(token, str) and bool(token) and token == self._token
+            if valid and type(picture) is int and 0 <= picture <= SHOWN:
+                self._count(picture)
+            return self._view()
+
+    def look_back(self, number: object) -> Payload:
+        """Return the results with one round unmasked; before the end, what :meth:`view` returns.
+
+        Args:
+            number: Which round, counted from 1; it comes from a browser and may be anything.
+
+        Raises:
+            SittingError: The pictures can't be made.
+        """
+        with self._lock:
+            view = self._view()
+            if self._token or type(number) is not int or not 1 <= number <= len(self._votes):
+                return view
+            return view | {"look": self._look(number)}
+
+    def _count(self, picture: int) -> None:
+        shown = self._rounds[len(self._votes)].methods
+        vote = Vote(shown, shown[picture - 1] if picture else None, self._favourites)
+        self._token = ""
+        self._votes += (vote,)
+        self._tally = self._tally.add(vote)
+        if self._seat is not None:
+            self._refusal = self._seat.add(vote)
+
+    def _view(self) -> Payload:
+        if len(self._votes) == len(self._rounds):
+            return self._results()
+        if not self._token:
+            self._deal()
+        return self._dealt | {"version": new_version(), "note": self._class_note()}
+
+    def _deal(self) -> None:
+        number = len(self._votes)
+        comparison = self._play(self._rounds[number])
+        shown = self._rounds[number].methods
+        scores = [_scores(comparison, method) for method in shown]
+        self._favourites = favourites(shown, scores)
+        height, width = comparison.corruption.clean.shape
+        self._dealt = {
+            "phase": "round",
+            "number": number + 1,
+            "count": len(self._rounds),
+            "given": comparison.corruption.noise.describe(),
+            "width": width,
+            "height": height,
+            "pictures": [encode_picture(comparison[method].image) for method in shown],
+            "noisy": encode_picture(comparison.corruption.noisy),
+            "token": (token := secrets.token_urlsafe(12)),
+        }
+        self._token = token  # last: nothing is waiting if the pictures could not be made
+
+    def _results(self) -> Payload:
+        return {
+            "phase": "results",
+            "version": new_version(),
+            "note": self._class_note(),
+            "rounds": [
+                "Can't tell" if vote.picked is None else self._labels[vote.picked]
+                for vote in self._votes
+            ],
+            **tally_view(self._tally, self._setup.pool, self._labels, "You"),
+        }
+
+    def _look(self, number: int) -> Payload:
+        played, vote = self._rounds[number - 1], self._votes[number - 1]
+        comparison = self._play(played)
+        corruption = comparison.corruption
+        height, width = corruption.clean.shape
+        cards = []
+        for method in vote.shown:
+            scores = _scores(comparison, method)
+            best = [name for name, favourite in vote.favourites.items() if favourite == method]
+            cards.append(
+                {
+                    "label": self._labels[method],
+                    "pixels": encode_picture(comparison[method].image),
+                    "picked": method == vote.picked,
+                    "scores": [
+                        {"label": MEASURE_LABELS[name], "text": text, "best": name in best}
+                        for name, text in _score_texts(scores).items()
+                    ],
+                }
+            )
+        return {
+            "number": number,
+            "given": f"{corruption.noise.describe()}, seed {played.seed}",
+            "width": width,
+            "height": height,
+            "cards": cards,
+            "noisy": encode_picture(corruption.noisy),
+            "clean": encode_picture(corruption.clean),
+        }
+
+    def _class_note(self) -> str:
+        if self._seat is None:
+            return ""
+        if self._refusal:
+            return self._refusal
+        if not self._seat.classroom.is_open:
+            return "The class is over: what you pick now counts for you alone."
+        return f"Your picks are added, without a name, to those of class {self._seat.classroom.code}."
+
+
+def make_play(faces: FaceSource, setup: Setup) -> Play:
+    """Return what makes the pictures of a round.
+
+    Args:
+        faces: Where the clean faces come from.
+        setup: How to make the noisy pictures.
+    """
+
+    def play(played: Round) -> Comparison:
+        outcome = _run(faces, setup, played, played.methods)
+        for sentence in (*outcome.failures.values(), *outcome.loading.values()):
+            raise SittingError(f"A method of this round can't run: {sentence} Start again later.")
+        return outcome.comparison
+
+    return play
+
+
+def keep_usable(
+    faces: FaceSource, setup: Setup, first: Round, labels: Mapping[str, str]
+) -> tuple[Setup, str]:
+    """Leave out the denoisers that can't run, and say in a sentence which; ``""`` if all can.
+
+    Args:
+        faces: Where the clean faces come from.
+        setup: With which denoisers.
+        first: A round to try them on.
+        labels: Names of the denoisers, by id.
+
+    Raises:
+        SittingError: Too few are left, or the face is gone.
+    """
+    outcome = _run(faces, setup, first, setup.pool)
+    missing = {**outcome.failures, **outcome.loading}
+    usable = tuple(method for method in setup.pool if method not in missing)
+    reasons = " ".join(f"Without {labels[method]}: {why}" for method, why in missing.items())
+    if len(usable) < SHOWN:
+        raise SittingError(f"Fewer than {SHOWN} of the methods can run. {reasons}")
+    return replace(setup, pool=usable), reasons
+
+
+def tally_view(tally: Tally, pool: Sequence[str], labels: Mapping[str, str], whose: str) -> Payload:
+    """Write down a tally for the page: a headline, two tables, and what to make of them.
+
+    Args:
+        tally: The votes.
+        pool: Ids of the denoisers.
+        labels: Their names, by id.
+        whose: ``"You"``, or ``"The class"``.
+    """
+    if not tally.decided:
+        nothing = "No picture was picked yet: there is nothing to rank."
+        return {"headline": nothing, "standings": [], "agreements": [], "notes": []}
+    standings = rank(tally, pool)
+    agreements = [agree(tally, pool, measure) for measure in MEASURES]
+    return {
+        "headline": _headline(standings, labels, whose),
+        "standings": [
+            {
+                "rank": standing.rank,
+                "label": labels[standing.method],
+                "share": standing.share,
+                "low": standing.low,
+                "high": standing.high,
+                "picks": f"{standing.picks[EYE]} of {standing.shown}",
+                "range": f"{100 * standing.low:.0f} to {100 * standing.high:.0f} %",
+                "measures": [f"{standing.picks[measure]} of {standing.shown}" for measure in MEASURES],
+            }
+            for standing in standings
+        ],
+        "agreements": [_agreement_texts(agreement) for agreement in agreements],
+        "whose": whose,
+        "notes": _notes(tally, standings, labels, whose),
+    }
+
+
+def describe_labels(methods: Mapping[str, DenoiserInfo]) -> dict[str, str]:
+    """Return the denoisers' names by id."""
+    return {method_id: info.label for method_id, info in methods.items()}
+
+
+def _run(faces: FaceSource, setup: Setup, played: Round, method_ids: Sequence[str]) -> Outcome:
+    try:
+        sample = faces.get(played.face)
+    except FaceDataError as error:
+        raise SittingError(f"{error} Start again.") from error
+    settings = Settings(
+        noise=played.noise,
+        shown_noise=played.noise.id,
+        shown_value=0.0,  # only the live grid shows it
+        seed=played.seed,
+        clip=setup.clip,
+        round_8bit=setup.round_8bit,
+        methods=tuple(method_ids),
+    )
+    return run_methods(Face(sample.id, sample.label, sample.image), settings, method_ids)
+
+
+def _scores(comparison: Comparison, method: str) -> Scores:
+    result: DenoiseResult = comparison[method]
+    return Scores(
+        psnr=math.nan if result.psnr is None else result.psnr,
+        ssim=math.nan if result.ssim is None else result.ssim,
+        sharpness=sharpness(result.image, comparison.corruption.clean),
+    )
+
+
+def _score_texts(scores: Scores) -> dict[str, str]:
+    return {
+        "psnr": f"{scores.psnr:.2f} dB",
+        "ssim": f"{scores.ssim:.3f}",
+        "sharpness": f"{scores.sharpness:.2f}",
+    }
+
+
+def _headline(standings: Sequence[Standing], labels: Mapping[str, str], whose: str) -> str:
+    first = [standing for standing in standings if standing.rank == 1]
+    names = " and ".join(labels[standing.method] for standing in first)
+    best = first[0]
+    each = ", each" if len(first) > 1 else ""
+    often = f"{100 * best.share:.0f} % of the times shown{each}"
+    return f"{whose} picked {names} most often: {often}. Picking at random comes to 33 %."
+
+
+def _agreement_texts(agreement: Agreement) -> dict[str, Any]:
+    tau = "not defined" if math.isnan(agreement.tau) else f"{agreement.tau:+.2f}"
+    luck = 100 * agreement.luck
+    return {
+        "label": MEASURE_LABELS[agreement.measure],
+        "same": f"{agreement.same} of {agreement.decided}",
+        "luck": "< 1 %" if luck < 1 else f"{luck:.0f} %",
+        "tau": tau.replace("-", "\N{MINUS SIGN}"),
+    }
+
+
+def _notes(
+    tally: Tally, standings: Sequence[Standing], labels: Mapping[str, str], whose: str
+) -> list[str]:
+    fewest, most = (chosen(s.shown for s in standings) for chosen in (min, max))
+    times = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    notes = [
+        f"{_count_rounds(tally.decided)} of three pictures showed each method {times} times. That pins "
+        "its share down no better than to the range given (95 %, Wilson)."
+    ]
+    if len(standings) > 1:
+        notes.append(_compare_first_two(standings, labels, whose))
+    orders = math.factorial(len(standings))
+    notes.append(
+        f"Two rankings of {len(standings)} methods are the same by luck once in {orders:,} times; with "
+        "so few methods, a high rank correlation \N{GREEK SMALL LETTER TAU} is weak evidence. The "
+        "rounds with the same pick are stronger."
+    )
+    if tally.undecided:
+        verb = "was" if tally.undecided == 1 else "were"
+        them = "you" if whose == "You" else "somebody"
+        notes.append(
+            f"{_count_rounds(tally.undecided)} in which {them} could not tell {verb} left out, for the "
+            "measures too."
+        )
+    return notes
+
+
+def _compare_first_two(standings: Sequence[Standing], labels: Mapping[str, str], whose: str) -> str:
+    first, second = standings[:2]
+    names = f"{labels[first.method]} and {labels[second.method]}"
+    if first.low <= second.high:
+        more = "another ten rounds" if whose == "You" else "more votes"
+        return f"The ranges of {names} overlap: {more} may well swap them."
+    return f"The ranges of {names} do not overlap: luck alone rarely does that."
+
+
+def _count_rounds(count: int) -> str:
+    return f"{count} round" if count == 1 else f"{count:,} rounds"

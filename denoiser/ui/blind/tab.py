@@ -1,0 +1,445 @@
+"""The tab "Blind test": which of three unlabelled results looks best; alone, or with a class."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from denoiser.analysis.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
+from denoiser.denoisers.registry import list_denoisers
+from denoiser.faces.samples import pick_samples
+from denoiser.ui.blind.classes import Classroom, ClassroomError, Classrooms, Seat
+from denoiser.ui.blind.session import (
+    Sitting,
+    SittingError,
+    describe_labels,
+    keep_usable,
+    make_play,
+    tally_view,
+)
+from denoiser.ui.common.events import SILENT
+from denoiser.ui.common.html import painted
+from denoiser.ui.common.payload import Payload, new_version
+from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.link import CLASS_PARAMETER
+from denoiser.ui.experiment.run import describe_methods
+from denoiser.ui.experiment.settings import SettingsError
+from denoiser.ui.server.address import address_of
+
+DEFAULT_POOL = ("attention-unet", "patchgan", "autoencoder", "median", "nl-means")
+"""Methods that look different. Of five, ten rounds show every three together once."""
+
+_VARIED, _COMPARE = "varied", "compare"
+_TICK_SECONDS = 3
+_NO_CLASS: Payload = {"phase": "idle", "text": ""}
+
+_INTRODUCTION = f"""### Which looks best?
+Three methods restore the same noisy face, and nothing says which is which. Pick the picture you like
+best, {ROUNDS} times; then see how your eye ranks the methods, and whether PSNR and SSIM agree."""
+_COUNTING = f"""- **Picked** counts how often a method was picked when it was shown, with its 95 %
+  [Wilson interval](https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval). At random it
+  would be one in three. Rounds are drawn so that each method is shown about equally often, and meets
+  the others about equally often.
+- **PSNR, SSIM and sharpness choose too**, in the same rounds: each always takes the picture it scores
+  best. So eye and measure are counted alike.
+- **Sharpness** is the perceptual measure here: the energy of the picture's gradients, relative to the
+  clean one's; it takes the picture nearest to 1. The benchmark's other one, the spectral distance,
+  compares sets of pictures, not single ones.
+- **By luck** is the chance to agree with a measure as often, or more often, by picking at random.
+- **τ** is Kendall's rank correlation of two rankings: 1 the same, 0 unrelated, &minus;1 the reverse.
+- Why eye and PSNR may differ: [Blau and Michaeli 2018](https://doi.org/10.1109/CVPR.2018.00652). Past a
+  point, closer to the clean picture means less natural to look at.
+- The faces are samples of this page, {ROUNDS} at random. The clean one is not shown while you pick."""
+_CLASS_TEXT = """A teacher starts a class with the methods and the noise chosen above, and gives its code
+to the students. Picks are added up without names, in this server's memory only; they are gone when it
+restarts, or three hours after the last one. Of each person ten picks count, one a second at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Membership:
+    """A session's place in a class.
+
+    Attributes:
+        seat: From where it votes in which class.
+        is_teacher: Whether it may see the totals and close it.
+    """
+
+    seat: Seat
+    is_teacher: bool
+
+    @property
+    def classroom(self) -> Classroom:
+        """Which class."""
+        return self.seat.classroom
+
+
+@dataclass(frozen=True)
+class _Tab:
+    """Components of the tab."""
+
+    pool: gr.CheckboxGroup
+    noise: gr.Radio
+    start: gr.Button
+    board: gr.HTML
+    class_section: gr.Accordion
+    entry: gr.Column
+    code: gr.Textbox
+    join: gr.Button
+    teach: gr.Button
+    said: gr.Markdown
+    class_box: gr.Column
+    panel: gr.HTML
+    close: gr.Button
+    leave: gr.Button
+    timer: gr.Timer
+    sitting: gr.State
+    member: gr.State
+
+    @property
+    def class_shown(self) -> list[Any]:
+        """What :func:`_class_values` sets."""
+        return [self.entry, self.class_box, self.panel, self.close, self.leave, self.timer]
+
+    @property
+    def class_outputs(self) -> list[Any]:
+        """Everything that joining or leaving a class changes."""
+        return [*self.class_shown, self.said, self.member, self.sitting, self.board]
+
+
+def create_blind_tab(
+    controls: Controls,
+    faces: FaceSource,
+    load: Callable[..., Any],
+    opened: Callable[..., Any],
+    classrooms: Classrooms,
+) -> None:
+    """Add the tab's content to the page.
+
+    Args:
+        controls: The controls of the tab "Compare".
+        faces: Where the samples come from.
+        load: The page's load event.
+        opened: The event of this tab being opened.
+        classrooms: The page's classes.
+    """
+    labels = describe_labels(describe_methods())
+    tab = _create(labels)
+    _connect_test(tab, controls, faces, labels, opened)
+    _connect_class(tab, controls, faces, labels, classrooms, load)
+
+
+def parse_setup(pool: Any, noise: Any, controls: Controls, values: Sequence[Any]) -> Setup:
+    """Turn what the controls hold into a setup. It comes from a browser and may be anything.
+
+    Args:
+        pool: Ids of denoisers.
+        noise: Whether the noise is varied, or the one under "Compare".
+        controls: The controls of the tab "Compare".
+        values: The values of its inputs.
+
+    Raises:
+        SettingsError: Something is missing or out of range.
+    """
+    known = list_denoisers()
+    if not isinstance(pool, list) or any(method not in known for method in pool):
+        raise SettingsError("One of the methods is unknown.")
+    chosen = tuple(method for method in known if method in pool)
+    if len(chosen) < SHOWN:
+        raise SettingsError(f"Choose at least {SHOWN} methods.")
+    if noise != _COMPARE:
+        return Setup(chosen)
+    _, settings = controls.read(values)
+    return Setup(chosen, settings.noise, settings.clip, settings.round_8bit)
+
+
+def _create(labels: Mapping[str, str]) -> _Tab:
+    with gr.Row(elem_id="blind"):
+        with gr.Column(scale=1, min_width=300, elem_id="blind-controls"):
+            gr.Markdown(_INTRODUCTION)
+            start = gr.Button("New test", elem_id="blind-start")
+            with gr.Accordion("Methods and noise", open=False, elem_id="blind-options"):
+                pool = gr.CheckboxGroup(
+                    [(label, method_id) for method_id, label in labels.items()],
+                    value=[method_id for method_id in DEFAULT_POOL if method_id in labels],
+                    label=f"Methods that take part (at least {SHOWN})",
+                    elem_id="blind-pool",
+                )
+                noise = gr.Radio(
+                    [
+                        ("A new kind and strength each round", _VARIED),
+                        ("The one under Compare", _COMPARE),
+                    ],
+                    value=_VARIED,
+                    label="Noise",
+                    elem_id="blind-noise",
+                )
+            with gr.Accordion("With a class", open=False, elem_id="blind-class") as class_section:
+                gr.Markdown(_CLASS_TEXT, elem_classes="small")
+                with gr.Column(elem_classes="tight") as entry:
+                    with gr.Row():
+                        code = gr.Textbox(
+                            label="Code of your class",
+                            max_length=20,
+                            min_width=120,
+                            elem_id="class-code",
+                        )
+                        join = gr.Button("Join", size="md", min_width=80, elem_id="class-join")
+                    teach = gr.Button("Start a class", size="md", elem_id="class-start")
+                said = gr.Markdown(elem_id="class-said")
+            with gr.Accordion("How it is counted", open=False, elem_id="blind-counting"):
+                gr.Markdown(_COUNTING)
+        with gr.Column(scale=3, min_width=300, elem_id="blind-results"):
+            with gr.Column(visible=False, elem_id="class-box") as class_box:
+                panel = create_blind_panel("class-panel", _NO_CLASS)
+                with gr.Row():
+                    close = gr.Button("Close the class", size="sm", visible=False, elem_id="class-close")
+                    leave = gr.Button("Leave the class", size="sm", visible=False, elem_id="class-leave")
+            board = create_blind_panel("blind-board", _idle("Press New test to begin."))
+    return _Tab(
+        pool,
+        noise,
+        start,
+        board,
+        class_section,
+        entry,
+        code,
+        join,
+        teach,
+        said,
+        class_box,
+        panel,
+        close,
+        leave,
+        gr.Timer(_TICK_SECONDS, active=False),
+        gr.State(None),
+        gr.State(None),
+    )
+
+
+_QUEUED: dict[str, Any] = {
+    **SILENT,
+    "trigger_mode": "once",
+    "preprocess": False,  # see Controls.read
+    "concurrency_limit": 2,
+    "concurrency_id": "blind",
+}
+
+
+def _connect_test(
+    tab: _Tab,
+    controls: Controls,
+    faces: FaceSource,
+    labels: Mapping[str, str],
+    opened: Callable[..., Any],
+) -> None:
+    def start(pool: Any, noise: Any, member: Membership | None, *values: Any) -> Iterator[Any]:
+        seat = member.seat if member is not None and member.classroom.is_open else None
+        try:
+            setup = parse_setup(pool, noise, controls, values) if seat is None else seat.classroom.setup
+        except SettingsError as error:
+            yield gr.skip(), _error(str(error))
+            return
+        yield from _begin(setup, faces, labels, seat)
+
+    def invite(request: gr.Request, sitting: Sitting | None, *rest: Any) -> Iterator[Any]:
+        """Begin without being asked, unless a test is under way or the address brings one."""
+        if sitting is not None or CLASS_PARAMETER in request.query_params:
+            yield gr.skip(), gr.skip()
+            return
+        for begun, payload in start(*rest):
+            yield begun, payload | {"invited": True}
+
+    def vote(sitting: Sitting | None, event: gr.EventData) -> Payload:
+        return _answer(sitting, lambda s: s.vote(_told(event, "token"), _told(event, "picture")))
+
+    def look_back(sitting: Sitting | None, event: gr.EventData) -> Payload:
+        return _answer(sitting, lambda s: s.look_back(_told(event, "round")))
+
+    begin = [tab.pool, tab.noise, tab.member, *controls.inputs]
+    for listen in (tab.start.click, tab.board.again):  # gr.on takes no events of a script's own
+        listen(start, begin, [tab.sitting, tab.board], **_QUEUED)
+    opened(invite, [tab.sitting, *begin], [tab.sitting, tab.board], **_QUEUED)
+    tab.board.vote(vote, tab.sitting, tab.board, **_QUEUED)
+    tab.board.unmask(look_back, tab.sitting, tab.board, **(_QUEUED | {"trigger_mode": "always_last"}))
+
+
+def _connect_class(
+    tab: _Tab,
+    controls: Controls,
+    faces: FaceSource,
+    labels: Mapping[str, str],
+    classrooms: Classrooms,
+    load: Callable[..., Any],
+) -> None:
+    def enter(member: Membership | None) -> list[Any]:
+        """Values for ``class_outputs``; a test begun before ends, as its picks would not count."""
+        where = "" if member is None else f" with class {member.classroom.code}"
+        board = _idle(f"Press New test to take the test{where}.")
+        return [*_class_values(member, labels), "", member, None, board]
+
+    def refuse(error: Exception) -> list[Any]:
+        values = [gr.skip()] * len(tab.class_outputs)
+        values[tab.class_outputs.index(tab.said)] = str(error)
+        return values
+
+    def take_seat(classroom: Classroom, is_teacher: bool, request: gr.Request) -> Membership:
+        return Membership(classroom.seat(request.session_hash or "", address_of(request)), is_teacher)
+
+    def join(request: gr.Request, entered: Any) -> Iterator[list[Any]]:
+        try:
+            member = take_seat(*classrooms.find(entered, address_of(request)), request)
+        except ClassroomError as error:
+            yield refuse(error)
+            return
+        values = enter(member)
+        yield values
+        if not member.is_teacher:
+            # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
+            joined = values[: tab.class_outputs.index(tab.sitting)]
+            for sitting, payload in _begin(member.classroom.setup, faces, labels, member.seat):
+                yield [*joined, sitting, payload | {"invited": True}]
+
+    def teach(
+        request: gr.Request, member: Membership | None, pool: Any, noise: Any, *values: Any
+    ) -> list[Any]:
+        try:
+            setup = parse_setup(pool, noise, controls, values)
+            if member is not None and member.is_teacher:
+                member.classroom.close()  # nobody has two
+            return enter(take_seat(classrooms.open(setup, address_of(request)), True, request))
+        except (SettingsError, ClassroomError) as error:
+            return refuse(error)
+
+    def close(member: Membership | None) -> list[Any]:
+        if member is None or not member.is_teacher:
+            return [gr.skip()] * len(tab.class_shown)
+        member.classroom.close()
+        return _class_values(member, labels)
+
+    def refresh(member: Membership | None) -> Any:
+        return gr.skip() if member is None else _panel(member, labels)
+
+    def follow_link(request: gr.Request) -> Iterator[list[Any]]:
+        entered = request.query_params.get(CLASS_PARAMETER)
+        if entered is None:
+            yield [gr.skip()] * (1 + len(tab.class_outputs))
+            return
+        opened: Any = gr.Accordion(open=True)
+        for values in join(request, entered):
+            yield [opened, *values]
+            opened = gr.skip()
+
+    light: dict[str, Any] = {
+        **SILENT,
+        "queue": False,
+        "preprocess": False,
+    }
+    gr.on([tab.join.click, tab.code.submit], join, tab.code, tab.class_outputs, **_QUEUED)
+    chosen = [tab.member, tab.pool, tab.noise, *controls.inputs]
+    tab.teach.click(teach, chosen, tab.class_outputs, **light)
+    tab.close.click(close, tab.member, tab.class_shown, **light)
+    tab.leave.click(lambda: enter(None), None, tab.class_outputs, **light)
+    tab.timer.tick(refresh, tab.member, tab.panel, **light)
+    load(follow_link, None, [tab.class_section, *tab.class_outputs], **_QUEUED)
+
+
+def _begin(
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
+) -> Iterator[tuple[Sitting | None, Payload]]:
+    """Begin a test: the values of the session's sitting and of the board, step by step."""
+    yield None, _idle("Making the pictures\N{HORIZONTAL ELLIPSIS}")  # a model's first use takes seconds
+    try:
+        sitting, note = _prepare(setup, faces, labels, seat)
+        yield sitting, sitting.view() | {"warning": note}
+    except SittingError as error:
+        yield None, _idle("") | {"warning": str(error)}
+
+
+def _prepare(
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
+) -> tuple[Sitting, str]:
+    """Make a test, and say which methods it does without.
+
+    Raises:
+        SittingError: Too few methods can run.
+    """
+    samples = pick_samples(faces.offer.faces, None, secrets.randbelow(2**31), ROUNDS)
+    names = [sample.id for sample in samples]
+    generator = np.random.default_rng()
+    first = draw_rounds(setup, names, generator, count=1)[0]
+    usable, note = keep_usable(faces, setup, first, labels)
+    rounds = draw_rounds(usable, names, generator)
+    return Sitting(usable, rounds, make_play(faces, usable), labels, seat), note
+
+
+def _answer(sitting: Sitting | None, ask: Callable[[Sitting], Payload]) -> Payload:
+    if sitting is None:  # the server was restarted meanwhile
+        return _error("This test is gone; start again.")
+    try:
+        return ask(sitting)
+    except SittingError as error:
+        return _error(str(error))
+
+
+def _class_values(member: Membership | None, labels: Mapping[str, str]) -> list[Any]:
+    """Values for ``class_shown``."""
+    panel = _NO_CLASS | {"version": new_version()} if member is None else _panel(member, labels)
+    teaches = member is not None and member.is_teacher and member.classroom.is_open
+    return [
+        gr.Column(visible=member is None),
+        gr.Column(visible=member is not None),
+        panel,
+        gr.Button(visible=teaches),
+        gr.Button(visible=member is not None and not teaches),
+        gr.Timer(active=teaches),
+    ]
+
+
+def _panel(member: Membership, labels: Mapping[str, str]) -> Payload:
+    classroom = member.classroom
+    noise = classroom.setup.noise
+    shown: Payload = {
+        "phase": "class",
+        "version": new_version(),
+        "code": classroom.code,
+        "open": classroom.is_open,
+        "parameter": CLASS_PARAMETER,
+        "about": f"Methods: {', '.join(labels[method] for method in classroom.setup.pool)}. "
+        f"Noise: {'varied' if noise is None else noise.describe()}.",
+    }
+    if not member.is_teacher:
+        return shown
+    tally = classroom.tally
+    totals = tally_view(tally, classroom.setup.pool, labels, "The class")
+    return shown | totals | {"key": classroom.key, "votes": tally.votes}
+
+
+def _idle(text: str) -> Payload:
+    return {"phase": "idle", "text": text, "version": new_version()}
+
+
+def _error(sentence: str) -> Payload:
+    return {"error": sentence, "version": new_version()}
+
+
+def _told(event: gr.EventData, name: str) -> Any:
+    """Return what the page's script said with an event; it may have said anything."""
+    data = event._data
+    return data.get(name) if isinstance(data, dict) else None
+
+
+def create_blind_panel(elem_id: str, value: dict[str, Any]) -> gr.HTML:
+    """Add what paints the blind test, or a class that takes it.
+
+    It announces ``vote`` with the round's ``token`` and the ``picture``, ``unmask`` with the ``round``
+    to look back at, and ``again``.
+    """
+    template = (
+        '<section class="blind"><p class="blind-status" role="status" hidden></p>'
+        '<div class="blind-body"></div></section>'
+    )
+    return painted("blind/blind.js", template, value=value, elem_id=elem_id)

@@ -1,0 +1,1 @@
+"""What several tabs share: style, events, charts, tables, and how values reach the scripts."""

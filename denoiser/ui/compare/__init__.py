@@ -1,0 +1,1 @@
+"""The tab "Compare": the live grid, its charts, and its downloads."""

@@ -1,0 +1,200 @@
+"""What the live grid is sent: a comparison as JSON, with everything written out; no Gradio in here."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.registry import (
+    MODELS,
+    comes_from_hub,
+    create_denoiser,
+)
+from denoiser.pipeline import (
+    SSIM_TIE,
+    TIE,
+    Comparison,
+    Corruption,
+    DenoiseResult,
+)
+from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
+from denoiser.ui.common.payload import Payload, encode_picture, write_number
+from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
+from denoiser.ui.experiment.settings import Settings
+
+LIVE_NETWORKS = 6
+"""So many networks answer while a slider moves; more of them would keep every picture waiting.
+
+Six take about 50 ms on one core (``weights/benchmark.json``).
+See ``tests/benchmarks/slider_to_pixels.py`` too.
+"""
+
+
+_FINE = 8192
+"""Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
+
+
+_FORGOTTEN = (
+    "The server no longer has this page's face, as the page was left alone for long or the server was "
+    "restarted: this is a sample face."
+)
+
+
+def live_methods(chosen: Sequence[str], methods: Mapping[str, DenoiserInfo]) -> list[str]:
+    """Return which of the methods chosen answer while a slider moves: fast filters, some networks."""
+    fast = [method_id for method_id in chosen if not methods[method_id].slow]
+    networks = [method_id for method_id in fast if method_id in MODELS]
+    return [method_id for method_id in fast if method_id not in networks[LIVE_NETWORKS:]]
+
+
+def live_payload(
+    face: Face,
+    settings: Settings,
+    methods: Mapping[str, DenoiserInfo],
+    version: int,
+) -> Payload:
+    """Run what answers at once and write down the whole grid.
+
+    Other methods, and those whose weights are on their way, are announced only.
+    """
+    live = live_methods(settings.methods, methods)
+    outcome = run_methods(face, settings, live)
+    corruption = outcome.comparison.corruption
+    height, width = corruption.clean.shape
+    return {
+        "version": version,
+        "key": experiment_key(face, settings),
+        "noise": settings.shown_noise,
+        "noiseText": settings.noise.describe(),
+        "sigma": f"{settings.shown_value:g}",
+        "seed": settings.seed,
+        "caption": face.caption,
+        "width": width,
+        "height": height,
+        "fine": _encode_fine(corruption),
+        "cards": [
+            {
+                "id": "clean",
+                "label": "Clean",
+                "kind": face.caption,
+                "pixels": encode_picture(corruption.clean),
+            },
+            {"id": "noisy", "label": "Noisy"}
+            | _scores(outcome.comparison.noisy)
+            | ({"flag": NOTHING_TO_REMOVE} if outcome.comparison.nothing_to_remove else {}),
+            *(
+                _card(methods[method_id], outcome) if method_id in live else _pending(methods[method_id])
+                for method_id in settings.methods
+            ),
+        ],
+    }
+
+
+def slow_payload(
+    face: Face,
+    settings: Settings,
+    methods: Mapping[str, DenoiserInfo],
+    version: int,
+) -> Payload:
+    """Run the methods that are not live and those from the Hub, and write down their cards.
+
+    The card of a model whose weights are still on their way is pending again.
+    """
+    live = live_methods(settings.methods, methods)
+    shown = [
+        methods[method_id]
+        for method_id in settings.methods
+        if method_id not in live or comes_from_hub(method_id)
+    ]
+    outcome = run_methods(face, settings, [info.id for info in shown])
+    return {
+        "version": version,
+        "key": experiment_key(face, settings),
+        "cards": [_card(info, outcome) for info in shown],
+    }
+
+
+def forgotten_payload(face: Face) -> Payload:
+    """Say of a face that stands in for another that it does; nothing of any other face."""
+    return {"notice": _FORGOTTEN} if face.stands_in else {}
+
+
+def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
+    if info.id in outcome.loading:
+        return _pending(info) | {"note": outcome.loading[info.id]}
+    if info.id in outcome.comparison and comes_from_hub(info.id):
+        info = create_denoiser(info.id).info  # now its own config is known
+    card = {"id": info.id, "label": info.label, "kind": _kind(info)}
+    if info.id in outcome.failures:
+        return card | {"error": outcome.failures[info.id]}
+    result = outcome.comparison[info.id]
+    return (
+        card
+        | _scores(result)
+        | _judgement(outcome.comparison, result)
+        | {
+            "ms": result.milliseconds,
+            "strength": _strength(result),
+            "strengthFrom": result.sigma.source,
+        }
+    )
+
+
+def _judgement(comparison: Comparison, result: DenoiseResult) -> Payload:
+    """Say what a method gains over the noisy picture, and whether it can be called best by a score.
+
+    Where there is nothing to remove, say what it destroys; nothing is best then.
+    """
+    gain = comparison.gain(result.id)
+    if gain is None:
+        assert result.psnr is not None
+        harm = {"gain": write_loss(result.psnr), "over": "", "beats": {"psnr": False, "ssim": False}}
+        return harm | {"flag": gain_flag(None, result.psnr)}
+    known = result.ssim is not None and comparison.noisy.ssim is not None
+    above = (result.ssim or 0.0) - (comparison.noisy.ssim or 0.0) if known else math.nan
+    return {
+        "gain": "±0.0 dB" if abs(gain) <= TIE else f"{write_number(gain, 1, signed=True)} dB",
+        "over": "over noisy",
+        "flag": gain_flag(gain, result.psnr),
+        "beats": {"psnr": gain > TIE, "ssim": above > SSIM_TIE},
+    }
+
+
+def _pending(info: DenoiserInfo) -> Payload:
+    return {"id": info.id, "label": info.label, "kind": _kind(info), "pending": True}
+
+
+def _scores(result: DenoiseResult) -> Payload:
+    psnr = math.nan if result.psnr is None else result.psnr
+    ssim = math.nan if result.ssim is None else result.ssim
+    return {
+        "pixels": encode_picture(result.image),
+        "psnr": f"{write_number(psnr, 2)} dB",
+        "ssim": write_number(ssim, 3),
+        # For finding the best; JSON has no infinity.
+        "psnrRank": min(psnr, 1e9),
+        "ssimRank": -1 if math.isnan(ssim) else ssim,
+    }
+
+
+def _kind(info: DenoiserInfo) -> str:
+    family = info.family[:1].upper() + info.family[1:]
+    if not info.parameters:
+        return family
+    if info.parameters < 1_000_000:
+        return f"{family}, {info.parameters / 1e3:.0f} k weights"
+    return f"{family}, {info.parameters / 1e6:.2f} M weights"
+
+
+def _strength(result: DenoiseResult) -> str:
+    if result.sigma.value is None:
+        return ""
+    return f"{255 * result.sigma.value:.1f}/255"
+
+
+def _encode_fine(corruption: Corruption) -> str:
+    """Encode the noisy picture unclipped, as little-endian int16, for the residual."""
+    steps = np.clip(np.rint(corruption.noisy * _FINE), -32768, 32767)
+    return base64.b64encode(steps.astype("<i2").tobytes()).decode()

@@ -1,0 +1,191 @@
+"""The tab "Compare": one face, one noise, many denoisers, live."""
+
+import base64
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.pipeline import Comparison
+from denoiser.ui.common.events import RAW
+from denoiser.ui.common.html import NOTHING, create_download, painted, read_asset
+from denoiser.ui.common.payload import Payload, error_payload, new_version, write_payload
+from denoiser.ui.compare.exports import contact_sheet_png, numbers_csv, pictures_zip
+from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_payload
+from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
+from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.faces import create_face_section
+from denoiser.ui.experiment.run import describe_methods, run_methods
+from denoiser.ui.experiment.settings import SettingsError
+from denoiser.ui.experiment.share import (
+    create_copy_button,
+    create_link_box,
+    describe_link,
+    restore_on_load,
+)
+
+_MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
+
+
+def create_compare_tab(
+    faces: FaceSource, tabs: gr.Tabs, link_note: gr.Markdown, load: Callable[..., Any]
+) -> Controls:
+    """Add the tab's content to the page.
+
+    Args:
+        faces: Where the samples come from.
+        tabs: The page's tabs, of which a link may open another.
+        link_note: Says what of the link can't be used, above all tabs.
+        load: The page's load event.
+
+    Returns:
+        What other tabs read the experiment from.
+    """
+    methods = describe_methods()
+    with gr.Row(elem_id="compare"):
+        with gr.Column(scale=1, min_width=300, elem_id="controls"):
+            with gr.Column(elem_id="face-panel"):
+                face_controls = create_face_section(faces, load)
+            with gr.Column(elem_id="noise-panel"):
+                noise_controls = create_noise_section()
+            with gr.Column(elem_id="methods-panel"):
+                shown = create_method_section(methods)
+        with gr.Column(scale=3, min_width=300, elem_id="results"):
+            grid = create_grid()
+            slow = create_slow_results()
+            with gr.Row(elem_classes="downloads"):
+                buttons = {
+                    "sheet": gr.Button("Contact sheet (PNG)", size="sm", min_width=120),
+                    "pictures": gr.Button("Pictures (zip)", size="sm", min_width=120),
+                    "numbers": gr.Button("Numbers (CSV)", size="sm", min_width=120),
+                }
+                create_copy_button()
+            link_box = create_link_box()
+            download = create_download()
+            with (
+                gr.Accordion("Charts of this comparison", open=True, elem_id="charts") as charts,
+                gr.Row(),
+            ):
+                bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
+                histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
+
+    controls = Controls(face_controls, *noise_controls, shown, gr.Textbox(visible=False))
+    controls.keep_written()
+    restored = restore_on_load(link_note, link_box, controls, faces, tabs, face_controls.begin)
+    _connect_grid(controls, methods, grid, slow, restored)
+    _connect_charts(controls, grid, charts, [bars, histogram])
+    _connect_downloads(controls, buttons, download)
+    return controls
+
+
+def _connect_grid(
+    controls: Controls,
+    methods: Mapping[str, DenoiserInfo],
+    grid: gr.HTML,
+    slow: gr.HTML,
+    restored: Callable[..., Any],
+) -> None:
+    models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
+
+    def compare(*values: Any) -> Payload:
+        version = new_version()
+        try:
+            face, settings = controls.read(values)
+        except SettingsError as error:
+            return error_payload(str(error), version)
+        with models:
+            payload = live_payload(face, settings, methods, version)
+        return payload | describe_link(face, settings) | forgotten_payload(face)
+
+    def begin(*values: Any) -> str:
+        # What was asked for before the address was read is not shown.
+        return write_payload(compare(*values) | {"first": True})
+
+    def update(*values: Any) -> str:
+        return write_payload(compare(*values))
+
+    def update_slow(*values: Any) -> Any:
+        version = new_version()
+        try:
+            face, settings = controls.read(values)
+        except SettingsError:  # the grid already says so
+            return gr.skip()
+        with models:
+            return write_payload(slow_payload(face, settings, methods, version))
+
+    begun = restored(begin, controls.inputs, grid, queue=False, **RAW)
+    controls.write_after(begun.then)  # what somebody moved meanwhile
+    gr.on(controls.changes, update, controls.inputs, grid, queue=False, **RAW)
+    grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **RAW)
+
+
+def _connect_charts(
+    controls: Controls, grid: gr.HTML, charts: gr.Accordion, plots: list[gr.Plot]
+) -> None:
+    """Draw the charts when they are opened, and anew when the grid has come to rest."""
+    is_open = gr.State(True)
+
+    def draw(*values: Any) -> Any:
+        # Plotly takes a second to import, which a page that shows no chart need not wait for.
+        from denoiser.ui.compare.charts import metric_bars, noise_histogram
+
+        try:
+            comparison = _compare(controls, values)
+        except SettingsError:
+            return gr.skip(), gr.skip()
+        return metric_bars(comparison), noise_histogram(comparison)
+
+    def draw_if_open(opened: bool, *values: Any) -> Any:
+        return draw(*values) if opened else (gr.skip(), gr.skip())
+
+    charts.expand(lambda: True, None, is_open, queue=False, **RAW)
+    charts.collapse(lambda: False, None, is_open, queue=False, **RAW)
+    charts.expand(draw, controls.inputs, plots, **RAW)
+    grid.settle(draw_if_open, [is_open, *controls.inputs], plots, **RAW)
+
+
+def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], download: gr.HTML) -> None:
+    def connect(button: gr.Button, name: str, kind: str, make: Callable[..., bytes]) -> None:
+        def save(*values: Any) -> Payload:
+            try:
+                comparison = _compare(controls, values)
+            except SettingsError as error:
+                raise gr.Error(str(error)) from error
+            data = base64.b64encode(make(comparison, values[0].caption)).decode()
+            # The version makes a second click on the same file a change.
+            return {"version": new_version(), "name": name, "type": kind, "data": data}
+
+        button.click(save, controls.inputs, download, api_visibility="private", preprocess=False)
+
+    connect(buttons["sheet"], "comparison.png", "image/png", contact_sheet_png)
+    connect(buttons["pictures"], "pictures.zip", "application/zip", lambda made, _: pictures_zip(made))
+    connect(buttons["numbers"], "numbers.csv", "text/csv", lambda made, _: numbers_csv(made).encode())
+
+
+def _compare(controls: Controls, values: tuple[Any, ...]) -> Comparison:
+    """Compare all methods shown that can run.
+
+    Raises:
+        SettingsError: A number is missing or out of range.
+    """
+    face, settings = controls.read(values)
+    return run_methods(face, settings, settings.methods).comparison
+
+
+def create_grid() -> gr.HTML:
+    """Add the live grid, which shows :func:`~denoiser.ui.compare.payload.live_payload`.
+
+    Its script announces ``slow`` when slow methods have to be run, and ``settle`` once nothing has
+    changed for a moment.
+    """
+    return painted("compare/grid.js", read_asset("compare/grid.html"), elem_id="comparison")
+
+
+def create_slow_results() -> gr.HTML:
+    """Add what hands :func:`~denoiser.ui.compare.payload.slow_payload` on to the grid; it shows nothing.
+
+    A component of its own: two values that reach one component together would become one.
+    """
+    return painted("compare/slow.js", NOTHING, elem_classes="unseen")

@@ -1,0 +1,84 @@
+"""How often the classifier reads a face right, noisy or denoised: a table."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, EmotionResults, read_emotion_results
+from denoiser.analysis.results import ResultsError
+from denoiser.ui.common.events import RAW
+from denoiser.ui.common.html import read_script
+from denoiser.ui.emotion.payload import table_value
+
+_TABLE = (
+    '<div class="results-scroll" role="region" tabindex="0" aria-label="Accuracy of the classifier">'
+    "<table></table></div>"
+)
+
+
+def create_accuracy_section(opened: Callable[..., Any]) -> None:
+    """Add the classifier's accuracy under every noise and denoiser to the tab "Benchmark".
+
+    Args:
+        opened: The tab's event of being opened.
+    """
+    try:
+        results = read_emotion_results()
+    except ResultsError as error:
+        gr.Markdown(_heading(html.escape(str(error))))
+        return
+    gr.Markdown(_heading(describe_scores(results, "every denoiser")))
+    if not results.scores:
+        return
+    metric = gr.Radio(
+        [("Read as the crowd did", ACCURACY), ("Read as in the clean picture", AGREEMENT)],
+        value=ACCURACY,
+        label="Share of pictures, in %",
+        elem_id="benchmark-emotion-metric",
+    )
+    table = _create_table("benchmark-emotion-table")
+
+    def draw(metric: Any) -> Any:
+        return table_value(results, AGREEMENT if metric == AGREEMENT else ACCURACY)
+
+    gr.on([opened, metric.change], draw, metric, table, queue=False, **RAW)
+
+
+def describe_scores(results: EmotionResults, whose: str) -> str:
+    """Say in Markdown how good the classifier is, and what the table shows.
+
+    Args:
+        results: What it scores.
+        whose: Which denoisers the table lists, in words.
+    """
+    clean = (
+        f"It reads {100 * results.clean_accuracy:.1f} % (± {100 * results.margin:.1f}) of "
+        f"{results.pictures:,} *clean* test pictures as the crowd did; always saying the most frequent "
+        f"emotion would score {100 * results.most_frequent:.1f} %."
+    )
+    if results.recall:
+        ranked = sorted(results.recall.items(), key=lambda item: item[1])
+        (worst, low), (best, high) = ranked[0], ranked[-1]
+        clean += f" It is best at {best} ({100 * high:.0f} %) and worst at {worst} ({100 * low:.0f} %)."
+    counted = f"Counted are pictures with a clear label: {html.escape(results.labels, quote=False)}."
+    if not results.scores:
+        return f"{clean} {counted} Denoisers were not scored yet: `python -m train evaluate-emotion`."
+    return (
+        f"{clean} Below: the same share, in %, for noisy pictures and after {whose}, each noise the "
+        f"same for all. Differences below two points may be chance. {counted}"
+    )
+
+
+def _heading(text: str) -> str:
+    return f"### How well it reads\n{text}"
+
+
+def _create_table(elem_id: str) -> gr.HTML:
+    return gr.HTML(
+        html_template=_TABLE,
+        js_on_load=read_script("common/table.js"),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )

@@ -1,0 +1,114 @@
+"""The tab "Emotion check": what a classifier reads in the clean, the noisy and each denoised face."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from denoiser.analysis.emotion.classifier import create_classifier
+from denoiser.analysis.emotion.results import ACCURACY, read_emotion_results
+from denoiser.analysis.results import ResultsError
+from denoiser.faces.fer2013 import FaceDataError
+from denoiser.ui.common.events import RAW
+from denoiser.ui.common.html import read_script
+from denoiser.ui.common.payload import Payload, new_version
+from denoiser.ui.emotion.accuracy import _create_table, _heading, describe_scores
+from denoiser.ui.emotion.payload import emotion_payload, table_value
+from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.face_source import FaceSource, sample_id
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import SettingsError
+from denoiser.ui.experiment.summary import create_summary
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
+
+_INTRODUCTION = """### Does the expression survive?
+Faces are denoised for a reason; a common one is to read their expression. A small network, trained on
+*clean* faces only, reads each picture below. Look for noise that changes its mind, and for methods that
+change it back. A result may look fine to you and still be read otherwise, or the other way round."""
+_LIMITS = """### What this can tell, and what not
+- **It reads a face as a crowd named it, not a feeling.** Ten people voted on each picture
+  ([FER+, Barsoum et al. 2016](https://doi.org/10.1145/2993148.2993165)), and often disagreed. How
+  someone feels can't be read off a face reliably
+  ([Barrett et al. 2019](https://doi.org/10.1177/1529100619832930)).
+- **Whose faces:** found on the web by search words for emotions, many of them posed. Who is rare among
+  them may be read worse; FER2013 does not say who is shown, so nobody can check that here.
+- **Percentages are the network's own**, not how often it is right. On noise and on artefacts, which it
+  has never seen, it can be sure and wrong.
+- **Here it measures denoisers. It is not for decisions about people**: the EU, for one, prohibits
+  inferring emotions at work and at school, with few exceptions
+  ([Regulation 2024/1689, Article 5(1)(f)](https://eur-lex.europa.eu/eli/reg/2024/1689/oj))."""
+_PANEL = (
+    '<section class="emotion"><p class="emotion-error" role="alert" hidden></p>'
+    '<div class="emotion-summary" role="status"></div><ul class="emotion-cards"></ul></section>'
+)
+
+
+def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[..., Any]) -> None:
+    """Add the tab's content to the page.
+
+    Args:
+        controls: The controls of the tab "Compare".
+        faces: Where the samples come from, with their emotions.
+        opened: The tab's event of being opened.
+    """
+    with gr.Column(elem_id="emotion"):
+        create_summary(controls, opened)
+        with gr.Column(elem_classes="emotion-panel"):
+            gr.Markdown(_INTRODUCTION)
+            panel = gr.HTML(
+                html_template=_PANEL,
+                js_on_load=read_script("emotion/emotion.js"),
+                apply_default_css=False,
+                elem_id="emotion-pictures",
+            )
+        with gr.Column(elem_classes="emotion-panel"):
+            scores_text = gr.Markdown(elem_id="emotion-scores-text")
+            with gr.Column(visible=False) as scores:
+                table = _create_table("emotion-table")
+        with gr.Column(elem_classes="emotion-panel", elem_id="emotion-limits"):
+            gr.Markdown(_LIMITS)
+
+    def read(*values: Any) -> Payload:
+        try:
+            face, settings = controls.read(values)
+            return emotion_payload(face, settings, create_classifier(), crowd_label(face, faces))
+        except (SettingsError, WeightsError) as error:
+            return {"version": new_version(), "error": as_sentence(error)}
+
+    def show_scores(*values: Any) -> Any:
+        try:
+            results = read_emotion_results()
+        except ResultsError as error:
+            return _heading(html.escape(str(error))), gr.Column(visible=False), gr.skip()
+        try:
+            methods = controls.read(values)[1].methods
+        except SettingsError:
+            methods = ()
+        return (
+            _heading(describe_scores(results, "the methods chosen under *Compare*")),
+            gr.Column(visible=bool(results.scores)),
+            table_value(results, ACCURACY, methods),
+        )
+
+    opened(
+        read,
+        controls.inputs,
+        panel,
+        concurrency_limit=1,
+        concurrency_id="slow",
+        **(RAW | {"show_progress": "minimal", "show_progress_on": panel}),
+    )
+    opened(show_scores, controls.inputs, [scores_text, scores, table], queue=False, **RAW)
+
+
+def crowd_label(face: Face, faces: FaceSource) -> str:
+    """Return what most of the crowd named in a sample face; ``""`` for one of somebody's own."""
+    sample = sample_id(face)
+    if sample is None:
+        return ""
+    try:
+        return faces.get(sample).emotion
+    except FaceDataError:
+        return ""

@@ -1,0 +1,328 @@
+"""The second and third step of the page: the noise, and the methods."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
+from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, noise_kind
+from denoiser.pipeline import Experiment
+from denoiser.ui.common.events import LATEST, SILENT
+from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.faces import FaceControls
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import (
+    NO_NOISE,
+    ParameterKey,
+    Settings,
+    SettingsError,
+    display_label,
+    display_range,
+    display_value,
+    parse_settings,
+)
+
+_WRITE = "(...values) => JSON.stringify(values)"
+# Of a link's experiment each control announces its change while others are still to be set. Pictures of
+# such a mixture would be seen for a moment: until the grid has what it starts with, only what is
+# written on purpose counts (undefined leaves an output as it is).
+_WRITE_ONCE_SHOWN = (
+    "(...values) => document.querySelector('#comparison .lab')?.dataset.started"
+    " ? JSON.stringify(values) : undefined"
+)
+
+
+@dataclass(frozen=True)
+class NoiseControls:
+    """The controls of one noise.
+
+    Attributes:
+        kind: Which one.
+        sliders: The sliders of all kinds, of which only the chosen kind's show. Each kind keeps its
+            own: one that changed its meaning would, for a moment, hold another one's value.
+    """
+
+    kind: gr.Dropdown
+    sliders: dict[ParameterKey, gr.Slider]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components, for ``outputs`` of an event; :meth:`show` makes their values."""
+        return [self.kind, *self.sliders.values()]
+
+    def show(self, noise: NoiseModel | None) -> list[Any]:
+        """Make the values of :attr:`outputs` for a noise, or for none; other kinds keep their sliders.
+
+        Raises:
+            ValueError: The noise is no kind of the menu, or stronger than its slider goes.
+        """
+        values: dict[ParameterKey, Any] = dict.fromkeys(self.sliders, gr.skip())
+        if noise is None:
+            return [NO_NOISE, *values.values()]
+        for parameter in noise_kind(noise.id).parameters:
+            value = display_value(parameter, getattr(noise, parameter.name))
+            low, high = display_range(parameter)
+            if not low <= value <= high:
+                raise ValueError(
+                    f"{display_label(parameter)} goes from {low:g} to {high:g} on the page, "
+                    f"not to {value:g}"
+                )
+            values[noise.id, parameter.name] = value
+        return [noise.id, *values.values()]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Everything a comparison depends on.
+
+    Events are given two values: the face, and what all other controls say, as one text. The browser
+    keeps that text in step with the controls. With every event, Gradio's page goes through all inputs of
+    all events that ever ran, three times, each with a search of the whole page; of the thirty controls
+    themselves, that would be felt in every move of a slider.
+
+    Attributes:
+        faces: What holds and shows the session's face.
+        first: The noise.
+        second: The noise on top of it.
+        seed: Seed of the noise.
+        clip: Clip the noisy picture.
+        round_8bit: Round it to 8 bits.
+        options: Holds the second noise and the two boxes; closed at first.
+        methods: Which denoisers to show.
+        written: What they all say but the face, as JSON.
+    """
+
+    faces: FaceControls
+    first: NoiseControls
+    second: NoiseControls
+    seed: gr.Number
+    clip: gr.Checkbox
+    round_8bit: gr.Checkbox
+    options: gr.Accordion
+    methods: gr.CheckboxGroup
+    written: gr.Textbox
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What depends on all components, for ``inputs`` of an event; the values go to :meth:`read`."""
+        return [self.faces.face, self.written]
+
+    @property
+    def settings(self) -> list[Any]:
+        """All components but the face, in the order in which they are written down."""
+        return [
+            self.first.kind,
+            self.second.kind,
+            self.seed,
+            self.clip,
+            self.round_8bit,
+            self.methods,
+            *self.first.sliders.values(),
+            *self.second.sliders.values(),
+        ]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components that :meth:`show` sets, for ``outputs`` of an event.
+
+        The event has to be queued: after an unqueued one Gradio does not announce the new face.
+        """
+        return [
+            *self.faces.outputs,
+            *self.first.outputs,
+            *self.second.outputs,
+            self.seed,
+            self.clip,
+            self.round_8bit,
+            self.options,
+            self.methods,
+        ]
+
+    @property
+    def changes(self) -> list[Any]:
+        """The events that announce that any component has changed."""
+        return [component.change for component in self.inputs]
+
+    def keep_written(self) -> None:
+        """Have the browser write down all settings whenever one of them changes.
+
+        Not before the grid has what it starts with: whoever starts it has :meth:`write_after` write
+        before and after it.
+        """
+        self.written.value = json.dumps([component.value for component in self.settings])
+        # An event for each: of one event for all, Gradio's page looks up all thirty each time.
+        for component in self.settings:
+            self._write(component.change, _WRITE_ONCE_SHOWN)
+
+    def write_after(self, event: Callable[..., Any]) -> Callable[..., Any]:
+        """Have the browser write down all settings after an event, without the server.
+
+        Returns:
+            The event that follows.
+        """
+        return self._write(event, _WRITE).then  # type: ignore[no-any-return]
+
+    def _write(self, event: Callable[..., Any], js: str) -> Any:
+        return event(None, self.settings, self.written, js=js, api_visibility="private")
+
+    def read(self, values: Sequence[Any]) -> tuple[Face, Settings]:
+        """Make sense of the values of :attr:`inputs`, as they came from the browser.
+
+        Events use ``preprocess=False``: Gradio answers an emptied number box, or a number out of
+        range, with an HTTP 500 that nobody sees.
+
+        Raises:
+            SettingsError: Something is missing or out of range.
+        """
+        face, written = values
+        count = len(self.first.sliders)
+        try:
+            first, second, seed, clip, round_8bit, methods, *numbers = json.loads(written)
+            if len(numbers) != count + len(self.second.sliders):
+                raise ValueError("too few or too many numbers")
+        except (TypeError, ValueError, RecursionError):  # it comes from a browser
+            raise SettingsError("The controls can't be read. Please load the page anew.") from None
+        return face, parse_settings(
+            first,
+            second,
+            dict(zip(self.first.sliders, numbers[:count], strict=True)),
+            dict(zip(self.second.sliders, numbers[count:], strict=True)),
+            seed=seed,
+            clip=clip,
+            round_8bit=round_8bit,
+            methods=methods,
+        )
+
+    def show(self, experiment: Experiment, faces: FaceSource) -> list[Any]:
+        """Make the values of :attr:`outputs` that put an experiment into the controls.
+
+        A sample that is not here leaves the face as it is, and the note below the faces says so.
+
+        Args:
+            experiment: One noise or a chain of one or two; its strengths within the sliders' ranges.
+            faces: Where the sample comes from.
+
+        Raises:
+            ValueError: The controls can't hold this noise.
+        """
+        noise = experiment.noise
+        stages = noise.stages if isinstance(noise, NoiseChain) else (noise,)
+        if not 1 <= len(stages) <= 2:
+            raise ValueError(f"the page has room for one or two noises, not {len(stages)}")
+        has_options = len(stages) == 2 or not experiment.clip or experiment.round_8bit
+        return [
+            *self.faces.show(experiment.sample, faces),
+            *self.first.show(stages[0]),
+            *self.second.show(stages[1] if len(stages) == 2 else None),
+            experiment.seed,
+            experiment.clip,
+            experiment.round_8bit,
+            gr.Accordion(open=True) if has_options else gr.skip(),  # nothing chosen stays out of sight
+            list(experiment.methods),
+        ]
+
+
+def create_noise_section() -> tuple[
+    NoiseControls, NoiseControls, gr.Number, gr.Checkbox, gr.Checkbox, gr.Accordion
+]:
+    """Add the noise's controls to the page.
+
+    Returns:
+        First noise, second noise, seed, the boxes for clipping and rounding, and what holds these two
+        and the second noise.
+    """
+    gr.Markdown("### 2. Noise")
+    with gr.Row(elem_classes="presets"):
+        presets = {
+            name: gr.Button(name, size="sm", min_width=0, elem_id=f"preset-{name}") for name in PRESETS
+        }
+    first = _create_noise_controls("noise", "Kind of noise", [kind.id for kind in NOISES], "")
+    with gr.Row():
+        seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
+        reroll = gr.Button("Other noise", size="md", min_width=110, elem_id="reroll")
+    with gr.Accordion("More noise options", open=False, elem_id="more-noise") as options:
+        kinds = [NO_NOISE, *(kind.id for kind in NOISES)]
+        second = _create_noise_controls("second-noise", "Second noise on top", kinds, "Second: ")
+        clip = gr.Checkbox(True, label="Clip to black and white", elem_id="clip")
+        round_8bit = gr.Checkbox(False, label="Round to 8 bits", elem_id="round-8bit")
+
+    # In the browser: a new seed needs no server.
+    reroll.click(
+        None,
+        None,
+        seed,
+        js="() => Math.floor(Math.random() * 10000)",
+        api_visibility="private",
+    )
+    for name, button in presets.items():
+        _connect_preset(button, PRESETS[name], first, second, clip, round_8bit)
+    return first, second, seed, clip, round_8bit, options
+
+
+def create_method_section(methods: dict[str, DenoiserInfo]) -> gr.CheckboxGroup:
+    """Add the choice of methods to the page."""
+    gr.Markdown("### 3. Methods")
+    return gr.CheckboxGroup(
+        [(info.label, method_id) for method_id, info in methods.items()],
+        value=[method_id for method_id in DEFAULT_DENOISERS if method_id in methods],
+        label="Shown side by side",
+        elem_id="methods",
+    )
+
+
+def _create_noise_controls(name: str, label: str, kinds: Sequence[str], prefix: str) -> NoiseControls:
+    choices = [("None" if k == NO_NOISE else noise_kind(k).label, k) for k in kinds]
+    kind = gr.Dropdown(choices, value=kinds[0], label=label, elem_id=f"{name}-kind")
+    sliders: dict[ParameterKey, gr.Slider] = {}
+    groups = {}
+    for noise in NOISES:
+        with gr.Column(visible=noise.id == kinds[0]) as groups[noise.id]:
+            for parameter in noise.parameters:
+                elem_id = f"{name}-{noise.id}-{parameter.name}".replace("_", "-")
+                slider = _create_slider(parameter, prefix, elem_id)
+                sliders[noise.id, parameter.name] = slider
+    kind.change(
+        lambda chosen: [gr.Column(visible=noise_id == chosen) for noise_id in groups],
+        kind,
+        list(groups.values()),
+        queue=False,
+        **LATEST,
+    )
+    return NoiseControls(kind, sliders)
+
+
+def _create_slider(parameter: Parameter, prefix: str, elem_id: str) -> gr.Slider:
+    low, high = display_range(parameter)
+    return gr.Slider(
+        low,
+        high,
+        value=display_value(parameter, parameter.default),
+        step=parameter.step,
+        label=f"{prefix}{display_label(parameter)}",
+        buttons=[],
+        elem_id=elem_id,
+    )
+
+
+def _connect_preset(
+    button: gr.Button,
+    preset: NoiseModel,
+    first: NoiseControls,
+    second: NoiseControls,
+    clip: gr.Checkbox,
+    round_8bit: gr.Checkbox,
+) -> None:
+    """Make a button set everything that belongs to the noise, but not the seed."""
+    values = [display_value(p, getattr(preset, p.name)) for p in preset.parameters]
+    sliders = [first.sliders[preset.id, p.name] for p in preset.parameters]
+    button.click(
+        lambda: [preset.id, NO_NOISE, True, False, *values],
+        None,
+        [first.kind, second.kind, clip, round_8bit, *sliders],
+        queue=False,
+        **SILENT,
+    )

@@ -1,0 +1,232 @@
+"""A link that holds a whole experiment, readable and made to be edited; no Gradio in here.
+
+``?face=lfw-7&noise=gaussian&sigma=25&seed=3&methods=attention-unet,median&weights=v1&show=error``
+
+Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``.
+``clip=no`` and ``round=yes`` are written where they apply. ``show`` is the view of the grid and ``tab``
+the open tab, neither of which changes a number; the page's script adds them.
+
+What a link promises:
+
+- What :func:`write_link` writes names all that the app's defaults decide today, so a link made now means
+  the same when they change. What it leaves out belongs to the format and stays: no second noise,
+  clipped, not rounded. (A link typed by a person may leave out anything; the app's defaults fill in.)
+- The same clean and noisy pixels on every machine: ids of sample faces are stable, numbers survive the
+  way into the link and back exactly, and the noise's seed gives the same noise everywhere.
+- The same denoised pictures and scores for the same ``weights``, up to the last bits in which processors
+  differ: at most one grey level of a network's pixel, which is less than the scores' last digit shows.
+  Where the weights are others, the page says so.
+- An uploaded face is in no link. ``face=own`` says that there was one.
+
+A link is anybody's text. What is unknown or out of range becomes a sentence of our own, which repeats
+nothing of the text, and the rest is used.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+
+from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
+from denoiser.noise import (
+    NOISES,
+    GaussianNoise,
+    NoiseChain,
+    NoiseModel,
+    Parameter,
+    create_noise,
+    list_noises,
+    noise_kind,
+)
+from denoiser.pipeline import Experiment
+from denoiser.ui.experiment.settings import SettingsError, display_value, parse_seed, parse_value
+from denoiser.weights.hub import WEIGHTS_VERSION
+
+VIEWS = ("picture", "error", "residual")
+"""What the grid can show."""
+
+OWN_FACE = "own"
+
+CLASS_PARAMETER = "class"
+"""The key under which an address names a class of the blind test."""
+
+_KEYS = ("face", "noise", "second", "seed", "clip", "round", "methods", "weights", "show", "tab")
+_SECOND = "second-"
+_NO_METHODS = "none"
+_LONGEST = 4000  # characters; the longest that the app writes has about 600
+_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_SWITCHES = {"yes": True, "no": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link asks for, checked.
+
+    Attributes:
+        experiment: The face, the noise and the methods; the sample's id is unchecked.
+        view: One of :data:`VIEWS`.
+        tab: Id of the tab to open, unchecked; None for the first.
+        own_face: Whether it was made with an uploaded face.
+        problems: What of it can't be used: parts of a sentence.
+    """
+
+    experiment: Experiment
+    view: str = VIEWS[0]
+    tab: str | None = None
+    own_face: bool = False
+    problems: tuple[str, ...] = ()
+
+
+def write_link(experiment: Experiment) -> str:
+    """Write an experiment as a query, without the question mark; no sample means an uploaded face."""
+    noise = experiment.noise
+    stages = noise.stages if isinstance(noise, NoiseChain) else (noise,)
+    fields = {"face": experiment.sample or OWN_FACE}
+    for key, prefix, stage in zip(("noise", "second"), ("", _SECOND), stages, strict=False):
+        fields[key] = stage.id
+        for parameter in stage.parameters:
+            fields[prefix + _key(parameter)] = _write_number(parameter, getattr(stage, parameter.name))
+    fields["seed"] = str(experiment.seed)
+    if not experiment.clip:
+        fields["clip"] = "no"
+    if experiment.round_8bit:
+        fields["round"] = "yes"
+    fields["methods"] = ",".join(experiment.methods) or _NO_METHODS
+    fields["weights"] = WEIGHTS_VERSION
+    return urlencode(fields, safe=",")
+
+
+def names_class(query: str) -> bool:
+    """Tell whether an address invites to a class of the blind test."""
+    return CLASS_PARAMETER in dict(parse_qsl(query.removeprefix("?")[:_LONGEST]))
+
+
+def read_link(query: str) -> Link | None:
+    """Read a query; None where it holds nothing that belongs to a link.
+
+    It comes from a browser and may be any text. Keys that no link has are left alone: hosts and
+    messengers add their own.
+    """
+    query = query.removeprefix("?")
+    if len(query) > _LONGEST:
+        return Link(Experiment(), problems=("it is too long to be one of ours",))
+    fields: dict[str, str] = {}
+    for key, text in parse_qsl(query, keep_blank_values=True):
+        fields.setdefault(key, text)
+    if fields.keys().isdisjoint(link_keys()):
+        return None
+
+    problems: list[str] = []
+    first = _read_noise(fields, "noise", "", problems) or GaussianNoise()
+    second = _read_noise(fields, "second", _SECOND, problems)
+    face = fields.get("face")
+    experiment = Experiment(
+        noise=first if second is None else NoiseChain((first, second)),
+        seed=_read_seed(fields, problems),
+        clip=_read_switch(fields, "clip", True, problems),
+        round_8bit=_read_switch(fields, "round", False, problems),
+        methods=_read_methods(fields, problems),
+        sample=None if face == OWN_FACE else face,
+    )
+    view = fields.get("show", VIEWS[0])
+    if view not in VIEWS:
+        problems.append("what its pictures show is unknown")
+    if fields.get("weights", WEIGHTS_VERSION) != WEIGHTS_VERSION:
+        problems.append("it was made with other weights, so the networks' pictures and numbers differ")
+    return Link(
+        experiment,
+        view if view in VIEWS else VIEWS[0],
+        fields.get("tab"),
+        face == OWN_FACE,
+        tuple(problems),
+    )
+
+
+def link_keys() -> list[str]:
+    """Return every key that a link can have."""
+    strengths = dict.fromkeys(_key(parameter) for kind in NOISES for parameter in kind.parameters)
+    return [*_KEYS, *strengths, *(_SECOND + key for key in strengths)]
+
+
+def describe_problems(problems: Sequence[str]) -> str:
+    """Say in one sentence what of a link can't be used; nothing for no problems."""
+    if not problems:
+        return ""
+    return f"The link is shown as far as it can be: {'; '.join(problems)}."
+
+
+def _key(parameter: Parameter) -> str:
+    return parameter.name.replace("_", "-")
+
+
+def _write_number(parameter: Parameter, value: float) -> str:
+    """Write a strength in the unit the page shows, with as few digits as give it back exactly."""
+    for digits in range(6, 18):
+        text = np.format_float_positional(
+            float(value) * parameter.scale, digits, fractional=False, trim="-"
+        )
+        if parse_value(parameter, float(text)) == value:
+            return text
+    return repr(display_value(parameter, value))
+
+
+def _read_noise(
+    fields: Mapping[str, str], key: str, prefix: str, problems: list[str]
+) -> NoiseModel | None:
+    """Read one noise; None where it is unknown, and where no second one is named."""
+    noise_id = fields.get(key, "" if prefix else GaussianNoise.id)
+    if not noise_id or noise_id not in list_noises():
+        if key in fields:
+            problems.append("its second noise is unknown" if prefix else "its noise is unknown")
+        return None
+    values = {}
+    for parameter in noise_kind(noise_id).parameters:
+        text = fields.get(prefix + _key(parameter))
+        if text is None:
+            continue
+        try:
+            values[parameter.name] = parse_value(parameter, _read_number(text))
+        except SettingsError as error:
+            problems.append(_part(error))
+    return create_noise(noise_id, **values)
+
+
+def _read_seed(fields: Mapping[str, str], problems: list[str]) -> int:
+    try:
+        return parse_seed(_read_number(fields.get("seed", "0")))
+    except SettingsError as error:
+        problems.append(_part(error))
+        return 0
+
+
+def _read_number(text: str) -> float:
+    """Read a number; NaN, which no range has, for what is none."""
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
+
+
+def _read_switch(fields: Mapping[str, str], key: str, default: bool, problems: list[str]) -> bool:
+    if key not in fields:
+        return default
+    if fields[key] not in _SWITCHES:
+        problems.append(f"{key} has to be yes or no")
+    return _SWITCHES.get(fields[key], default)
+
+
+def _read_methods(fields: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
+    if "methods" not in fields:
+        return DEFAULT_DENOISERS
+    named = [name for name in fields["methods"].split(",") if name not in ("", _NO_METHODS)]
+    known = tuple(dict.fromkeys(name for name in named if name in list_denoisers()))
+    unknown = len(set(named).difference(known))
+    if unknown:
+        problems.append("one of its methods is unknown" if unknown == 1 else "some methods are unknown")
+    return known
+
+
+def _part(error: SettingsError) -> str:
+    """Turn a sentence into a part of one."""
+    sentence = str(error).rstrip(".")
+    return sentence[:1].lower() + sentence[1:]

@@ -1,0 +1,112 @@
+"""Running the chosen methods on a face: what ran, what could not, and what is still on its way."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from denoiser.denoisers.background import LoadingError
+from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.network import read_info
+from denoiser.denoisers.registry import (
+    MODELS,
+    create_denoiser,
+    ensure_loaded,
+    list_denoisers,
+)
+from denoiser.images import Image
+from denoiser.pipeline import (
+    Comparison,
+    DenoiseResult,
+    corrupt,
+    denoise,
+    score_noisy,
+)
+from denoiser.ui.experiment.settings import Settings
+from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.hub_errors import as_sentence
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """The clean face of a session. Compared by identity, so that it can be hashed.
+
+    Attributes:
+        id: Tells it from every other face.
+        caption: Name for people.
+        image: (48, 48) float32 in [0, 1].
+        stands_in: Whether it is shown because the server does not know which face the page had.
+    """
+
+    id: str
+    caption: str
+    image: Image
+    stands_in: bool = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Face":
+        # Nobody changes it, so all sessions that begin with it can have the same one.
+        return self
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A comparison, and why some methods are not in it.
+
+    Attributes:
+        comparison: The methods that ran.
+        failures: One sentence for each that could not, by id.
+        loading: Likewise for each whose weights are on their way.
+    """
+
+    comparison: Comparison
+    failures: Mapping[str, str]
+    loading: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe_methods() -> dict[str, DenoiserInfo]:
+    """Describe every denoiser, without loading weights."""
+    return {method_id: _describe(method_id) for method_id in list_denoisers()}
+
+
+def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Outcome:
+    """Corrupt the face and run some methods; one that has no weights does not stop the others.
+
+    Nor does one whose weights are still being downloaded: nothing here waits for the Hub.
+    """
+    corruption = corrupt(
+        face.image,
+        settings.noise,
+        settings.seed,
+        clip=settings.clip,
+        round_8bit=settings.round_8bit,
+    )
+    results: dict[str, DenoiseResult] = {}
+    failures: dict[str, str] = {}
+    loading: dict[str, str] = {}
+    for method_id in method_ids:
+        try:
+            ensure_loaded(method_id)
+            results[method_id] = denoise(
+                corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
+            )
+        except LoadingError as error:
+            loading[method_id] = as_sentence(error)
+        except WeightsError as error:
+            failures[method_id] = as_sentence(error)
+    return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
+
+
+def _describe(method_id: str) -> DenoiserInfo:
+    if method_id not in MODELS:
+        return create_denoiser(method_id).info
+    try:
+        return read_info(method_id)
+    except WeightsError:
+        # It is offered all the same, and its card says what is missing.
+        return DenoiserInfo(method_id, method_id, "network", False, None, 0, "")
+
+
+def experiment_key(face: Face, settings: Settings) -> str:
+    """Name what all methods are given; equal for equal noisy pictures."""
+    given = (face.id, settings.noise, settings.seed, settings.clip, settings.round_8bit)
+    return hashlib.blake2b(repr(given).encode(), digest_size=8).hexdigest()

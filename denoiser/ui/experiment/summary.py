@@ -1,0 +1,43 @@
+"""One line that says what a tab works on: the face and the noise chosen in the tab "Compare"."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from denoiser.ui.common.events import SILENT
+from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.settings import Settings, SettingsError
+
+
+def describe_experiment(face: Face, settings: Settings) -> str:
+    """Name the face, the noise with its strength, and the seed."""
+    return f"{face.caption} · {settings.noise.describe()} · seed {settings.seed}"
+
+
+def create_summary(controls: Controls, opened: Callable[..., Any]) -> gr.Markdown:
+    """Add the line to the page; it is brought up to date when the tab is opened.
+
+    Args:
+        controls: The controls of the tab "Compare".
+        opened: The tab's event of being opened.
+    """
+    line = gr.Markdown(elem_classes="experiment")
+
+    def describe(*values: Any) -> str:
+        try:
+            experiment = describe_experiment(*controls.read(values))
+        except SettingsError as error:
+            return f"{error} Change it under *Compare*."
+        return f"**{experiment}** (change it under *Compare*)"
+
+    opened(
+        describe,
+        controls.inputs,
+        line,
+        queue=False,
+        preprocess=False,
+        **SILENT,
+    )
+    return line

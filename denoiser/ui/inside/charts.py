@@ -1,0 +1,190 @@
+"""Plotly figures of a look inside: pure functions that know nothing of the page that shows them."""
+
+import html
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from denoiser.analysis.inspection import LAGS, Map, Residual, autocorrelation
+from denoiser.analysis.results import CLEAN, NOISY
+from denoiser.metrics import radial_power_spectrum
+from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, looks, styled
+
+CORRELATION_MAX = 0.3
+"""Where the colours of the autocorrelation end; its middle is 1."""
+
+RESIDUAL_LABEL = "Residual"
+NOISE_LABEL = "True noise"
+
+_RESIDUAL = "#d0561e"
+_HEIGHT = 320  # pixels of a chart
+_BINS = 41  # odd, so that zero is the middle of a bin
+_LEGEND_LINE = 22  # pixels
+_LEGEND_ENTRY = 190  # pixels that a name in a legend takes, roughly
+# Blue is positive, brown is negative: these two look different to everybody.
+_DIVERGING = [[0.0, "#b45f06"], [0.25, "#e8bf86"], [0.5, "#f7f7f7"], [0.75, "#9cc5ea"], [1.0, "#1c6cc0"]]
+
+
+def residual_histogram(residual: Residual) -> go.Figure:
+    """Draw how a residual and the true noise are distributed, in units of 1/255.
+
+    Args:
+        residual: Both of them.
+    """
+    named = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
+    reach = max(1.0, *(255 * float(np.abs(values).max()) for values in named.values()))
+    figure = go.Figure()
+    for (name, values), style in zip(named.items(), _STYLES, strict=True):
+        density, edges = np.histogram(255 * values, _BINS, (-reach, reach), density=True)
+        figure.add_scatter(
+            x=((edges[:-1] + edges[1:]) / 2).tolist(),
+            y=density.tolist(),
+            mode="lines",
+            name=f"{name}, standard deviation {255 * values.std():.1f}",
+            hovertemplate="%{x:.0f} of 255: %{y:.4f}<extra></extra>",
+            **style,
+        )
+    figure.update_xaxes(title="gray value, of 255", gridcolor=GRID, automargin=True)
+    figure.update_yaxes(title="density", gridcolor=GRID, automargin=True, rangemode="tozero")
+    return _with_legend(figure, "Histogram", lines=2)
+
+
+def power_spectra(residual: Residual) -> go.Figure:
+    """Draw how strong a residual and the true noise are at every scale.
+
+    The square root of the radial power spectrum in units of 1/255, so that white noise of standard
+    deviation 25 of 255 is a level line at 25.
+
+    Args:
+        residual: Both of them.
+    """
+    figure = go.Figure()
+    named = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
+    for (name, values), style in zip(named.items(), _STYLES, strict=True):
+        power = radial_power_spectrum(values)
+        shortest = min(values.shape)
+        figure.add_scatter(
+            x=(np.arange(1, power.size + 1) / shortest).tolist(),
+            y=(255 * np.sqrt(power)).tolist(),
+            mode="lines",
+            name=name,
+            hovertemplate="%{x:.2f} cycles per pixel: %{y:.1f} of 255<extra></extra>",
+            **style,
+        )
+    figure.update_xaxes(
+        title="cycles per pixel (left coarse, right fine)",
+        gridcolor=GRID,
+        automargin=True,
+        range=[0, 0.5],
+    )
+    figure.update_yaxes(title="strength, of 255", gridcolor=GRID, automargin=True, rangemode="tozero")
+    return _with_legend(figure, "Spectrum", lines=1)
+
+
+def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
+    """Draw how alike the true noise and a residual are to themselves moved by some pixels.
+
+    Args:
+        residual: Both of them.
+        lags: Largest move in pixels.
+    """
+    titles = (f"Autocorrelation:<br>{NOISE_LABEL.lower()}", RESIDUAL_LABEL.lower())
+    figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.08)
+    places = list(range(-lags, lags + 1))
+    for column, values in enumerate((residual.noise, residual.residual), 1):
+        alike = autocorrelation(values, lags)
+        figure.add_heatmap(
+            x=places,
+            y=places,
+            z=[[None if math.isnan(value) else round(value, 4) for value in row] for row in alike],
+            zmin=-CORRELATION_MAX,
+            zmax=CORRELATION_MAX,
+            colorscale=_DIVERGING,
+            showscale=column == 2,
+            colorbar={
+                "orientation": "h",
+                "y": -0.22,
+                "yanchor": "top",
+                "thickness": 12,
+                "tickvals": [-CORRELATION_MAX, 0, CORRELATION_MAX],
+                "ticktext": [f"\N{MINUS SIGN}{CORRELATION_MAX}", "0", f"+{CORRELATION_MAX}"],
+                "ticklabeloverflow": "allow",
+                "len": 0.8,
+            },
+            hovertemplate="%{x} right, %{y} down: %{z:.2f}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    figure.update_xaxes(constrain="domain", ticks="outside", dtick=4, tick0=0, title="pixels right")
+    figure.update_yaxes(scaleratio=1, autorange="reversed", dtick=4, tick0=0, constrain="domain")
+    figure.update_yaxes(scaleanchor="x", title="pixels down", row=1, col=1)
+    figure.update_yaxes(scaleanchor="x2", row=1, col=2)
+    figure.update_layout(height=_HEIGHT, margin={"l": 45, "r": 10, "t": 50, "b": 80})
+    return styled(figure)
+
+
+def profile_chart(profiles: Mapping[str, Map], labels: Mapping[str, str], width: int) -> go.Figure:
+    """Draw gray values along a line.
+
+    A method has the colour and symbol that it has in the charts of a sweep.
+
+    Args:
+        profiles: By method id; ``CLEAN`` and ``NOISY`` are the pictures without and with the noise.
+        labels: Names by the same ids.
+        width: Of the chart, in pixels.
+    """
+    figure = go.Figure()
+    given: dict[str, dict[str, Any]] = {
+        CLEAN: {"color": TEXT, "width": 4},
+        NOISY: {"color": NOISY_COLOUR, "width": 1, "dash": "dot"},
+    }
+    styles = looks(name for name in profiles if name not in given)
+    for name, profile in profiles.items():
+        method = name not in given
+        figure.add_scatter(
+            x=list(range(len(profile))),
+            y=(255 * profile).tolist(),
+            mode="lines+markers" if method or len(profile) == 1 else "lines",
+            name=html.escape(labels[name], quote=False),  # plotly reads names as HTML
+            line={"color": styles[name]["color"], "width": 2} if method else given[name],
+            # Symbols too: not everybody tells all the colours apart.
+            marker={"symbol": styles[name]["symbol"] if method else "circle", "size": 6},
+            hovertemplate="%{y:.0f}<extra>%{fullData.name}</extra>",
+        )
+    figure.update_xaxes(title="pixels from the start", gridcolor=GRID, automargin=True)
+    figure.update_yaxes(title="gray value, of 255", gridcolor=GRID, automargin=True)
+    figure.update_layout(hovermode="x unified", hoverlabel={"bgcolor": "rgba(40, 40, 40, 0.9)"})
+    figure.update_layout(hoverlabel_font_color="#ffffff")
+    per_line = max(1, width // _LEGEND_ENTRY)
+    return _with_legend(figure, "", lines=math.ceil(len(profiles) / per_line))
+
+
+_STYLES = (
+    {"line": {"color": NOISY_COLOUR, "width": 2, "dash": "dash"}},
+    {"line": {"color": _RESIDUAL, "width": 2}},
+)
+
+
+def _with_legend(figure: go.Figure, title: str, lines: int) -> go.Figure:
+    """Put the legend below, with room for its lines, and return the figure in the page's style."""
+    below = _LEGEND_LINE * lines + 10
+    top = 34 if title else 10
+    figure.update_layout(
+        height=_HEIGHT + below,
+        title={"text": title, "font": {"size": 14}, "x": 0.5} if title else None,
+        margin={"l": 10, "r": 10, "t": top, "b": below + 50},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "bgcolor": "rgba(0, 0, 0, 0)",
+        },
+        showlegend=True,
+    )
+    return styled(figure)

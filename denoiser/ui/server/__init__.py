@@ -1,0 +1,1 @@
+"""How the page is served: limits, queue, sessions, uploads, and what strangers may ask for."""

@@ -1,0 +1,141 @@
+"""How events wait for each other: Gradio's queue made fair, and events that run in a lane.
+
+This is the one place that knows what is inside Gradio's queue; ``tests/test_queue.py`` looks at it
+from outside.
+"""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import PredictBodyInternal
+from gradio.queueing import Event, Queue
+
+from denoiser.ui.server.address import address_of
+from denoiser.ui.server.lane import Lane, LaneFullError
+
+WAITING = 512
+"""How many events may wait at once, of all visitors."""
+
+WAITING_EACH = 128
+"""How many of them may come from one address: a class of thirty may share one."""
+
+RUNNING = 80
+"""How many events may run or be in a lane at once."""
+
+LANE_PLACES, LANE_PLACES_EACH = 40, 32
+"""How many long computations there may be at once, and how many of them from one address."""
+
+NOBODY_SECONDS = 4.0
+"""For how long a computation goes on that nobody listens to."""
+
+_PULSE_SECONDS = 2.0
+
+_STOPPED = "Stopped: the chart shows what was computed."
+_BUSY = "Too much is waiting to be computed at the moment; try again in a minute."
+
+
+def open_queue(app: gr.Blocks) -> None:
+    """Give a page its queue. To be called before it is launched, with ``max_threads=RUNNING``."""
+    app.queue(max_size=WAITING, default_concurrency_limit=2)
+    queue = app._queue
+    push = queue.push
+
+    async def push_fairly(body: PredictBodyInternal, request: Any, username: str | None) -> Any:
+        if _count_from(queue, address_of(request)) >= WAITING_EACH:
+            return False, _BUSY, "queue_full"
+        pushed = await push(body, request, username)
+        for waiting in queue.event_queue_per_concurrency_id.values():
+            waiting.queue[:] = in_turn(waiting.queue, lambda event: address_of(event.request))
+        return pushed
+
+    queue.push = push_fairly  # type: ignore[method-assign]
+
+
+def in_turn(events: Sequence[Event], whose: Callable[[Event], Hashable]) -> list[Event]:
+    """Order what waits so that everybody's first comes first, then everybody's second, and so on.
+
+    Args:
+        events: In the order in which they came.
+        whose: Says who sent one.
+    """
+    seen: Counter[Hashable] = Counter()
+    ranks = []
+    for event in events:
+        sender = whose(event)
+        ranks.append(seen[sender])
+        seen[sender] += 1
+    order = sorted(range(len(events)), key=lambda index: ranks[index])
+    return [events[index] for index in order]
+
+
+def in_lane(
+    lane: Lane,
+    function: Callable[..., Iterator[Any]],
+    key: Callable[..., Hashable],
+    nothing: Any,
+    say: Callable[[str, str], Any],
+) -> Callable[..., AsyncIterator[Any]]:
+    """Return an event that computes in a lane, for as long as somebody listens.
+
+    To be used with ``concurrency_limit=None`` and ``trigger_mode="multiple"``: a newer event replaces
+    the session's older one, unless both would compute the same; then the older one goes on.
+
+    Args:
+        lane: The lane.
+        function: Gets the event's values and makes its outputs; None's are pauses. It runs in the
+            lane's thread.
+        key: Gets the same values; equal for events that would compute the same.
+        nothing: Outputs that change nothing.
+        say: Makes outputs that say a sentence, of the state ``"error"`` or ``"stopped"``.
+    """
+
+    async def event(request: gr.Request, *values: Any) -> AsyncIterator[Any]:
+        yield nothing  # a generator that never yields would empty all of its outputs
+        session = request.session_hash or ""
+        try:
+            address = address_of(request)
+            job = lane.start(session, address, key(*values), lambda: function(*values))
+        except LaneFullError as error:
+            yield say("error", str(error))
+            return
+        if job is None:
+            return
+        heard = time.monotonic()
+        try:
+            while job.end is None:
+                await job.wait(_PULSE_SECONDS)
+                now = time.monotonic()
+                heard = now if _has_read_all(request) else heard
+                if now - heard > NOBODY_SECONDS:
+                    break
+                # Without anything to say, too: at a yield Gradio ends what nobody is connected to.
+                for outputs in job.take() or [nothing]:
+                    if job.end in ("replaced", "stopped"):
+                        break
+                    yield outputs
+            if job.error is not None:
+                raise job.error
+            if job.end != "done":  # Gradio repeats what came last, which is out of date
+                yield say("stopped", _STOPPED) if job.end == "stopped" else nothing
+        finally:
+            lane.stop(job)
+
+    return event
+
+
+def _count_from(queue: Queue, address: str) -> int:
+    return sum(
+        address_of(event.request) == address
+        for waiting in queue.event_queue_per_concurrency_id.values()
+        for event in waiting.queue
+    )
+
+
+def _has_read_all(request: gr.Request) -> bool:
+    """Whether the session has been sent all there is for it: its stream is open, and it reads it."""
+    messages = request.app.get_blocks()._queue.pending_messages_per_session
+    unread = messages.get(request.session_hash)
+    return unread is not None and unread.empty()

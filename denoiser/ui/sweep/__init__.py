@@ -1,0 +1,1 @@
+"""The tab "Sweep": methods over a range of strengths."""

@@ -1,0 +1,387 @@
+"""Plotly figures of sweeps: pure functions that know nothing of the page that shows them.
+
+A figure is made for a width in pixels, because plotly cuts a legend that has too little room. A method
+has the colour and symbol that it has in the charts of the benchmark, unless two would share a colour.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from denoiser.analysis.repeats import Spread, spread
+from denoiser.analysis.results import NOISY
+from denoiser.analysis.sweeps import SEED, Axis, gain
+from denoiser.pipeline import SweepPoint
+from denoiser.ui.common.charts import (
+    GRID,
+    NARROW,
+    TEXT,
+    looks,
+    styled,
+    with_legend_below,
+    wrapped,
+)
+
+METRICS: Mapping[str, tuple[str, int]] = {
+    "psnr": ("PSNR in dB", 2),
+    "ssim": ("SSIM", 3),
+    "gain": ("Gain over noisy, in dB", 2),
+}
+"""What a chart can show: its name, and how many decimals mean something."""
+
+_CHART = 330  # pixels of the curves
+_LANE = 13  # pixels of one network's training range
+_LANES = 34  # pixels above the lanes, for their heading
+_AXIS = 55  # pixels for the axis with its title
+_TOP = 26  # pixels above, for the names of the marks
+_BEST_WITHOUT_NOISE = 45  # dB; more than that, where there is no noise, is above the chart
+_ROW = 46  # pixels of one method's repeated draws
+
+
+def metric_value(point: SweepPoint, method_id: str, metric: str) -> float | None:
+    """Return what a chart draws for a method: None where there is nothing finite to draw."""
+    if method_id not in point.psnr:
+        return None
+    if metric == "gain":
+        value = gain(point, method_id)
+    else:
+        value = (point.ssim if metric == "ssim" else point.psnr)[method_id]
+    return value if value is not None and math.isfinite(value) else None
+
+
+def sweep_chart(
+    axis: Axis,
+    points: Sequence[SweepPoint],
+    labels: Mapping[str, str],
+    metric: str,
+    width: int,
+    *,
+    trained: Mapping[str, tuple[float, float]] | None = None,
+    flat: Iterable[str] = (),
+) -> go.Figure:
+    """Draw a metric along a sweep; the noisy picture is the dashed line.
+
+    Axes are those of the finished sweep, so that curves grow into a frame that stays. Where a place was
+    computed with several seeds, the curve is their mean and the bars are their standard deviation. Where
+    there is no noise at all, a PSNR above 45 dB would squeeze all the rest together: the curve leaves
+    the chart at the top.
+
+    Args:
+        axis: What the sweep goes along.
+        points: Its points so far.
+        labels: Names by id of all that is drawn, the noisy picture included.
+        metric: A key of :data:`METRICS`.
+        width: Of the chart, in pixels.
+        trained: Which part of the axis a network was trained on, by id.
+        flat: Ids of methods that are the same at every place by nature; their lines are dotted.
+    """
+    ranges = {name: ends for name, ends in (trained or {}).items() if name in labels}
+    figure, lanes = _frame(ranges)
+    constant, styles = set(flat), looks(labels)
+    for name, label in labels.items():
+        if axis.id == SEED:
+            _add_draws(figure, axis, points, name, label, metric, styles[name])
+        else:
+            _add_curve(figure, points, name, label, metric, styles[name], plain=name in constant)
+    digits = METRICS[metric][1]
+    # On a phone a label would cover the chart; the numbers stand below the pictures.
+    hover = f"%{{fullData.name}}: %{{y:.{digits}f}}<extra></extra>"
+    figure.update_traces(hovertemplate=hover, selector={"hoverinfo": None})
+    _add_lanes(figure, axis, ranges, labels, styles)
+    for value, text in axis.marks:
+        _add_mark(figure, axis, value, text)
+    _place_axis(figure, axis, width)
+    figure.update_xaxes(title=axis.label, row=2 if ranges else 1, col=1)
+    figure.update_yaxes(title=METRICS[metric][0], gridcolor=GRID, zeroline=False, row=1, col=1)
+    if metric == "psnr":
+        figure.update_yaxes(range=_psnr_range(points, labels), row=1, col=1)
+    figure.update_layout(hovermode="x unified" if width >= NARROW else "x")
+    if width < NARROW:
+        figure.update_traces(hoverinfo="none", hovertemplate=None, selector={"hoverinfo": None})
+    return _finished(figure, width, _CHART + lanes)
+
+
+def redraw_chart(
+    points: Sequence[SweepPoint], labels: Mapping[str, str], metric: str, width: int
+) -> go.Figure:
+    """Draw every draw of every method, and its mean with two bars.
+
+    The thick bar is the standard error, how sure the mean is; the thin one is the standard deviation,
+    how far single draws lie from it.
+
+    Args:
+        points: One for each draw.
+        labels: Names by id of all that is drawn, the noisy picture included.
+        metric: A key of :data:`METRICS`.
+        width: Of the chart, in pixels.
+    """
+    figure = go.Figure()
+    title, digits = METRICS[metric]
+    narrow, styles = width < NARROW, looks(labels)
+    for name, label in labels.items():
+        values = [metric_value(point, name, metric) for point in points]
+        numbers = [value for value in values if value is not None]
+        row, look = wrapped(label) if narrow else label, styles[name]
+        figure.add_scatter(
+            x=numbers,
+            y=[row] * len(numbers),
+            mode="markers",
+            marker={"color": look["color"], "size": 6, "opacity": 0.45, "symbol": "line-ns-open"},
+            hovertemplate=f"one draw: %{{x:.{digits}f}}<extra></extra>",
+        )
+        if numbers:
+            _add_mean(figure, spread(numbers), row, look, digits)
+    figure.update_xaxes(title=title, gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ", gridcolor=GRID)
+    figure.update_layout(
+        height=_ROW * max(1, len(labels)) + _AXIS + 20,
+        width=None,
+        showlegend=False,
+        hovermode="closest",
+        margin={"l": 10, "r": 20, "t": 10, "b": _AXIS},
+    )
+    return styled(figure)
+
+
+def _frame(ranges: Mapping[str, Any]) -> tuple[go.Figure, int]:
+    """Make a figure with or without lanes below the curves, and say how high the lanes are."""
+    if not ranges:
+        return make_subplots(rows=1, cols=1), 0
+    lanes = _LANE * len(ranges) + 10
+    inner = _CHART - _AXIS - _TOP + lanes
+    figure = make_subplots(
+        rows=2,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=_LANES / (inner + _LANES),
+        row_heights=[_CHART - _AXIS - _TOP, lanes],
+    )
+    return figure, lanes + _LANES
+
+
+def _by_place(
+    points: Iterable[SweepPoint], name: str, metric: str
+) -> dict[float, tuple[float | None, float]]:
+    """Mean and standard deviation at every place; None where nothing finite can be drawn."""
+    grouped: dict[float, list[float | None]] = {}
+    for point in points:
+        grouped.setdefault(point.value, []).append(metric_value(point, name, metric))
+    made: dict[float, tuple[float | None, float]] = {}
+    for place, values in grouped.items():
+        numbers = [value for value in values if value is not None]
+        if len(numbers) < len(values):
+            made[place] = (None, 0.0)
+            continue
+        measured = spread(numbers)
+        made[place] = (measured.mean, measured.deviation if measured.count > 1 else 0.0)
+    return made
+
+
+def _psnr_range(points: Sequence[SweepPoint], labels: Iterable[str]) -> list[float] | None:
+    """Return the ends of the vertical axis where something has to lie above it, else None."""
+    names, inside, above = list(labels), [], False
+    for point in points:
+        for name in names:
+            value = metric_value(point, name, "psnr")
+            if value is None:
+                continue
+            if value > _BEST_WITHOUT_NOISE and math.isinf(point.psnr[NOISY]):
+                above = True
+            else:
+                inside.append(value)
+    if not above or not inside:
+        return None
+    room = 0.06 * (max(inside) - min(inside)) or 1.0
+    return [min(inside) - room, max(inside) + 3 * room]  # to see which way the others go
+
+
+def _add_curve(
+    figure: go.Figure,
+    points: Sequence[SweepPoint],
+    name: str,
+    label: str,
+    metric: str,
+    look: Mapping[str, str],
+    *,
+    plain: bool,
+) -> None:
+    drawn = _by_place(points, name, metric)
+    several = len(points) > len(drawn)
+    noisy = name == NOISY
+    bars = {"type": "data", "array": [bar for _, bar in drawn.values()], "thickness": 1.2, "width": 3}
+    figure.add_scatter(
+        x=list(drawn),
+        y=[value for value, _ in drawn.values()],
+        name=label,
+        mode="lines" if noisy else "lines+markers",
+        line={"color": look["color"], "width": 2, "dash": "dash" if noisy else "dot" if plain else None},
+        marker={**look, "size": 8},
+        error_y=bars if several else None,
+        row=1,
+        col=1,
+    )
+
+
+def _add_draws(
+    figure: go.Figure,
+    axis: Axis,
+    points: Sequence[SweepPoint],
+    name: str,
+    label: str,
+    metric: str,
+    look: Mapping[str, str],
+) -> None:
+    """Draw every seed as a symbol, their mean as a line, and one standard deviation as a band."""
+    drawn = [(p.value, metric_value(p, name, metric)) for p in points]
+    numbers = [value for _, value in drawn if value is not None]
+    if len(numbers) > 1:
+        measured, ends = spread(numbers), [axis.values[0], axis.values[-1]]
+        low, high = measured.mean - measured.deviation, measured.mean + measured.deviation
+        shared = {"showlegend": False, "hoverinfo": "skip", "legendgroup": name, "row": 1, "col": 1}
+        figure.add_scatter(
+            x=[*ends, *reversed(ends)],
+            y=[low, low, high, high],
+            mode="none",
+            fill="toself",
+            fillcolor=_faint(look["color"]),
+            **shared,
+        )
+        dash = "dash" if name == NOISY else "solid"
+        line = {"color": look["color"], "width": 1.5, "dash": dash}
+        figure.add_scatter(x=ends, y=[measured.mean] * 2, mode="lines", line=line, **shared)
+    figure.add_scatter(
+        x=[place for place, _ in drawn],
+        y=[value for _, value in drawn],
+        name=label,
+        legendgroup=name,
+        mode="markers",
+        marker={**look, "size": 8},
+        row=1,
+        col=1,
+    )
+
+
+def _add_lanes(
+    figure: go.Figure,
+    axis: Axis,
+    ranges: Mapping[str, tuple[float, float]],
+    labels: Mapping[str, str],
+    styles: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Draw, below the curves, a bar from end to end of what each network was trained on."""
+    if not ranges:
+        return
+    for lane, (name, (low, high)) in enumerate(ranges.items()):
+        # The axis ends where the slider does.
+        ends = [max(low, axis.values[0]), min(high, axis.values[-1])]
+        places = ends[:1] if low == high else ends
+        if ends[0] > ends[1]:
+            continue
+        look = styles[name]
+        figure.add_scatter(
+            x=places,
+            y=[lane] * len(places),
+            name=f"{labels[name]}, trained on",
+            mode="lines+markers",
+            line={"color": look["color"], "width": 5},
+            marker={**look, "size": 9},
+            showlegend=False,
+            hoverinfo="skip",
+            row=2,
+            col=1,
+        )
+    figure.add_annotation(
+        text="Strength each network was trained on",
+        xref="paper",
+        x=0,
+        xanchor="left",
+        yref="y2 domain",
+        y=1,
+        yanchor="bottom",
+        yshift=1,
+        showarrow=False,
+    )
+    figure.update_yaxes(range=[len(ranges) - 0.4, -0.6], visible=False, fixedrange=True, row=2, col=1)
+    figure.update_xaxes(showticklabels=False, row=1, col=1)
+
+
+def _add_mark(figure: go.Figure, axis: Axis, value: float, text: str) -> None:
+    place = math.log10(value) if axis.log and value > 0 else value
+    first, last = axis.values[0], axis.values[-1]
+    late = value > (math.sqrt(first * last) if axis.log else (first + last) / 2)
+    # The name lies on the inner side of its line, so that it is not cut.
+    left = late != axis.reversed
+    if axis.marks[0][0] != value:  # of two that stand close together, each has a side
+        left = value < axis.marks[0][0]
+    elif len(axis.marks) > 1:
+        left = value < axis.marks[1][0]
+    figure.add_shape(
+        type="line",
+        xref="x",
+        x0=value,
+        x1=value,
+        yref="y domain",
+        y0=0,
+        y1=1.03,
+        line={"color": TEXT, "dash": "dot", "width": 1.5},
+    )
+    figure.add_annotation(
+        text=text,
+        xref="x",
+        x=place,
+        yref="y domain",
+        y=1.0,
+        yanchor="bottom",
+        xanchor="right" if left else "left",
+        showarrow=False,
+    )
+
+
+def _place_axis(figure: go.Figure, axis: Axis, width: int) -> None:
+    first, last = axis.values[0], axis.values[-1]
+    if axis.log:
+        first, last = math.log10(first), math.log10(last)
+    room = 0.03 * (last - first) or 0.5
+    ends = [first - room, last + room]
+    figure.update_xaxes(
+        type="log" if axis.log else "linear",
+        range=ends[::-1] if axis.reversed else ends,
+        gridcolor=GRID,
+        zeroline=False,
+        title_standoff=8,
+    )
+    if axis.log:
+        ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+        figure.update_xaxes(tickvals=ticks, ticktext=[str(tick) for tick in ticks])
+
+
+def _add_mean(
+    figure: go.Figure, measured: Spread, row: str, look: Mapping[str, str], digits: int
+) -> None:
+    known = measured.count > 1
+    for size, thickness, cap in ((measured.deviation, 1.5, 6), (measured.error, 6, 0)):
+        bar = {"type": "data", "array": [size], "thickness": thickness, "width": cap}
+        text = (
+            f"mean %{{x:.{digits}f}}<br>standard error {measured.error:.{digits + 1}f}"
+            f"<br>standard deviation {measured.deviation:.{digits + 1}f}<extra></extra>"
+        )
+        figure.add_scatter(
+            x=[measured.mean],
+            y=[row],
+            mode="markers",
+            marker={**look, "size": 11, "line": {"color": TEXT, "width": 1}},
+            error_x={**bar, "color": look["color"]} if known else None,
+            hovertemplate=text if known else None,
+        )
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = bytes.fromhex(colour.lstrip("#"))
+    return f"rgba({red}, {green}, {blue}, 0.13)"
+
+
+def _finished(figure: go.Figure, width: int, height: int) -> go.Figure:
+    return with_legend_below(figure, width, height, _TOP, _AXIS)
