@@ -17,10 +17,9 @@ from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
 from denoiser.weights.checkpoint import ModelConfig, read_config, save_model
-from train import report
 from train.__main__ import main
-from train.cards import FiguresError, write_card
-from train.evaluate import (
+from train.evaluation import readme as report
+from train.evaluation.score import (
     CONDITIONS,
     NOISY,
     Pictures,
@@ -32,6 +31,7 @@ from train.evaluate import (
     score,
 )
 from train.files import file_hash
+from train.publish.cards import FiguresError, write_card
 
 from .tiny import pictures, write_fer2013
 
@@ -141,7 +141,7 @@ def test_networks_in_batches_give_what_they_give_one_by_one(side):
 @pytest.mark.slow
 def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     data, cache = write_fer2013(tmp_path / "fer2013", train=2, validation=2, test=4), tmp_path / "cache"
-    monkeypatch.setattr("train.evaluate._TIMED_FACES", 2)
+    monkeypatch.setattr("train.evaluation.score._TIMED_FACES", 2)
     options = {"cache": cache, "workers": 1, "limit": 2, "only": ["median"]}
     benchmark = evaluate(data, **options)
     files = {file: file.stat().st_mtime_ns for file in cache.iterdir()}
@@ -167,7 +167,7 @@ def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     def never(*arguments):
         raise AssertionError("everything is in the cache")
 
-    monkeypatch.setattr("train.evaluate.multiprocessing.get_context", never)
+    monkeypatch.setattr("train.evaluation.score.multiprocessing.get_context", never)
     again = evaluate(data, **options)
     assert again["scores"] == benchmark["scores"]
     assert {file: file.stat().st_mtime_ns for file in cache.iterdir()} == files

@@ -9,9 +9,9 @@ import torch
 
 from denoiser.architectures import build_network
 from train.config import parse_config
-from train.experts import ExpertModule, deal_to_experts, share_out
 from train.fit import build_module
-from train.muon import Muon
+from train.modules.experts import ExpertModule, deal_to_experts, share_out
+from train.modules.muon import Muon
 
 from .tiny import CONFIG, pictures
 

@@ -16,7 +16,7 @@ import pytest
 from gradio_client import Client
 from huggingface_hub import constants
 
-import train.evaluate
+import train.evaluation.score
 import train.fit
 from denoiser.faces import fer2013 as reader
 from denoiser.faces.download import (
@@ -382,7 +382,7 @@ class TestTraining:
     @pytest.fixture
     def given(self, monkeypatch):
         given = []
-        monkeypatch.setattr(train.evaluate, "evaluate", lambda data, **_: given.append(data))
+        monkeypatch.setattr(train.evaluation.score, "evaluate", lambda data, **_: given.append(data))
         monkeypatch.setattr(train.fit, "fit", lambda config, data, **_: given.append(data))
         return given
 

@@ -90,7 +90,11 @@ class TestSources:
         for kind in (io.BytesIO, bytearray, memoryview):
             np.testing.assert_array_equal(load_image(kind(file.read_bytes())), expected)
 
-    @pytest.mark.parametrize("source", [None, 3, [[0.5]], io.StringIO("text"), object()], ids=str)
+    @pytest.mark.parametrize(
+        "source",
+        [None, 3, [[0.5]], io.StringIO("text"), object()],
+        ids=["none", "number", "list", "text", "object"],
+    )
     def test_what_is_no_source_gets_one_sentence(self, source):
         with pytest.raises(ImageError, match="must be a path, a file's bytes"):
             load_image(source)

@@ -300,7 +300,7 @@ class TestBundled:
 
     def test_nothing_heavy_is_imported(self):
         code = (
-            "import sys, denoiser.faces.fer2013 as s; s.bundled_faces();"
+            "import sys, denoiser.faces.samples as s; s.bundled_faces();"
             "print([m for m in ('gradio', 'pyarrow', 'pooch') if m in sys.modules])"
         )
         done = subprocess.run(

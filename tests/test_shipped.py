@@ -44,11 +44,11 @@ from denoiser.noise import (
     SpeckleNoise,
 )
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
-from train.cards import make_card
 from train.config import read_config as read_train_config
 from train.config import validation_noise
-from train.evaluate import CONDITIONS
+from train.evaluation.score import CONDITIONS
 from train.fit import model_config
+from train.publish.cards import make_card
 
 from .golden.make import golden_file, golden_input
 

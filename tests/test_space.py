@@ -17,10 +17,10 @@ from packaging.utils import canonicalize_name
 
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS
 from denoiser.weights.checkpoint import read_config
-from train import push as pushing
-from train import space as publishing
 from train.__main__ import main
-from train.space import HARDWARE, space_files
+from train.publish import models as pushing
+from train.publish import space as publishing
+from train.publish.space import HARDWARE, space_files
 
 from .browser.lab import Lab
 from .conftest import ROOT, free_port, running, sentence, watched_page

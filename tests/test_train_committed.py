@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import pytest
 
-from train import evaluate as evaluating
 from train.__main__ import main
-from train.committed import check_replaceable, read_results
 from train.config import ConfigError
-from train.evaluate import NOISY, Score, evaluate
+from train.evaluation import score as evaluating
+from train.evaluation.committed import check_replaceable, read_results
+from train.evaluation.score import NOISY, Score, evaluate
 
 from .tiny import write_fer2013
 

@@ -26,7 +26,7 @@ from train.data import (
     split_name,
     without_copies,
 )
-from train.mixture import NoiseMixture, deal
+from train.modules.mixture import NoiseMixture, deal
 
 from .tiny import pictures, write_config, write_fer2013
 

@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_flatten
 
 from denoiser.noise import NOISES, create_noise, random_source
 from train.config import parse_config
-from train.emotion import EmotionModule, read_emotion_config
-from train.experts import ExpertModule
-from train.supervised import SupervisedModule
+from train.emotion.fit import EmotionModule, read_emotion_config
+from train.modules.experts import ExpertModule
+from train.modules.supervised import SupervisedModule
 
 from .tiny import CONFIG, pictures
 

@@ -16,16 +16,9 @@ import torch
 from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, load_classifier
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError
 from train import __main__ as command_line
-from train import evaluate_emotion as scoring
 from train.config import ConfigError
-from train.emotion import (
-    TRAINING_NAME,
-    EmotionModule,
-    EmotionTrainConfig,
-    fit_emotion,
-    read_emotion_config,
-)
-from train.emotion_data import (
+from train.emotion import evaluate as scoring
+from train.emotion.data import (
     NO_LABEL,
     EmotionData,
     augment_faces,
@@ -34,9 +27,16 @@ from train.emotion_data import (
     read_labelled,
     vote_distribution,
 )
-from train.evaluate import Pictures
-from train.evaluate_emotion import EmotionScore, evaluate_emotion, score_emotions
-from train.report import SHOWN, emotion_table, update_emotion
+from train.emotion.evaluate import EmotionScore, evaluate_emotion, score_emotions
+from train.emotion.fit import (
+    TRAINING_NAME,
+    EmotionModule,
+    EmotionTrainConfig,
+    fit_emotion,
+    read_emotion_config,
+)
+from train.evaluation.readme import SHOWN, emotion_table, update_emotion
+from train.evaluation.score import Pictures
 
 from .doubles import Fixed
 from .tiny import pictures
@@ -359,7 +359,7 @@ class InProcess:
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr("train.evaluate.multiprocessing.get_context", lambda _: InProcess())
+    monkeypatch.setattr("train.evaluation.score.multiprocessing.get_context", lambda _: InProcess())
 
 
 def test_evaluation_writes_everything_and_resumes(
@@ -443,7 +443,7 @@ def test_the_table_marks_the_best_of_a_noise():
 
 
 def test_the_readme_has_a_place_for_the_table(tmp_path):
-    from train.report import README
+    from train.evaluation.readme import README
 
     readme = tmp_path / "README.md"
     readme.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")

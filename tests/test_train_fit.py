@@ -27,10 +27,10 @@ from denoiser.weights.files import write_together
 from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 from train import config as train_config
 from train.__main__ import _left, main
-from train.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient
 from train.config import ConfigError
 from train.fit import average_weights, build_module, fit, write_history
-from train.supervised import SupervisedModule, WarmUpAndCosine, run_progress
+from train.modules.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient
+from train.modules.supervised import SupervisedModule, WarmUpAndCosine, run_progress
 
 from .tiny import ADVERSARIAL, write_config, write_fer2013
 
@@ -724,7 +724,7 @@ def test_penalties_are_of_both_pictures_and_of_all_steps_between(tmp_path, monke
         seen.append((scores, beside))
         return torch.tensor(2.0)
 
-    monkeypatch.setattr("train.adversarial.squared_gradient", penalty)
+    monkeypatch.setattr("train.modules.adversarial.squared_gradient", penalty)
     with torch.autocast("cpu", torch.bfloat16):
         plain = module.discriminator_loss(noisy, clean, 2 * noisy)
         penalised = module.penalised_loss(noisy, clean, 2 * noisy)

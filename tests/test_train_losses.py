@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from train.config import Loss
-from train.losses import MS_SSIM_SHARE, MS_SSIM_WEIGHTS, ms_ssim, reconstruction_loss
+from train.modules.losses import MS_SSIM_SHARE, MS_SSIM_WEIGHTS, ms_ssim, reconstruction_loss
 
 each_loss = pytest.mark.parametrize("kind", get_args(Loss))
 

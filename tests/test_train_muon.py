@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.muon import Muon, orthogonalize
+from train.modules.muon import Muon, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (4, 36), (36, 4), (16, 1), (1, 9)])

@@ -19,11 +19,11 @@ from denoiser.architectures.loading import load_discriminator_from_hub, save_dis
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.weights.checkpoint import MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
 from denoiser.weights.hub import WEIGHTS_VERSION
-from train import push as pushing
 from train.__main__ import main
-from train.cards import make_card
 from train.files import file_hash
-from train.push import COLLECTION, DESCRIPTION
+from train.publish import models as pushing
+from train.publish.cards import make_card
+from train.publish.models import COLLECTION, DESCRIPTION
 
 from .conftest import ROOT, free_port, sentence
 

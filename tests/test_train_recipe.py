@@ -13,7 +13,7 @@ from denoiser.architectures.loading import load_network
 from denoiser.denoisers.registry import MODELS
 from train.__main__ import main
 from train.config import ConfigError, read_config
-from train.recipe import Step, find_needs, read_recipe, schedule, train_all
+from train.recipe.run import Step, find_needs, read_recipe, schedule, train_all
 
 from .tiny import write_config, write_fer2013
 
@@ -187,11 +187,11 @@ def workshop(tmp_path, monkeypatch):
                 Process.running -= 1
             return self.returncode
 
-    monkeypatch.setattr("train.recipe._CONFIGS", configs)
+    monkeypatch.setattr("train.recipe.run._CONFIGS", configs)
     monkeypatch.setattr(
-        "train.recipe.time", SimpleNamespace(monotonic=lambda: clock.now, sleep=clock.sleep)
+        "train.recipe.run.time", SimpleNamespace(monotonic=lambda: clock.now, sleep=clock.sleep)
     )
-    monkeypatch.setattr("train.recipe.subprocess.Popen", Process)
+    monkeypatch.setattr("train.recipe.run.subprocess.Popen", Process)
 
     def run(names, **options):
         started.clear()
@@ -301,7 +301,7 @@ def test_two_steps_in_earnest(tmp_path, monkeypatch):
     configs.mkdir()
     write_config(configs / "one.toml", id="one", validations_per_epoch=1)
     write_config(configs / "two.toml", id="two", start_from="one", validations_per_epoch=1)
-    monkeypatch.setattr("train.recipe._CONFIGS", configs)
+    monkeypatch.setattr("train.recipe.run._CONFIGS", configs)
     for name in ("PL_GLOBAL_SEED", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import denoiser
 from denoiser.architectures import AttentionUNet, Autoencoder, build_network
 from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
@@ -19,7 +20,6 @@ from denoiser.architectures.loading import (
     save_discriminator,
 )
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.weights import checkpoint as weights
 from denoiser.weights.checkpoint import (
     CONFIG_NAME,
     MODEL_NAME,
@@ -29,7 +29,7 @@ from denoiser.weights.checkpoint import (
     save_model,
 )
 
-ROOT = Path(weights.__file__).parent.parent
+ROOT = Path(denoiser.__file__).parent.parent
 
 
 def model_config(**changes):

@@ -12,12 +12,12 @@ from pathlib import Path
 from denoiser.faces.download import DEFAULT_DATASET, locate_fer2013
 from denoiser.faces.fer2013 import FaceDataError, Split, find_fer2013
 from denoiser.weights.checkpoint import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
-from train.cards import FiguresError, write_card
 from train.config import EMOTION_CONFIG, ConfigError, read_config
 from train.files import METRICS_NAME
-from train.push import PushError, push
+from train.publish.cards import FiguresError, write_card
+from train.publish.models import PushError, push
+from train.publish.space import HARDWARE, ROOT, publish_space
 from train.runs import RunError, trial_places
-from train.space import HARDWARE, ROOT, publish_space
 
 _STARTED = time.monotonic()
 _EXPORT_HELP = "where to export to (weights/; with --limit or --max-time, RUNS/trials/weights)"
@@ -80,7 +80,7 @@ def _left(budget: timedelta | None) -> timedelta | None:
 
 
 def _all(options: argparse.Namespace) -> int:
-    from train.recipe import read_recipe, train_all
+    from train.recipe.run import read_recipe, train_all
 
     steps = [s for s in read_recipe() if not options.only or s.config in options.only]
     unknown = set(options.only or ()) - {step.config for step in steps}
@@ -111,7 +111,7 @@ def _test_data(options: argparse.Namespace) -> Path:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from train.evaluate import evaluate
+    from train.evaluation.score import evaluate
 
     evaluate(
         _test_data(options),
@@ -125,7 +125,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _emotion(options: argparse.Namespace) -> int:
-    from train.emotion import fit_emotion, read_emotion_config
+    from train.emotion.fit import fit_emotion, read_emotion_config
 
     runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
     folder = fit_emotion(
@@ -144,7 +144,7 @@ def _emotion(options: argparse.Namespace) -> int:
 
 
 def _evaluate_emotion(options: argparse.Namespace) -> int:
-    from train.evaluate_emotion import evaluate_emotion
+    from train.emotion.evaluate import evaluate_emotion
 
     evaluate_emotion(
         _test_data(options),
@@ -159,7 +159,7 @@ def _evaluate_emotion(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from train.sweep import run_sweep
+    from train.ablation.run import run_sweep
 
     run_sweep(
         options.file,
@@ -298,7 +298,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     emotion = commands.add_parser("emotion", help="train the emotion classifier and test it")
-    emotion.add_argument("--config", type=Path, default=EMOTION_CONFIG, help="train/emotion.toml")
+    emotion.add_argument(
+        "--config", type=Path, default=EMOTION_CONFIG, help="train/emotion/emotion.toml"
+    )
     emotion.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     emotion.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
     emotion.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
@@ -321,7 +323,7 @@ def _parser() -> argparse.ArgumentParser:
     reading.set_defaults(run=_evaluate_emotion)
 
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
-    sweep.add_argument("file", type=Path, help="a file in train/sweeps; the results go beside it")
+    sweep.add_argument("file", type=Path, help="a file in train/ablations; the results go beside it")
     sweep.add_argument("--workers", type=_count, default=1, help="variants to train at once")
     sweep.add_argument(
         "--limit", type=_count, default=0, help="only so many pictures, one epoch (a trial)"

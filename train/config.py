@@ -26,7 +26,7 @@ Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim"]
 MIXTURES = Path(__file__).parent / "mixtures"
 """Noises that several models train on: what to train on, and what to validate on."""
 
-EMOTION_CONFIG = Path(__file__).parent / "emotion.toml"
+EMOTION_CONFIG = Path(__file__).parent / "emotion" / "emotion.toml"
 """Settings of the emotion classifier, which isn't a denoiser."""
 
 _MIXTURE_KEYS = ("noise", "validation")
@@ -89,7 +89,7 @@ class Component:
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """Settings of adversarial training; see :mod:`train.adversarial`.
+    """Settings of adversarial training; see :mod:`train.modules.adversarial`.
 
     Attributes:
         weight: Of the adversarial loss beside the reconstruction loss.
@@ -123,10 +123,10 @@ class TrainConfig:
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
         only: Experts to train, each on its own noises; the rest stays as it started. Empty for all.
         adversarial: Settings of adversarial training; None for supervised training.
-        loss: Reconstruction loss; see :func:`train.losses.reconstruction_loss`.
+        loss: Reconstruction loss; see :func:`train.modules.losses.reconstruction_loss`.
         epochs: At most this many.
         batch_size: Pictures per step and process.
-        optimizer: Of supervised training; ``"muon"`` is :class:`train.muon.Muon`.
+        optimizer: Of supervised training; ``"muon"`` is :class:`train.modules.muon.Muon`.
         learning_rate: At its highest; warmed up, then lowered to nothing by a cosine.
         weight_decay: Of AdamW.
         ema_decay: Decay of the running average of the weights, which is what is validated and shipped.

@@ -22,7 +22,6 @@ from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import discriminator_files, load_network
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, model_files
 from denoiser.weights.training_noise import point
-from train.adversarial import AdversarialModule
 from train.config import (
     ConfigError,
     TrainConfig,
@@ -32,10 +31,11 @@ from train.config import (
     validation_noise,
 )
 from train.data import FaceData
-from train.experts import ExpertModule
 from train.files import write_model, write_whole
+from train.modules.adversarial import AdversarialModule
+from train.modules.experts import ExpertModule
+from train.modules.supervised import Engine, SupervisedModule
 from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
-from train.supervised import Engine, SupervisedModule
 
 _VALIDATIONS = 12  # of a run with a time budget
 

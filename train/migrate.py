@@ -10,11 +10,11 @@ from denoiser.analysis.emotion.classifier import CLASSIFIER
 from denoiser.analysis.results import BENCHMARK_NAME
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
-from train.cards import write_card
 from train.config import clipped_input, noise_name, read_config, trained_on, validation_noise
-from train.evaluate import CONDITIONS
+from train.evaluation.readme import update_emotion
+from train.evaluation.score import CONDITIONS
 from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json, write_whole
-from train.report import update_emotion
+from train.publish.cards import write_card
 
 CONFIGS = Path(__file__).parent / "configs"
 

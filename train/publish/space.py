@@ -14,7 +14,7 @@ from denoiser.analysis.results import BENCHMARK_NAME, HISTORY_NAME
 from denoiser.architectures.loading import DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
 from denoiser.weights.hub import endpoint
-from train.push import (
+from train.publish.models import (
     PushError,
     changed,
     explained,
@@ -48,7 +48,7 @@ _PATTERNS = (
     "docs/*",
     "train/configs/*.toml",
     "train/mixtures/*.toml",
-    "train/sweeps/*",
+    "train/ablations/*",
     "tests/benchmarks/results.jsonl",
 )
 _OWN = "denoiser/__init__.py"  # a Space without it is another one

@@ -1,7 +1,7 @@
 """Score how well the emotion classifier reads noisy and denoised test faces, and write it down.
 
-The noise of a picture is seeded by its row in FER2013, as in :mod:`train.evaluate`. Counted are the
-test pictures with a FER+ majority (see :mod:`train.emotion_data`).
+The noise of a picture is seeded by its row in FER2013, as in :mod:`train.evaluation.score`. Counted are
+the test pictures with a FER+ majority (see :mod:`train.emotion.data`).
 """
 
 import json
@@ -25,10 +25,11 @@ from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import from_uint8
 from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.training_noise import point
-from train.committed import check_replaceable, read_results
-from train.emotion import clean_facts
-from train.emotion_data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
-from train.evaluate import (
+from train.emotion.data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
+from train.emotion.fit import clean_facts
+from train.evaluation.committed import check_replaceable, read_results
+from train.evaluation.readme import SHOWN, update_emotion
+from train.evaluation.score import (
     CONDITIONS,
     Pictures,
     check_known,
@@ -40,7 +41,6 @@ from train.evaluate import (
     weights_version,
 )
 from train.files import METRICS_NAME, write_json
-from train.report import SHOWN, update_emotion
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from denoiser.architectures.expert_unet import ExpertUNet
 from train.config import Component, TrainConfig, owner_of
-from train.losses import reconstruction_loss
-from train.mixture import NoiseMixture
-from train.supervised import Engine, SupervisedModule
+from train.modules.losses import reconstruction_loss
+from train.modules.mixture import NoiseMixture
+from train.modules.supervised import Engine, SupervisedModule
 
 _ROUTER_RATE = 10  # times the experts' learning rate
 

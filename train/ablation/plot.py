@@ -21,7 +21,7 @@ def svg(report: Mapping[str, Any]) -> str:
     published figures, where the sweep names any. The same report gives the same text.
 
     Args:
-        report: What :func:`train.sweep.run_sweep` returns.
+        report: What :func:`train.ablation.run.run_sweep` returns.
     """
     # "none" keeps words as words; the salt makes the ids in the file the same every time.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sweep", "font.size": 9}):

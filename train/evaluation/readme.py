@@ -8,7 +8,7 @@ from typing import Any
 
 from train.files import write_whole
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 # Where the reference's published figures and what they mean come from: its loss is a plain mean
 # squared error on a scale of width 4, so the true PSNR is 10 log10(16 / loss).

@@ -2,7 +2,7 @@
 
 A sweep file names a base config, a budget, what to score on, and variants, each with the keys of the
 base config that it changes. Each variant is trained by :func:`train.fit.fit` and scored as in
-:mod:`train.evaluate`: fixed noise, seeded by each picture's row in FER2013.
+:mod:`train.evaluation.score`: fixed noise, seeded by each picture's row in FER2013.
 """
 
 import csv
@@ -39,7 +39,7 @@ from train.config import (
     validation_noise,
 )
 from train.data import split_name
-from train.evaluate import Score, corrupt_all, first_faces, score
+from train.evaluation.score import Score, corrupt_all, first_faces, score
 from train.files import write_whole
 from train.fit import fit
 
@@ -204,7 +204,7 @@ def run_sweep(
     text = markdown(report)
     print(text)
     if not limit:
-        from train.sweep_plot import svg  # here: a trial runs without Matplotlib
+        from train.ablation.plot import svg  # here: a trial runs without Matplotlib
 
         write_whole(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
         write_whole(file.with_suffix(".md"), text)
@@ -384,7 +384,7 @@ def _report(
     return {
         "sweep": sweep.name,
         "note": sweep.note,
-        "command": f"python -m train sweep train/sweeps/{sweep.name}.toml --data PATH",
+        "command": f"python -m train sweep train/ablations/{sweep.name}.toml --data PATH",
         "base": sweep.base.id,
         "epochs": sweep.epochs,
         "limit": sweep.limit,

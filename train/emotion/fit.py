@@ -29,7 +29,7 @@ from denoiser.noise import random_source
 from denoiser.weights.checkpoint import WEIGHTS, channels_last
 from train.config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
 from train.data import split_name
-from train.emotion_data import (
+from train.emotion.data import (
     NO_LABEL,
     EmotionData,
     LabelledFaces,
@@ -40,8 +40,8 @@ from train.emotion_data import (
 )
 from train.files import METRICS_NAME, write_json, write_model
 from train.fit import average_weights, history_csv
+from train.modules.supervised import WarmUpAndCosine, run_progress
 from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
-from train.supervised import WarmUpAndCosine, run_progress
 
 TRAINING_NAME = "training.csv"
 """Beside the weights: loss and validation accuracy, a row for each step logged."""

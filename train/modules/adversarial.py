@@ -27,8 +27,8 @@ from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminat
 from denoiser.metrics import sharpness, spectral_distance
 from denoiser.weights.checkpoint import channels_last
 from train.config import AdversarialConfig, TrainConfig
-from train.losses import reconstruction_loss
-from train.supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
+from train.modules.losses import reconstruction_loss
+from train.modules.supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
 
 _DRIFT = 0.01
 """Weight that keeps scores about 0: the loss has only their differences, but the page shows scores."""

@@ -35,8 +35,8 @@ from denoiser.architectures.loading import (
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
 from denoiser.weights.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
 from denoiser.weights.hub_errors import causes
-from train.cards import FiguresError, make_card
 from train.files import CARD_NAME, METRICS_NAME
+from train.publish.cards import FiguresError, make_card
 
 COLLECTION = "FER2013 face denoisers"
 DESCRIPTION = "Networks that restore 48x48 faces, from a lab that shows why one denoiser beats another."

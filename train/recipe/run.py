@@ -20,7 +20,7 @@ from train.data import PREPARED, prepare_faces
 RECIPE = Path(__file__).parent / "recipe.toml"
 """What ships, in the order in which it is trained."""
 
-_CONFIGS = Path(__file__).parent / "configs"
+_CONFIGS = Path(__file__).parents[1] / "configs"
 _POLL_SECONDS = 0.5
 
 

@@ -17,9 +17,9 @@ from denoiser.noise import random_source
 from denoiser.weights.checkpoint import channels_last
 from train.config import TrainConfig, noise_name
 from train.data import augment
-from train.losses import reconstruction_loss
-from train.mixture import NoiseMixture
-from train.muon import Muon
+from train.modules.losses import reconstruction_loss
+from train.modules.mixture import NoiseMixture
+from train.modules.muon import Muon
 
 Engine = Literal["plain", "compile", "graphs"]
 

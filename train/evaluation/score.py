@@ -33,11 +33,11 @@ from denoiser.noise import PRESETS, NoiseModel, create_noise
 from denoiser.pipeline import denoise
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
-from train.cards import write_card
-from train.committed import check_replaceable, read_results
 from train.config import ConfigError
+from train.evaluation.committed import check_replaceable, read_results
+from train.evaluation.readme import update_readme
 from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
-from train.report import update_readme
+from train.publish.cards import write_card
 
 AnyTask = TypeVar("AnyTask")
 AnyScore = TypeVar("AnyScore")

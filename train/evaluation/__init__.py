@@ -1,0 +1,1 @@
+"""Scores on the test split, and where they are written."""

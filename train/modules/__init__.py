@@ -1,0 +1,1 @@
+"""What trains a network: Lightning modules, losses, mixtures of noises, the optimizer."""

@@ -1,0 +1,1 @@
+"""``python -m train all``: every network in one go, within a budget of time."""
