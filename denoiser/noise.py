@@ -438,6 +438,11 @@ class NoiseChain(NoiseModel):
         return " + ".join(stage.describe() for stage in self.stages)
 
 
+def noise_stages(noise: NoiseModel) -> tuple[NoiseModel, ...]:
+    """Return the noises that are applied one after the other: those of a chain, or the noise itself."""
+    return noise.stages if isinstance(noise, NoiseChain) else (noise,)
+
+
 NOISES: tuple[type[NoiseModel], ...] = (
     GaussianNoise,
     SaltAndPepperNoise,

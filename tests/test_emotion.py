@@ -22,12 +22,11 @@ from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, read_emotion_
 from denoiser.analysis.results import ResultsError
 from denoiser.images import to_uint8
 from denoiser.noise import create_noise
-from denoiser.pipeline import corrupt
+from denoiser.pipeline import Experiment, corrupt
 from denoiser.ui.emotion import tab as tab
 from denoiser.ui.emotion.accuracy import describe_scores
 from denoiser.ui.emotion.payload import emotion_payload, summary, table_value
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import Settings
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.training_noise import point
 
@@ -276,9 +275,9 @@ def test_scores_in_words(metrics):
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings() -> Experiment:
     noise = create_noise("gaussian", sigma=0.2)
-    return Settings(noise, "gaussian", 51.0, 3, True, False, ("median", "gaussian-filter"))
+    return Experiment(noise, 3, methods=("median", "gaussian-filter"))
 
 
 def test_the_pictures_are_those_of_the_comparison(classifier, face, settings):

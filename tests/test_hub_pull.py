@@ -26,11 +26,11 @@ from denoiser.denoisers.background import BackgroundLoader, LoadingError
 from denoiser.denoisers.registry import create_denoiser, ensure_loaded
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
+from denoiser.pipeline import Experiment
 from denoiser.ui.api import endpoints as api
 from denoiser.ui.compare.payload import live_payload, slow_payload
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.experiment.run import Face, describe_methods
-from denoiser.ui.experiment.settings import Settings
 from denoiser.ui.page import build_app, warm_up
 from denoiser.weights import checkpoint as weights
 from denoiser.weights import hub
@@ -600,7 +600,7 @@ def test_a_network_of_another_class_is_refused(models, folder):
 
 
 def parse(*methods):
-    return Settings(GaussianNoise(), "gaussian", 25, 0, True, False, methods)
+    return Experiment(GaussianNoise(), methods=methods)
 
 
 @pytest.fixture

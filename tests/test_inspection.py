@@ -37,8 +37,9 @@ from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces
 from denoiser.metrics import psnr
 from denoiser.noise import GaussianNoise
+from denoiser.pipeline import Experiment
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import Settings, SettingsError
 from denoiser.ui.inside import payload as inside_payload
 from denoiser.ui.inside import tab as inside
 from denoiser.ui.inside.payload import (
@@ -445,7 +446,7 @@ def shown(face):
 
 
 def settings(*method_ids, sigma=25 / 255):
-    return Settings(GaussianNoise(sigma), "gaussian", 25, 0, True, False, method_ids)
+    return Experiment(GaussianNoise(sigma), methods=method_ids)
 
 
 def check(payload):
@@ -628,7 +629,7 @@ def test_methods_of_one_name_keep_their_profiles(methods, shown):
 )
 def test_bad_lines_are_one_sentence(ends):
     with pytest.raises(
-        SettingsError, match=r"^Rows and columns have to be whole numbers from 0 to 47\.$"
+        ExperimentError, match=r"^Rows and columns have to be whole numbers from 0 to 47\.$"
     ):
         inside._parse_ends(ends)
 
@@ -636,6 +637,6 @@ def test_bad_lines_are_one_sentence(ends):
 @pytest.mark.parametrize("sigma", [None, 0, 101, math.inf, math.nan, "50", True, [50], 10**400], ids=str)
 def test_bad_strengths_are_one_sentence(sigma):
     with pytest.raises(
-        SettingsError, match=r"^The standard deviation has to be a number from 1 to 100\.$"
+        ExperimentError, match=r"^The standard deviation has to be a number from 1 to 100\.$"
     ):
         inside._parse_sigma(sigma)

@@ -30,8 +30,8 @@ from denoiser.lessons.base import UNMEASURED, Results, Slider
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import GaussianNoise, noise_kind
 from denoiser.pipeline import compare
+from denoiser.ui.experiment.parsing import display_range, display_value
 from denoiser.ui.experiment.run import describe_methods
-from denoiser.ui.experiment.settings import display_range, display_value
 from denoiser.ui.lessons.charts import draw_chart
 from denoiser.ui.lessons.tab import Progress, _lesson_values, demonstration_value, lesson_experiment
 from denoiser.weights.checkpoint import WeightsError

@@ -23,8 +23,8 @@ from denoiser.ui.compare.tab import create_compare_tab
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.experiment.link import Link, describe_problems, link_keys, read_link, write_link
+from denoiser.ui.experiment.parsing import MAX_SEED, ExperimentError, display_range, parse_value
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import MAX_SEED, Settings, SettingsError, display_range, parse_value
 from denoiser.ui.experiment.share import _find_face, describe_link
 from denoiser.weights.hub import WEIGHTS_VERSION
 
@@ -40,7 +40,7 @@ def controls(faces) -> Controls:
         return create_compare_tab(faces, gr.Tabs(), gr.Markdown(), app.load)
 
 
-def settings_after(controls: Controls, updates: list) -> tuple[Face, Settings]:
+def settings_after(controls: Controls, updates: list) -> tuple[Face, Experiment]:
     """What the controls say once these updates have reached them."""
     values = {id(part): part.value for part in [controls.faces.face, *controls.settings]}
     assert len(updates) == len(controls.outputs)
@@ -113,7 +113,7 @@ def test_noise_that_the_controls_cannot_hold(controls, faces, noise):
     ],
 )
 def test_controls_that_were_not_written_by_the_page_are_one_sentence(controls, written):
-    with pytest.raises(SettingsError, match="load the page anew"):
+    with pytest.raises(ExperimentError, match="load the page anew"):
         controls.read([controls.faces.face.value, written])
 
 
@@ -174,7 +174,7 @@ def test_an_address_without_a_link(query):
 
 def test_an_uploaded_face_is_in_no_link():
     face = Face("upload-0123456789abcdef", "Your picture", np.zeros((48, 48), np.float32))
-    settings = Settings(GaussianNoise(), "gaussian", 25.0, 0, True, False, ("median",))
+    settings = Experiment(GaussianNoise(), methods=("median",))
     told = describe_link(face, settings)
     assert told["ownFace"]
     assert told["link"].startswith("face=own&")

@@ -11,9 +11,9 @@ from denoiser.analysis.results import NOISY
 from denoiser.analysis.sweeps import SEED, WINDOW, WINDOW_MEDIAN
 from denoiser.images import to_uint8
 from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
-from denoiser.pipeline import compare
+from denoiser.pipeline import Experiment, compare
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import Settings, SettingsError
 from denoiser.ui.sweep import job as sweep_job
 from denoiser.ui.sweep import tab as sweep_module
 from denoiser.ui.sweep.job import axis_choices, create_job, parse_choice
@@ -29,10 +29,9 @@ def shown_face(face):
     return Face("f", "A face", face)
 
 
-def settings(noise=None, methods=METHODS, **changes):
-    values = {"shown_value": 25.0, "seed": 3, "clip": True, "round_8bit": False} | changes
-    noise = noise or GaussianNoise(25 / 255)
-    return Settings(noise=noise, shown_noise=noise.id, methods=methods, **values)
+def experiment(noise=None, methods=METHODS, **changes):
+    values = {"seed": 3} | changes
+    return Experiment(noise=noise or GaussianNoise(25 / 255), methods=methods, **values)
 
 
 def own(view="sweep", methods=METHODS, axis="0:sigma", places=9, draws=1, seeds=8):
@@ -46,7 +45,7 @@ def finish(face, given, chosen, shown=None):
 
 class TestChoice:
     def test_methods_are_in_the_listed_order(self):
-        choice = parse_choice(*own(methods=["bilateral", "median"]), settings())
+        choice = parse_choice(*own(methods=["bilateral", "median"]), experiment())
         assert choice.methods == METHODS
 
     @pytest.mark.parametrize(
@@ -66,16 +65,16 @@ class TestChoice:
     )
     def test_what_is_not_offered(self, changes):
         values = dict(zip(("view", "methods", "axis", "places", "draws", "seeds"), own(), strict=True))
-        with pytest.raises(SettingsError, match="unknown"):
-            parse_choice(**values | changes, settings=settings())
+        with pytest.raises(ExperimentError, match="unknown"):
+            parse_choice(**values | changes, experiment=experiment())
 
     @pytest.mark.parametrize("axis", ["0:peak", None, [], "1:amount"])
     def test_an_axis_that_this_noise_lacks_becomes_its_first(self, axis):
-        assert parse_choice(*own(axis=axis), settings()).axis == "0:sigma"
+        assert parse_choice(*own(axis=axis), experiment()).axis == "0:sigma"
 
     def test_axes_follow_the_noise(self):
         chain = NoiseChain((GaussianNoise(), SaltAndPepperNoise()))
-        ids = [axis_id for _, axis_id in axis_choices(settings(chain))]
+        ids = [axis_id for _, axis_id in axis_choices(experiment(chain))]
         assert ids == ["0:sigma", "1:amount", "1:salt_ratio", WINDOW, SEED]
 
 
@@ -93,7 +92,7 @@ class TestCompute:
         ids=["strength", "draws", "window", "seeds", "assumed", "redraw"],
     )
     def test_every_view_ends_with_all_of_it(self, shown_face, chosen, total, places):
-        updates = finish(shown_face, settings(), chosen)
+        updates = finish(shown_face, experiment(), chosen)
         first, last = updates[0], updates[-1]
         assert (first["progress"]["state"], first["progress"]["done"]) == ("running", 0)
         assert (last["progress"]["state"], last["progress"]["done"]) == ("done", total)
@@ -105,7 +104,7 @@ class TestCompute:
         json.dumps(payload, allow_nan=False)
 
     def test_the_present_strength_is_the_comparison_itself(self, shown_face):
-        (last,) = finish(shown_face, settings(round_8bit=True), own())[-1:]
+        (last,) = finish(shown_face, experiment(round_8bit=True), own())[-1:]
         expected = compare(shown_face.image, GaussianNoise(25 / 255), 3, list(METHODS), round_8bit=True)
         (frame,) = (frame for frame in last["frames"] if frame["place"] == 25)
         images = {"clean": shown_face.image, NOISY: expected.noisy.image}
@@ -118,23 +117,23 @@ class TestCompute:
         assert f"{expected['median'].psnr:.2f} dB" in frame["cards"][2]["lines"]
 
     def test_what_is_on_show_is_not_computed_again(self, shown_face):
-        shown = finish(shown_face, settings(), own())[-1]["shown"]
-        assert finish(shown_face, settings(), own(), shown) == []
+        shown = finish(shown_face, experiment(), own())[-1]["shown"]
+        assert finish(shown_face, experiment(), own(), shown) == []
         for given, chosen in (
-            (settings(seed=4), own()),
-            (settings(clip=False), own()),
-            (settings(), own(places=17)),
-            (settings(), own(methods=["median"])),
+            (experiment(seed=4), own()),
+            (experiment(clip=False), own()),
+            (experiment(), own(places=17)),
+            (experiment(), own(methods=["median"])),
         ):
             assert finish(shown_face, given, chosen, shown)
         cut = Shown(shown.offered, shown.job, shown.points[:3])  # cancelled
-        assert finish(shown_face, settings(), own(), cut)
+        assert finish(shown_face, experiment(), own(), cut)
 
     def test_methods_come_from_compare_when_they_change_there(self, shown_face):
-        updates = finish(shown_face, settings(), own(methods=["wavelet"]), Shown())
+        updates = finish(shown_face, experiment(), own(methods=["wavelet"]), Shown())
         assert updates[0]["taken"] == METHODS
         shown = updates[-1]["shown"]
-        updates = finish(shown_face, settings(), own(methods=["wavelet"]), shown)
+        updates = finish(shown_face, experiment(), own(methods=["wavelet"]), shown)
         assert updates[0]["taken"] is None  # what was chosen here stays
         assert list(updates[0]["shown"].job.labels) == [NOISY, "wavelet"]
 
@@ -148,7 +147,7 @@ class TestCompute:
                 yield point
 
         monkeypatch.setattr(sweep_job, "sweep_noises", spy)
-        running = compute(shown_face, settings(), own(places=33), Shown(METHODS))
+        running = compute(shown_face, experiment(), own(places=33), Shown(METHODS))
         next(running)
         assert asked == []
         running.close()
@@ -159,30 +158,32 @@ class TestCompute:
             raise WeightsError(f"There are no weights of {name}")
 
         monkeypatch.setattr(sweep_job, "create_denoiser", create)
-        job = create_job(shown_face, settings(), parse_choice(*own(methods=["patchgan"]), settings()))
+        job = create_job(
+            shown_face, experiment(), parse_choice(*own(methods=["patchgan"]), experiment())
+        )
         assert list(job.labels) == [NOISY]
         assert "There are no weights of patchgan." in job.notes
 
 
 class TestViews:
     def test_window_replaces_the_medians_of_the_list(self, shown_face):
-        choice = parse_choice(*own(axis=WINDOW, methods=["median", "median-5", "wavelet"]), settings())
-        job = create_job(shown_face, settings(), choice)
+        choice = parse_choice(*own(axis=WINDOW, methods=["median", "median-5", "wavelet"]), experiment())
+        job = create_job(shown_face, experiment(), choice)
         assert list(job.labels) == [NOISY, WINDOW_MEDIAN, "wavelet"]
         assert job.flat == ("wavelet",)
 
     def test_assumed_adds_filters_where_nothing_takes_a_strength(self, shown_face):
-        choice = parse_choice(*own("assumed", methods=["median"]), settings())
-        job = create_job(shown_face, settings(), choice)
+        choice = parse_choice(*own("assumed", methods=["median"]), experiment())
+        job = create_job(shown_face, experiment(), choice)
         assert {"nl-means", "bilateral"} <= set(job.labels)
         assert job.flat == ("median",)
         assert any("Flat lines" in note and "Median 3x3" in note for note in job.notes)
 
     @pytest.mark.parametrize("noise", [SaltAndPepperNoise(), GaussianBlur(), GaussianNoise(0)])
     def test_assumed_needs_a_strength(self, shown_face, noise):
-        choice = parse_choice(*own("assumed"), settings(noise))
-        with pytest.raises(SettingsError, match="no standard deviation"):
-            create_job(shown_face, settings(noise), choice)
+        choice = parse_choice(*own("assumed"), experiment(noise))
+        with pytest.raises(ExperimentError, match="no standard deviation"):
+            create_job(shown_face, experiment(noise), choice)
 
     @pytest.mark.parametrize(("axis", "told"), [("0:amount", True), ("0:salt_ratio", False)])
     def test_only_an_axis_with_a_place_without_noise_says_what_is_infinite_there(
@@ -193,7 +194,7 @@ class TestViews:
         assert any("nothing to remove" in note for note in job.notes) == told
 
     def test_worse_than_nothing_is_flagged(self, shown_face):
-        (last,) = finish(shown_face, settings(), own(methods=["median"]))[-1:]
+        (last,) = finish(shown_face, experiment(), own(methods=["median"]))[-1:]
         faint, strong = last["frames"][0], last["frames"][-1]
         assert faint["place"] == 0
         assert faint["cards"][-1]["flag"] == "worse than doing nothing"
@@ -202,7 +203,7 @@ class TestViews:
         assert "flag" not in strong["cards"][-1]
 
     def test_gap(self, shown_face):
-        updates = finish(shown_face, settings(), own("redraw"))
+        updates = finish(shown_face, experiment(), own("redraw"))
         shown = updates[-1]["shown"]
         assert "the gap is real" in judge(shown, "bilateral", NOISY, "psnr")
         assert "dB" not in judge(shown, "bilateral", NOISY, "ssim")
@@ -213,7 +214,7 @@ class TestViews:
         assert judge(Shown(), "bilateral", NOISY, "psnr") == ""
 
     def test_gap_without_damage(self, shown_face):
-        shown = finish(shown_face, settings(GaussianNoise(0)), own("redraw"))[-1]["shown"]
+        shown = finish(shown_face, experiment(GaussianNoise(0)), own("redraw"))[-1]["shown"]
         assert "Nothing was damaged" in judge(shown, "median", NOISY, "psnr")
 
 
@@ -232,7 +233,7 @@ def test_beside_others_it_is_drawn_no_more_often(shown_face, monkeypatch):
     drawn = {}
     for others in (0.0, 4.0):
         updates = []
-        for update in compute(shown_face, settings(), own(draws=4), Shown(METHODS)):
+        for update in compute(shown_face, experiment(), own(draws=4), Shown(METHODS)):
             updates.append(update)
             now[0] += others
         drawn[others] = sum(update is not None and "shown" in update for update in updates)

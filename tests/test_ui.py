@@ -20,31 +20,30 @@ from denoiser.faces.fer2013 import FaceSet
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
-from denoiser.pipeline import Comparison
+from denoiser.pipeline import Comparison, Experiment
 from denoiser.ui.common.judgement import gain_flag, write_loss
 from denoiser.ui.common.payload import error_payload, new_version, write_payload
 from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
 from denoiser.ui.experiment import run
 from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face, load_upload
 from denoiser.ui.experiment.faces import _receive_picture
-from denoiser.ui.experiment.run import Face, describe_methods, run_methods
-from denoiser.ui.experiment.settings import (
+from denoiser.ui.experiment.parsing import (
     MAX_SEED,
     NO_NOISE,
-    Settings,
-    SettingsError,
+    ExperimentError,
     display_range,
     display_value,
-    parse_settings,
+    parse_experiment,
 )
+from denoiser.ui.experiment.run import Face, describe_methods, run_methods
 from denoiser.ui.page import build_app, warm_up
 from denoiser.weights.checkpoint import WeightsError
 
 DEFAULTS = {(kind.id, p.name): display_value(p, p.default) for kind in NOISES for p in kind.parameters}
 
 
-def parse(first="gaussian", second=NO_NOISE, values=None, second_values=None, **others) -> Settings:
-    return parse_settings(
+def parse(first="gaussian", second=NO_NOISE, values=None, second_values=None, **others) -> Experiment:
+    return parse_experiment(
         first,
         second,
         DEFAULTS | (values or {}),
@@ -78,7 +77,6 @@ def decode(text: str, dtype: str = "u1") -> np.ndarray:
 def test_settings_have_physical_units():
     settings = parse(values={("gaussian", "sigma"): 51}, seed=3, clip=False, round_8bit=True)
     assert settings.noise.sigma == pytest.approx(0.2)
-    assert (settings.shown_noise, settings.shown_value) == ("gaussian", 51)
     assert (settings.seed, settings.clip, settings.round_8bit) == (3, False, True)
 
 
@@ -105,12 +103,12 @@ def test_presets_fit_the_sliders(preset):
 
 @pytest.mark.parametrize("shown", [None, -1, 101, 1e30, math.nan, math.inf, "25", True, [25]])
 def test_bad_number_is_one_sentence(shown):
-    with pytest.raises(SettingsError, match=r"^Standard deviation .* from 0 to 100\.$"):
+    with pytest.raises(ExperimentError, match=r"^Standard deviation .* from 0 to 100\.$"):
         parse(values={("gaussian", "sigma"): shown})
 
 
 def test_fraction_where_a_whole_number_is_needed():
-    with pytest.raises(SettingsError, match="whole number from 0 to 24"):
+    with pytest.raises(ExperimentError, match="whole number from 0 to 24"):
         parse("occlusion", values={("occlusion", "size"): 2.5})
 
 
@@ -120,7 +118,7 @@ def test_bad_number_of_a_noise_that_is_not_used_is_no_error():
 
 @pytest.mark.parametrize("seed", [None, -1, 1.5, 1e30, 10**400, MAX_SEED + 1, math.nan, "1", False])
 def test_bad_seed_is_one_sentence(seed):
-    with pytest.raises(SettingsError, match=r"^The seed has to be a whole number from 0 to \d+\.$"):
+    with pytest.raises(ExperimentError, match=r"^The seed has to be a whole number from 0 to \d+\.$"):
         parse(seed=seed)
 
 
@@ -128,7 +126,7 @@ def test_bad_seed_is_one_sentence(seed):
     "others", [{"first": "fog"}, {"first": ["gaussian"]}, {"second": None}, {"methods": ["magic"]}]
 )
 def test_unknown_ids_are_one_sentence(others):
-    with pytest.raises(SettingsError, match="unknown"):
+    with pytest.raises(ExperimentError, match="unknown"):
         parse(**others)
 
 

@@ -17,7 +17,7 @@ from scipy import ndimage
 from denoiser.denoisers.base import Denoiser, DenoiserInfo, estimate_noise
 from denoiser.denoisers.filters import Filter
 from denoiser.images import Image
-from denoiser.noise import NoiseChain, NoiseModel, Parameter
+from denoiser.noise import NoiseChain, NoiseModel, Parameter, noise_stages
 from denoiser.pipeline import (
     Comparison,
     SweepPoint,
@@ -74,14 +74,9 @@ class Axis:
     reversed: bool = False
 
 
-def stages(noise: NoiseModel) -> tuple[NoiseModel, ...]:
-    """Return the noises of a chain, or the one noise."""
-    return noise.stages if isinstance(noise, NoiseChain) else (noise,)
-
-
 def noise_axes(noise: NoiseModel) -> dict[str, str]:
     """Name for people every parameter that a sweep can go along, the first noise's strength first."""
-    parts = stages(noise)
+    parts = noise_stages(noise)
     return {
         f"{index}:{parameter.name}": (f"{stage.label}: " if len(parts) > 1 else "") + _label(parameter)
         for index, stage in enumerate(parts)
@@ -111,7 +106,7 @@ def noise_axis(clean: Image, noise: NoiseModel, axis_id: str, count: int) -> Axi
     log = low > 0 and not parameter.integer
     spaced = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
     stepped = np.clip(np.rint(spaced / parameter.step) * parameter.step, low, high)
-    current = round(float(getattr(stages(noise)[stage], parameter.name)) * parameter.scale, 6)
+    current = round(float(getattr(noise_stages(noise)[stage], parameter.name)) * parameter.scale, 6)
     values = tuple(sorted({round(float(value), 6) for value in stepped} | {current}))
     scores = [
         score_noisy(corrupt(clean, vary(noise, axis_id, end))).psnr or 0.0
@@ -142,7 +137,7 @@ def vary(noise: NoiseModel, axis_id: str, shown: float) -> NoiseModel:
     # Dividing may end up a rounding error beyond what the noise accepts.
     value = min(max(shown / parameter.scale, parameter.minimum), parameter.maximum)
     made = replace(
-        stages(noise)[index], **{parameter.name: int(value) if parameter.integer else float(value)}
+        noise_stages(noise)[index], **{parameter.name: int(value) if parameter.integer else float(value)}
     )
     if not isinstance(noise, NoiseChain):
         return made
@@ -357,7 +352,7 @@ def _label(parameter: Parameter) -> str:
 
 
 def _find(noise: NoiseModel, axis_id: str) -> tuple[int, Parameter]:
-    for index, stage in enumerate(stages(noise)):
+    for index, stage in enumerate(noise_stages(noise)):
         for parameter in stage.parameters:
             if axis_id == f"{index}:{parameter.name}":
                 return index, parameter

@@ -29,12 +29,11 @@ from denoiser.analysis.blind_test import (
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.metrics import sharpness
-from denoiser.pipeline import Comparison, DenoiseResult
+from denoiser.pipeline import Comparison, DenoiseResult, Experiment
 from denoiser.ui.blind.classes import Seat
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.run import Face, Outcome, run_methods
-from denoiser.ui.experiment.settings import Settings
 
 MEASURE_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "sharpness": "Sharpness"}
 
@@ -294,16 +293,14 @@ def _run(faces: FaceSource, setup: Setup, played: Round, method_ids: Sequence[st
         sample = faces.get(played.face)
     except FaceDataError as error:
         raise SittingError(f"{error} Start again.") from error
-    settings = Settings(
+    experiment = Experiment(
         noise=played.noise,
-        shown_noise=played.noise.id,
-        shown_value=0.0,  # only the live grid shows it
         seed=played.seed,
         clip=setup.clip,
         round_8bit=setup.round_8bit,
         methods=tuple(method_ids),
     )
-    return run_methods(Face(sample.id, sample.label, sample.image), settings, method_ids)
+    return run_methods(Face(sample.id, sample.label, sample.image), experiment, method_ids)
 
 
 def _scores(comparison: Comparison, method: str) -> Scores:

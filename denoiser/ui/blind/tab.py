@@ -26,8 +26,8 @@ from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.link import CLASS_PARAMETER
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import describe_methods
-from denoiser.ui.experiment.settings import SettingsError
 from denoiser.ui.server.address import address_of
 
 DEFAULT_POOL = ("attention-unet", "patchgan", "autoencoder", "median", "nl-means")
@@ -142,18 +142,18 @@ def parse_setup(pool: Any, noise: Any, controls: Controls, values: Sequence[Any]
         values: The values of its inputs.
 
     Raises:
-        SettingsError: Something is missing or out of range.
+        ExperimentError: Something is missing or out of range.
     """
     known = list_denoisers()
     if not isinstance(pool, list) or any(method not in known for method in pool):
-        raise SettingsError("One of the methods is unknown.")
+        raise ExperimentError("One of the methods is unknown.")
     chosen = tuple(method for method in known if method in pool)
     if len(chosen) < SHOWN:
-        raise SettingsError(f"Choose at least {SHOWN} methods.")
+        raise ExperimentError(f"Choose at least {SHOWN} methods.")
     if noise != _COMPARE:
         return Setup(chosen)
-    _, settings = controls.read(values)
-    return Setup(chosen, settings.noise, settings.clip, settings.round_8bit)
+    _, experiment = controls.read(values)
+    return Setup(chosen, experiment.noise, experiment.clip, experiment.round_8bit)
 
 
 def _create(labels: Mapping[str, str]) -> _Tab:
@@ -240,7 +240,7 @@ def _connect_test(
         seat = member.seat if member is not None and member.classroom.is_open else None
         try:
             setup = parse_setup(pool, noise, controls, values) if seat is None else seat.classroom.setup
-        except SettingsError as error:
+        except ExperimentError as error:
             yield gr.skip(), _error(str(error))
             return
         yield from _begin(setup, faces, labels, seat)
@@ -311,7 +311,7 @@ def _connect_class(
             if member is not None and member.is_teacher:
                 member.classroom.close()  # nobody has two
             return enter(take_seat(classrooms.open(setup, address_of(request)), True, request))
-        except (SettingsError, ClassroomError) as error:
+        except (ExperimentError, ClassroomError) as error:
             return refuse(error)
 
     def close(member: Membership | None) -> list[Any]:

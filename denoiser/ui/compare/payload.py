@@ -12,17 +12,19 @@ from denoiser.denoisers.registry import (
     comes_from_hub,
     create_denoiser,
 )
+from denoiser.noise import noise_stages
 from denoiser.pipeline import (
     SSIM_TIE,
     TIE,
     Comparison,
     Corruption,
     DenoiseResult,
+    Experiment,
 )
 from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture, write_number
+from denoiser.ui.experiment.parsing import display_value
 from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
-from denoiser.ui.experiment.settings import Settings
 
 LIVE_NETWORKS = 6
 """So many networks answer while a slider moves; more of them would keep every picture waiting.
@@ -51,7 +53,7 @@ def live_methods(chosen: Sequence[str], methods: Mapping[str, DenoiserInfo]) -> 
 
 def live_payload(
     face: Face,
-    settings: Settings,
+    experiment: Experiment,
     methods: Mapping[str, DenoiserInfo],
     version: int,
 ) -> Payload:
@@ -59,17 +61,19 @@ def live_payload(
 
     Other methods, and those whose weights are on their way, are announced only.
     """
-    live = live_methods(settings.methods, methods)
-    outcome = run_methods(face, settings, live)
+    live = live_methods(experiment.methods, methods)
+    outcome = run_methods(face, experiment, live)
     corruption = outcome.comparison.corruption
     height, width = corruption.clean.shape
+    first = noise_stages(experiment.noise)[0]
+    strength = first.parameters[0]
     return {
         "version": version,
-        "key": experiment_key(face, settings),
-        "noise": settings.shown_noise,
-        "noiseText": settings.noise.describe(),
-        "sigma": f"{settings.shown_value:g}",
-        "seed": settings.seed,
+        "key": experiment_key(face, experiment),
+        "noise": first.id,
+        "noiseText": experiment.noise.describe(),
+        "sigma": f"{display_value(strength, getattr(first, strength.name)):g}",
+        "seed": experiment.seed,
         "caption": face.caption,
         "width": width,
         "height": height,
@@ -86,7 +90,7 @@ def live_payload(
             | ({"flag": NOTHING_TO_REMOVE} if outcome.comparison.nothing_to_remove else {}),
             *(
                 _card(methods[method_id], outcome) if method_id in live else _pending(methods[method_id])
-                for method_id in settings.methods
+                for method_id in experiment.methods
             ),
         ],
     }
@@ -94,7 +98,7 @@ def live_payload(
 
 def slow_payload(
     face: Face,
-    settings: Settings,
+    experiment: Experiment,
     methods: Mapping[str, DenoiserInfo],
     version: int,
 ) -> Payload:
@@ -102,16 +106,16 @@ def slow_payload(
 
     The card of a model whose weights are still on their way is pending again.
     """
-    live = live_methods(settings.methods, methods)
+    live = live_methods(experiment.methods, methods)
     shown = [
         methods[method_id]
-        for method_id in settings.methods
+        for method_id in experiment.methods
         if method_id not in live or comes_from_hub(method_id)
     ]
-    outcome = run_methods(face, settings, [info.id for info in shown])
+    outcome = run_methods(face, experiment, [info.id for info in shown])
     return {
         "version": version,
-        "key": experiment_key(face, settings),
+        "key": experiment_key(face, experiment),
         "cards": [_card(info, outcome) for info in shown],
     }
 

@@ -17,8 +17,8 @@ from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_pa
 from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import create_face_section
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import describe_methods, run_methods
-from denoiser.ui.experiment.settings import SettingsError
 from denoiser.ui.experiment.share import (
     create_copy_button,
     create_link_box,
@@ -92,12 +92,12 @@ def _connect_grid(
     def compare(*values: Any) -> Payload:
         version = new_version()
         try:
-            face, settings = controls.read(values)
-        except SettingsError as error:
+            face, experiment = controls.read(values)
+        except ExperimentError as error:
             return error_payload(str(error), version)
         with models:
-            payload = live_payload(face, settings, methods, version)
-        return payload | describe_link(face, settings) | forgotten_payload(face)
+            payload = live_payload(face, experiment, methods, version)
+        return payload | describe_link(face, experiment) | forgotten_payload(face)
 
     def begin(*values: Any) -> str:
         # What was asked for before the address was read is not shown.
@@ -109,11 +109,11 @@ def _connect_grid(
     def update_slow(*values: Any) -> Any:
         version = new_version()
         try:
-            face, settings = controls.read(values)
-        except SettingsError:  # the grid already says so
+            face, experiment = controls.read(values)
+        except ExperimentError:  # the grid already says so
             return gr.skip()
         with models:
-            return write_payload(slow_payload(face, settings, methods, version))
+            return write_payload(slow_payload(face, experiment, methods, version))
 
     begun = restored(begin, controls.inputs, grid, queue=False, **RAW)
     controls.write_after(begun.then)  # what somebody moved meanwhile
@@ -133,7 +133,7 @@ def _connect_charts(
 
         try:
             comparison = _compare(controls, values)
-        except SettingsError:
+        except ExperimentError:
             return gr.skip(), gr.skip()
         return metric_bars(comparison), noise_histogram(comparison)
 
@@ -151,7 +151,7 @@ def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], dow
         def save(*values: Any) -> Payload:
             try:
                 comparison = _compare(controls, values)
-            except SettingsError as error:
+            except ExperimentError as error:
                 raise gr.Error(str(error)) from error
             data = base64.b64encode(make(comparison, values[0].caption)).decode()
             # The version makes a second click on the same file a change.
@@ -168,10 +168,10 @@ def _compare(controls: Controls, values: tuple[Any, ...]) -> Comparison:
     """Compare all methods shown that can run.
 
     Raises:
-        SettingsError: A number is missing or out of range.
+        ExperimentError: A number is missing or out of range.
     """
-    face, settings = controls.read(values)
-    return run_methods(face, settings, settings.methods).comparison
+    face, experiment = controls.read(values)
+    return run_methods(face, experiment, experiment.methods).comparison
 
 
 def create_grid() -> gr.HTML:

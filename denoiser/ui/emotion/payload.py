@@ -7,19 +7,19 @@ from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, Pre
 from denoiser.analysis.emotion.results import EmotionResults
 from denoiser.analysis.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.images import Image
+from denoiser.pipeline import Experiment
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
 from denoiser.ui.experiment.run import Face, describe_methods, run_methods
-from denoiser.ui.experiment.settings import Settings
 
 
 def emotion_payload(
-    face: Face, settings: Settings, classifier: EmotionClassifier, label: str = ""
+    face: Face, experiment: Experiment, classifier: EmotionClassifier, label: str = ""
 ) -> Payload:
     """Read the clean, the noisy and every denoised picture.
 
     Args:
         face: The session's face.
-        settings: What is chosen under "Compare".
+        experiment: What is chosen under "Compare".
         classifier: Who reads.
         label: What the crowd named; ``""`` where it is unknown.
 
@@ -27,7 +27,7 @@ def emotion_payload(
         ``version``; ``summary`` in words; ``cards`` with the bars. A method that could not run has a
         card with a ``note`` instead.
     """
-    outcome = run_methods(face, settings, settings.methods)
+    outcome = run_methods(face, experiment, experiment.methods)
     comparison, names = outcome.comparison, describe_methods()
     shown: dict[str, tuple[str, Image]] = {
         CLEAN: ("Clean picture", comparison.corruption.clean),
@@ -35,7 +35,7 @@ def emotion_payload(
     }
     shown |= {
         name: (names[name].label, comparison[name].image)
-        for name in settings.methods
+        for name in experiment.methods
         if name in comparison
     }
     read = dict(zip(shown, classifier.predict([picture for _, picture in shown.values()]), strict=True))
@@ -46,7 +46,7 @@ def emotion_payload(
     notes = {**outcome.failures, **outcome.loading}
     cards += [
         {"id": name, "label": names[name].label, "note": notes[name]}
-        for name in settings.methods
+        for name in experiment.methods
         if name in notes
     ]
     return {

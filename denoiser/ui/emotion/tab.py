@@ -17,8 +17,8 @@ from denoiser.ui.emotion.accuracy import _create_table, _heading, describe_score
 from denoiser.ui.emotion.payload import emotion_payload, table_value
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, sample_id
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import SettingsError
 from denoiser.ui.experiment.summary import create_summary
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.hub_errors import as_sentence
@@ -72,9 +72,9 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
 
     def read(*values: Any) -> Payload:
         try:
-            face, settings = controls.read(values)
-            return emotion_payload(face, settings, create_classifier(), crowd_label(face, faces))
-        except (SettingsError, WeightsError) as error:
+            face, experiment = controls.read(values)
+            return emotion_payload(face, experiment, create_classifier(), crowd_label(face, faces))
+        except (ExperimentError, WeightsError) as error:
             return {"version": new_version(), "error": as_sentence(error)}
 
     def show_scores(*values: Any) -> Any:
@@ -84,7 +84,7 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
             return _heading(html.escape(str(error))), gr.Column(visible=False), gr.skip()
         try:
             methods = controls.read(values)[1].methods
-        except SettingsError:
+        except ExperimentError:
             methods = ()
         return (
             _heading(describe_scores(results, "the methods chosen under *Compare*")),

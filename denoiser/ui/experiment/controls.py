@@ -9,22 +9,21 @@ import gradio as gr
 
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
-from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, noise_kind
+from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, noise_kind, noise_stages
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import LATEST, SILENT
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import FaceControls
-from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import (
+from denoiser.ui.experiment.parsing import (
     NO_NOISE,
+    ExperimentError,
     ParameterKey,
-    Settings,
-    SettingsError,
     display_label,
     display_range,
     display_value,
-    parse_settings,
+    parse_experiment,
 )
+from denoiser.ui.experiment.run import Face
 
 _WRITE = "(...values) => JSON.stringify(values)"
 # Of a link's experiment each control announces its change while others are still to be set. Pictures of
@@ -169,14 +168,14 @@ class Controls:
     def _write(self, event: Callable[..., Any], js: str) -> Any:
         return event(None, self.settings, self.written, js=js, api_visibility="private")
 
-    def read(self, values: Sequence[Any]) -> tuple[Face, Settings]:
+    def read(self, values: Sequence[Any]) -> tuple[Face, Experiment]:
         """Make sense of the values of :attr:`inputs`, as they came from the browser.
 
         Events use ``preprocess=False``: Gradio answers an emptied number box, or a number out of
         range, with an HTTP 500 that nobody sees.
 
         Raises:
-            SettingsError: Something is missing or out of range.
+            ExperimentError: Something is missing or out of range.
         """
         face, written = values
         count = len(self.first.sliders)
@@ -185,8 +184,8 @@ class Controls:
             if len(numbers) != count + len(self.second.sliders):
                 raise ValueError("too few or too many numbers")
         except (TypeError, ValueError, RecursionError):  # it comes from a browser
-            raise SettingsError("The controls can't be read. Please load the page anew.") from None
-        return face, parse_settings(
+            raise ExperimentError("The controls can't be read. Please load the page anew.") from None
+        return face, parse_experiment(
             first,
             second,
             dict(zip(self.first.sliders, numbers[:count], strict=True)),
@@ -209,8 +208,7 @@ class Controls:
         Raises:
             ValueError: The controls can't hold this noise.
         """
-        noise = experiment.noise
-        stages = noise.stages if isinstance(noise, NoiseChain) else (noise,)
+        stages = noise_stages(experiment.noise)
         if not 1 <= len(stages) <= 2:
             raise ValueError(f"the page has room for one or two noises, not {len(stages)}")
         has_options = len(stages) == 2 or not experiment.clip or experiment.round_8bit

@@ -40,9 +40,10 @@ from denoiser.noise import (
     create_noise,
     list_noises,
     noise_kind,
+    noise_stages,
 )
 from denoiser.pipeline import Experiment
-from denoiser.ui.experiment.settings import SettingsError, display_value, parse_seed, parse_value
+from denoiser.ui.experiment.parsing import ExperimentError, display_value, parse_seed, parse_value
 from denoiser.weights.hub import WEIGHTS_VERSION
 
 VIEWS = ("picture", "error", "residual")
@@ -82,8 +83,7 @@ class Link:
 
 def write_link(experiment: Experiment) -> str:
     """Write an experiment as a query, without the question mark; no sample means an uploaded face."""
-    noise = experiment.noise
-    stages = noise.stages if isinstance(noise, NoiseChain) else (noise,)
+    stages = noise_stages(experiment.noise)
     fields = {"face": experiment.sample or OWN_FACE}
     for key, prefix, stage in zip(("noise", "second"), ("", _SECOND), stages, strict=False):
         fields[key] = stage.id
@@ -189,7 +189,7 @@ def _read_noise(
             continue
         try:
             values[parameter.name] = parse_value(parameter, _read_number(text))
-        except SettingsError as error:
+        except ExperimentError as error:
             problems.append(_part(error))
     return create_noise(noise_id, **values)
 
@@ -197,7 +197,7 @@ def _read_noise(
 def _read_seed(fields: Mapping[str, str], problems: list[str]) -> int:
     try:
         return parse_seed(_read_number(fields.get("seed", "0")))
-    except SettingsError as error:
+    except ExperimentError as error:
         problems.append(_part(error))
         return 0
 
@@ -226,7 +226,7 @@ def _read_methods(fields: Mapping[str, str], problems: list[str]) -> tuple[str, 
     return known
 
 
-def _part(error: SettingsError) -> str:
+def _part(error: ExperimentError) -> str:
     """Turn a sentence into a part of one."""
     sentence = str(error).rstrip(".")
     return sentence[:1].lower() + sentence[1:]

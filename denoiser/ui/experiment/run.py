@@ -18,11 +18,11 @@ from denoiser.images import Image
 from denoiser.pipeline import (
     Comparison,
     DenoiseResult,
+    Experiment,
     corrupt,
     denoise,
     score_noisy,
 )
-from denoiser.ui.experiment.settings import Settings
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.hub_errors import as_sentence
 
@@ -68,17 +68,17 @@ def describe_methods() -> dict[str, DenoiserInfo]:
     return {method_id: _describe(method_id) for method_id in list_denoisers()}
 
 
-def run_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Outcome:
+def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -> Outcome:
     """Corrupt the face and run some methods; one that has no weights does not stop the others.
 
     Nor does one whose weights are still being downloaded: nothing here waits for the Hub.
     """
     corruption = corrupt(
         face.image,
-        settings.noise,
-        settings.seed,
-        clip=settings.clip,
-        round_8bit=settings.round_8bit,
+        experiment.noise,
+        experiment.seed,
+        clip=experiment.clip,
+        round_8bit=experiment.round_8bit,
     )
     results: dict[str, DenoiseResult] = {}
     failures: dict[str, str] = {}
@@ -106,7 +106,7 @@ def _describe(method_id: str) -> DenoiserInfo:
         return DenoiserInfo(method_id, method_id, "network", False, None, 0, "")
 
 
-def experiment_key(face: Face, settings: Settings) -> str:
+def experiment_key(face: Face, experiment: Experiment) -> str:
     """Name what all methods are given; equal for equal noisy pictures."""
-    given = (face.id, settings.noise, settings.seed, settings.clip, settings.round_8bit)
+    given = (face.id, experiment.noise, experiment.seed, experiment.clip, experiment.round_8bit)
     return hashlib.blake2b(repr(given).encode(), digest_size=8).hexdigest()

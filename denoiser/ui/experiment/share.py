@@ -22,7 +22,6 @@ from denoiser.ui.experiment.link import (
     write_link,
 )
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import Settings
 
 _ASK_SECONDS = 2  # how often a page whose link names a face of FER2013 asks whether it has come
 _OWN_FACE = "it was made with someone's own picture, which no link holds, so this is a sample face"
@@ -44,18 +43,10 @@ class _Awaited:
     instead_of: str
 
 
-def describe_link(face: Face, settings: Settings) -> Payload:
+def describe_link(face: Face, experiment: Experiment) -> Payload:
     """Say what the page's address is to hold, for the grid's payload."""
     sample = sample_id(face)
-    experiment = Experiment(
-        noise=settings.noise,
-        seed=settings.seed,
-        clip=settings.clip,
-        round_8bit=settings.round_8bit,
-        methods=settings.methods,
-        sample=sample,
-    )
-    return {"link": write_link(experiment), "ownFace": sample is None}
+    return {"link": write_link(replace(experiment, sample=sample)), "ownFace": sample is None}
 
 
 def create_link_note() -> gr.Markdown:

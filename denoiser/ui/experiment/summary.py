@@ -5,15 +5,16 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.settings import Settings, SettingsError
 
 
-def describe_experiment(face: Face, settings: Settings) -> str:
+def describe_experiment(face: Face, experiment: Experiment) -> str:
     """Name the face, the noise with its strength, and the seed."""
-    return f"{face.caption} · {settings.noise.describe()} · seed {settings.seed}"
+    return f"{face.caption} · {experiment.noise.describe()} · seed {experiment.seed}"
 
 
 def create_summary(controls: Controls, opened: Callable[..., Any]) -> gr.Markdown:
@@ -28,7 +29,7 @@ def create_summary(controls: Controls, opened: Callable[..., Any]) -> gr.Markdow
     def describe(*values: Any) -> str:
         try:
             experiment = describe_experiment(*controls.read(values))
-        except SettingsError as error:
+        except ExperimentError as error:
             return f"{error} Change it under *Compare*."
         return f"**{experiment}** (change it under *Compare*)"
 

@@ -37,10 +37,9 @@ from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import create_denoiser, ensure_loaded
 from denoiser.images import Image, to_uint8
 from denoiser.metrics import psnr
-from denoiser.pipeline import Corruption, DenoiseResult, denoise
+from denoiser.pipeline import Corruption, DenoiseResult, Experiment, denoise
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version, write_number
 from denoiser.ui.experiment.run import Face, run_methods
-from denoiser.ui.experiment.settings import Settings
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.hub_errors import as_sentence
 
@@ -141,9 +140,9 @@ class Profiles:
     attempt: Attempt = field(repr=False)
 
 
-def try_methods(face: Face, settings: Settings, method_ids: Iterable[str]) -> Attempt:
+def try_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -> Attempt:
     """Corrupt the face and run some methods; what is missing does not stop the others."""
-    outcome = run_methods(face, settings, method_ids)
+    outcome = run_methods(face, experiment, method_ids)
     comparison = outcome.comparison
     return Attempt(
         comparison.corruption,
@@ -166,7 +165,7 @@ def sentence_payload(sentence: str) -> Payload:
 
 def gates_payload(
     face: Face,
-    settings: Settings,
+    experiment: Experiment,
     method: DenoiserInfo,
     *,
     over_face: bool = True,
@@ -176,12 +175,12 @@ def gates_payload(
 
     Args:
         face: The clean face.
-        settings: The noise.
+        experiment: The noise.
         method: The network.
         over_face: Lay the maps over the clean face.
         own_range: Let each map's colours span its own values, instead of 0 to 1.
     """
-    attempt = try_methods(face, settings, [method.id])
+    attempt = try_methods(face, experiment, [method.id])
     if method.id not in attempt.results:
         return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
     corruption, result = attempt.corruption, attempt.results[method.id]
@@ -197,9 +196,9 @@ def gates_payload(
     )
 
 
-def experts_payload(face: Face, settings: Settings, method: DenoiserInfo) -> Payload:
+def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) -> Payload:
     """Show what every expert of a network makes of the noisy face, and which one the router asks."""
-    attempt = try_methods(face, settings, [method.id])
+    attempt = try_methods(face, experiment, [method.id])
     if method.id not in attempt.results:
         return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
     clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
@@ -230,9 +229,9 @@ def experts_payload(face: Face, settings: Settings, method: DenoiserInfo) -> Pay
     )
 
 
-def intermediate_payload(face: Face, settings: Settings, method: DenoiserInfo) -> Payload:
+def intermediate_payload(face: Face, experiment: Experiment, method: DenoiserInfo) -> Payload:
     """Show what a method of two parts makes after its first one."""
-    attempt = try_methods(face, settings, [method.id])
+    attempt = try_methods(face, experiment, [method.id])
     if method.id not in attempt.results:
         return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
     corruption, result = attempt.corruption, attempt.results[method.id]
@@ -260,13 +259,13 @@ def intermediate_payload(face: Face, settings: Settings, method: DenoiserInfo) -
 
 
 def patches_payload(
-    face: Face, settings: Settings, methods: Mapping[str, DenoiserInfo], model_id: str
+    face: Face, experiment: Experiment, methods: Mapping[str, DenoiserInfo], model_id: str
 ) -> Payload:
     """Show which patches of every picture a discriminator takes for clean.
 
     Args:
         face: The clean face.
-        settings: The noise, and which methods to judge.
+        experiment: The noise, and which methods to judge.
         methods: What there is to know about all of them.
         model_id: Whose discriminator.
     """
@@ -277,7 +276,7 @@ def patches_payload(
         return sentence_payload(as_sentence(error)) | {"pending": True}
     except WeightsError as error:
         return sentence_payload(as_sentence(error))
-    attempt = try_methods(face, settings, settings.methods)
+    attempt = try_methods(face, experiment, experiment.methods)
     clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
 
     def panel(panel_id: str, label: str, picture: Image) -> Panel:
@@ -296,21 +295,21 @@ def patches_payload(
         [
             panel("clean", "Clean", clean),
             panel("noisy", NOISY_LABEL, noisy),
-            *_each(settings, attempt, methods, lambda info, r: panel(info.id, info.label, r.image)),
+            *_each(experiment, attempt, methods, lambda info, r: panel(info.id, info.label, r.image)),
         ],
         attempt.pending,
     )
 
 
 def residual_payload(
-    face: Face, settings: Settings, method: DenoiserInfo
+    face: Face, experiment: Experiment, method: DenoiserInfo
 ) -> tuple[Payload, Residual | None]:
     """Show what a method took away beside the true noise.
 
     Returns:
         The payload, and both of them for the charts; None where the method can't run.
     """
-    attempt = try_methods(face, settings, [method.id])
+    attempt = try_methods(face, experiment, [method.id])
     if method.id not in attempt.results:
         missing = _missing(attempt, {method.id: method}, [method.id])
         return panels_payload(missing, attempt.pending), None
@@ -330,10 +329,10 @@ def residual_payload(
 
 
 def find_profiles(
-    face: Face, settings: Settings, methods: Mapping[str, DenoiserInfo], start: Place, end: Place
+    face: Face, experiment: Experiment, methods: Mapping[str, DenoiserInfo], start: Place, end: Place
 ) -> Profiles:
     """Read the gray values along a line in the clean, the noisy and every denoised picture."""
-    attempt = try_methods(face, settings, settings.methods)
+    attempt = try_methods(face, experiment, experiment.methods)
     pictures = {CLEAN: attempt.corruption.clean, NOISY: attempt.corruption.noisy}
     labels = {CLEAN: "Clean", NOISY: NOISY_LABEL}
     for method_id, result in attempt.results.items():
@@ -368,7 +367,7 @@ def line_payload(profiles: Profiles, methods: Mapping[str, DenoiserInfo]) -> Pay
 
 def bias_payload(
     face: Face,
-    settings: Settings,
+    experiment: Experiment,
     methods: Mapping[str, DenoiserInfo],
     *,
     show_result: bool = False,
@@ -377,11 +376,11 @@ def bias_payload(
 
     Args:
         face: The clean face.
-        settings: The noise, which decides how strongly filters work, and the methods.
+        experiment: The noise, which decides how strongly filters work, and the methods.
         methods: What there is to know about all of them.
         show_result: Show what is left, instead of what is lost.
     """
-    attempt = try_methods(face, settings, settings.methods)
+    attempt = try_methods(face, experiment, experiment.methods)
     corruption = attempt.corruption
 
     def panel(info: DenoiserInfo, _: DenoiseResult) -> Panel:
@@ -398,20 +397,20 @@ def bias_payload(
     return panels_payload(
         [
             Panel("clean", "In: clean picture", gray_pixels(corruption.clean)),
-            *_each(settings, attempt, methods, panel),
+            *_each(experiment, attempt, methods, panel),
         ],
         attempt.pending,
     )
 
 
 def invention_payload(
-    face: Face, settings: Settings, methods: Mapping[str, DenoiserInfo], sigma: float, seed: int
+    face: Face, experiment: Experiment, methods: Mapping[str, DenoiserInfo], sigma: float, seed: int
 ) -> Payload:
     """Show what each method sees in a picture of nothing: even gray with Gaussian noise.
 
     Args:
         face: For its size only.
-        settings: The methods.
+        experiment: The methods.
         methods: What there is to know about all of them.
         sigma: Standard deviation in [0, 1].
         seed: Of the noise.
@@ -427,7 +426,7 @@ def invention_payload(
 
     panels = [panel("noise", "In: gray with noise", noise)]
     pending = False
-    for method_id in settings.methods:
+    for method_id in experiment.methods:
         info = methods[method_id]
         try:
             ensure_loaded(method_id)
@@ -502,14 +501,14 @@ def _with_numbers(panel: Panel, numbers: Sequence[tuple[str, str]]) -> Panel:
 
 
 def _each(
-    settings: Settings,
+    experiment: Experiment,
     attempt: Attempt,
     methods: Mapping[str, DenoiserInfo],
     make: Callable[[DenoiserInfo, DenoiseResult], Panel],
 ) -> list[Panel]:
     """Make a panel of every method chosen that ran, and a sentence of those that could not."""
     panels = []
-    for method_id in settings.methods:
+    for method_id in experiment.methods:
         if method_id in attempt.results:
             panels.append(make(methods[method_id], attempt.results[method_id]))
         else:

@@ -15,12 +15,13 @@ from denoiser.analysis.inspection import find_anatomy
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.faces.fer2013 import FACE_SIZE
+from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW
 from denoiser.ui.common.html import read_asset, read_script
 from denoiser.ui.common.width import WITH_WIDTH, chart_width
 from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.parsing import ExperimentError, parse_seed
 from denoiser.ui.experiment.run import Face, describe_methods
-from denoiser.ui.experiment.settings import Settings, SettingsError, parse_seed
 from denoiser.ui.experiment.summary import create_summary
 from denoiser.ui.inside.payload import (
     bias_payload,
@@ -286,9 +287,9 @@ def _connect(
             return gr.skip()
         try:
             _check_choices(tab, choices)
-            face, settings = controls.read(values[count:-1])
-            return compute(part, ends, seed, choices, face, settings, chart_width(values[-1]))
-        except SettingsError as error:
+            face, experiment = controls.read(values[count:-1])
+            return compute(part, ends, seed, choices, face, experiment, chart_width(values[-1]))
+        except ExperimentError as error:
             target = tab.line if part == "profile" else tab.panels[part]
             return {target: sentence_payload(str(error)) | {"keep": True}}
 
@@ -298,33 +299,33 @@ def _connect(
         seed: Any,
         choices: Mapping[str, Any],
         face: Face,
-        settings: Settings,
+        experiment: Experiment,
         width: int,
     ) -> dict[Any, Any]:
         if part == "profile":
-            return _show_profile(tab, methods, face, settings, _parse_ends(ends), width)
+            return _show_profile(tab, methods, face, experiment, _parse_ends(ends), width)
         if part == "residual":
-            return _show_residual(tab, methods[choices["method"]], face, settings)
+            return _show_residual(tab, methods[choices["method"]], face, experiment)
         if part == "gates":
             payload = gates_payload(
                 face,
-                settings,
+                experiment,
                 methods[choices["gated"]],
                 over_face=choices["gate_view"] == _OVER,
                 own_range=choices["gate_scale"] == _OWN,
             )
         elif part == "experts":
-            payload = experts_payload(face, settings, methods[choices["divided"]])
+            payload = experts_payload(face, experiment, methods[choices["divided"]])
         elif part == "intermediate":
-            payload = intermediate_payload(face, settings, methods[choices["two_part"]])
+            payload = intermediate_payload(face, experiment, methods[choices["two_part"]])
         elif part == "patches":
-            payload = patches_payload(face, settings, methods, choices["judge"])
+            payload = patches_payload(face, experiment, methods, choices["judge"])
         elif part == "bias":
             is_result = choices["bias_view"] == _RESULT
-            payload = bias_payload(face, settings, methods, show_result=is_result)
+            payload = bias_payload(face, experiment, methods, show_result=is_result)
         else:
             sigma = _parse_sigma(choices["sigma"]) / 255
-            payload = invention_payload(face, settings, methods, sigma, parse_seed(seed))
+            payload = invention_payload(face, experiment, methods, sigma, parse_seed(seed))
         return {tab.panels[part]: payload}
 
     def turn_to(part: Any) -> list[Any]:
@@ -333,7 +334,7 @@ def _connect(
     def take_line(event: gr.EventData) -> list[Any]:
         try:
             ends = _parse_ends([*event.start, *event.end])
-        except (SettingsError, TypeError, AttributeError):  # it comes from a browser
+        except (ExperimentError, TypeError, AttributeError):  # it comes from a browser
             return [gr.skip()] * len(tab.ends)
         return list(ends)
 
@@ -356,24 +357,24 @@ def _show_profile(
     tab: Tab,
     methods: Mapping[str, DenoiserInfo],
     face: Face,
-    settings: Settings,
+    experiment: Experiment,
     ends: tuple[int, int, int, int],
     width: int,
 ) -> dict[Any, Any]:
     # Plotly takes a second to import, which a page that shows no chart need not wait for.
     from denoiser.ui.inside.charts import profile_chart
 
-    profiles = find_profiles(face, settings, methods, ends[:2], ends[2:])
+    profiles = find_profiles(face, experiment, methods, ends[:2], ends[2:])
     return {
         tab.line: line_payload(profiles, methods),
         tab.profile: profile_chart(profiles.values, profiles.labels, width),
     }
 
 
-def _show_residual(tab: Tab, method: DenoiserInfo, face: Face, settings: Settings) -> dict[Any, Any]:
+def _show_residual(tab: Tab, method: DenoiserInfo, face: Face, experiment: Experiment) -> dict[Any, Any]:
     from denoiser.ui.inside.charts import autocorrelation_maps, power_spectra, residual_histogram
 
-    payload, residual = residual_payload(face, settings, method)
+    payload, residual = residual_payload(face, experiment, method)
     shown: dict[Any, Any] = {tab.panels["residual"]: payload}
     if residual is None:
         return shown | dict.fromkeys(tab.charts)  # those of another method would mislead
@@ -382,25 +383,25 @@ def _show_residual(tab: Tab, method: DenoiserInfo, face: Face, settings: Setting
 
 
 def _check_choices(tab: Tab, choices: Mapping[str, Any]) -> None:
-    """Raise SettingsError where a menu holds what it does not offer: it comes from a browser."""
+    """Raise ExperimentError where a menu holds what it does not offer: it comes from a browser."""
     for name, control in tab.choices.items():
         if isinstance(control, gr.Dropdown | gr.Radio):
             offered = [value for _, value in control.choices]
             if choices[name] not in offered:
-                raise SettingsError(f"{html.escape(str(control.label))}: choose one of those listed.")
+                raise ExperimentError(f"{html.escape(str(control.label))}: choose one of those listed.")
 
 
 def _parse_ends(values: Sequence[Any]) -> tuple[int, int, int, int]:
     last = FACE_SIZE - 1
     if len(values) != 4 or not all(_is_number(value) and 0 <= value <= last for value in values):
-        raise SettingsError(f"Rows and columns have to be whole numbers from 0 to {last}.")
+        raise ExperimentError(f"Rows and columns have to be whole numbers from 0 to {last}.")
     start_row, start_column, end_row, end_column = (round(value) for value in values)
     return start_row, start_column, end_row, end_column
 
 
 def _parse_sigma(value: Any) -> float:
     if not _is_number(value) or not 1 <= value <= MAX_SIGMA:
-        raise SettingsError(f"The standard deviation has to be a number from 1 to {MAX_SIGMA}.")
+        raise ExperimentError(f"The standard deviation has to be a number from 1 to {MAX_SIGMA}.")
     return float(value)
 
 

@@ -30,9 +30,9 @@ from denoiser.denoisers.background import LoadingError
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.registry import create_denoiser, ensure_loaded, list_denoisers
-from denoiser.pipeline import SweepPoint, corrupt, score_noisy
+from denoiser.pipeline import Experiment, SweepPoint, corrupt, score_noisy
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, experiment_key
-from denoiser.ui.experiment.settings import Settings, SettingsError
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.hub_errors import as_sentence
 
@@ -113,13 +113,13 @@ class _Request:
 
     Attributes:
         face: The face.
-        settings: The experiment under "Compare".
+        experiment: The experiment under "Compare".
         choice: What was asked for.
         methods: Those that can run.
     """
 
     face: Face
-    settings: Settings
+    experiment: Experiment
     choice: Choice
     methods: tuple[Denoiser, ...]
 
@@ -131,42 +131,42 @@ class _Request:
     @property
     def key(self) -> str:
         """Equal for equal jobs; a model that has come since makes another one."""
-        given = experiment_key(self.face, self.settings)
+        given = experiment_key(self.face, self.experiment)
         return repr((given, self.choice, list(self.labels)))
 
     @property
     def options(self) -> dict[str, bool]:
         """How the noisy picture is finished."""
-        return {"clip": self.settings.clip, "round_8bit": self.settings.round_8bit}
+        return {"clip": self.experiment.clip, "round_8bit": self.experiment.round_8bit}
 
     def seeds(self, count: int) -> list[int]:
         """Return so many seeds, from that of the experiment."""
-        return [self.settings.seed + index for index in range(count)]
+        return [self.experiment.seed + index for index in range(count)]
 
 
-def axis_choices(settings: Settings) -> list[tuple[str, str]]:
+def axis_choices(experiment: Experiment) -> list[tuple[str, str]]:
     """Name what a sweep can go along: name and id."""
-    named = [(label, axis_id) for axis_id, label in noise_axes(settings.noise).items()]
+    named = [(label, axis_id) for axis_id, label in noise_axes(experiment.noise).items()]
     return [*named, ("Window of the median (pixels)", WINDOW), ("Seed of the noise", SEED)]
 
 
 def parse_choice(
-    view: Any, methods: Any, axis: Any, places: Any, draws: Any, seeds: Any, settings: Settings
+    view: Any, methods: Any, axis: Any, places: Any, draws: Any, seeds: Any, experiment: Experiment
 ) -> Choice:
     """Turn what the tab's controls hold into a choice. It comes from a browser and may be anything.
 
     An axis that this noise does not have becomes its first one: the noise may have changed meanwhile.
 
     Raises:
-        SettingsError: Something is not among what is offered.
+        ExperimentError: Something is not among what is offered.
     """
     known = list_denoisers()
     if not isinstance(methods, list | tuple) or any(method not in known for method in methods):
-        raise SettingsError("One of the methods is unknown.")
+        raise ExperimentError("One of the methods is unknown.")
     for value, offered in ((view, VIEWS), (places, PLACES), (draws, DRAWS), (seeds, SEEDS)):
         if isinstance(value, list | dict) or value not in offered:
-            raise SettingsError("One of the choices of this tab is unknown.")
-    axes = [axis_id for _, axis_id in axis_choices(settings)]
+            raise ExperimentError("One of the choices of this tab is unknown.")
+    axes = [axis_id for _, axis_id in axis_choices(experiment)]
     return Choice(
         view=view,
         methods=tuple(method for method in known if method in methods),
@@ -177,11 +177,11 @@ def parse_choice(
     )
 
 
-def create_job(face: Face, settings: Settings, choice: Choice) -> Job:
+def create_job(face: Face, experiment: Experiment, choice: Choice) -> Job:
     """Prepare what is to be computed; methods that can't run are left out, and a note says so.
 
     Raises:
-        SettingsError: This can't be computed with this noise.
+        ExperimentError: This can't be computed with this noise.
     """
     names = choice.methods
     notes: list[str] = []
@@ -194,7 +194,7 @@ def create_job(face: Face, settings: Settings, choice: Choice) -> Job:
         "redraw": _redraw_job,
         "sweep": {SEED: _seed_job, WINDOW: _window_job}.get(choice.axis, _noise_job),
     }
-    return kinds[choice.view](_Request(face, settings, choice, tuple(methods)), notes)
+    return kinds[choice.view](_Request(face, experiment, choice, tuple(methods)), notes)
 
 
 def _with_filters(names: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
@@ -226,7 +226,7 @@ def _load(names: Sequence[str]) -> tuple[list[Denoiser], list[str]]:
 
 
 def _noise_job(request: _Request, notes: list[str]) -> Job:
-    face, noise, choice = request.face, request.settings.noise, request.choice
+    face, noise, choice = request.face, request.experiment.noise, request.choice
     axis = noise_axis(face.image, noise, choice.axis, choice.places)
     infos = [method.info for method in request.methods]
     found = {info.id: trained_range(info, noise, axis.id) for info in infos}
@@ -247,7 +247,7 @@ def _noise_job(request: _Request, notes: list[str]) -> Job:
 
 
 def _window_job(request: _Request, notes: list[str]) -> Job:
-    settings, choice = request.settings, request.choice
+    experiment, choice = request.experiment, request.choice
     median = window_median(3).info
     # Two of the listed filters are points of the curve.
     methods = [method for method in request.methods if method.info.id not in ("median", "median-5")]
@@ -261,7 +261,7 @@ def _window_job(request: _Request, notes: list[str]) -> Job:
 
     def run() -> Iterator[SweepPoint]:
         return sweep_windows(
-            request.face.image, settings.noise, seeds, methods, WINDOWS, **request.options
+            request.face.image, experiment.noise, seeds, methods, WINDOWS, **request.options
         )
 
     total = len(axis.values) * len(seeds)
@@ -270,7 +270,7 @@ def _window_job(request: _Request, notes: list[str]) -> Job:
 
 
 def _seed_job(request: _Request, notes: list[str]) -> Job:
-    own = request.settings.seed
+    own = request.experiment.seed
     notes.append("Lines are means over the seeds, bands one standard deviation to either side.")
     return _drawn_job(request, notes, marks=((float(own), f"Compare: {own}"),))
 
@@ -291,18 +291,18 @@ def _drawn_job(request: _Request, notes: list[str], marks: tuple[tuple[float, st
 
     def run() -> Iterator[SweepPoint]:
         return sweep_seeds(
-            request.face.image, request.settings.noise, seeds, request.methods, **request.options
+            request.face.image, request.experiment.noise, seeds, request.methods, **request.options
         )
 
     return Job(request.key, request.choice, axis, request.labels, len(seeds), run, tuple(notes))
 
 
 def _assumed_job(request: _Request, notes: list[str]) -> Job:
-    image, settings, labels = request.face.image, request.settings, request.labels
+    image, experiment, labels = request.face.image, request.experiment, request.labels
     try:
-        axis = assumed_axis(image, settings.noise, settings.seed, **request.options)
+        axis = assumed_axis(image, experiment.noise, experiment.seed, **request.options)
     except ValueError as error:
-        raise SettingsError(
+        raise ExperimentError(
             "This noise has no standard deviation that a filter could be told. Choose Gaussian, "
             "Poisson or speckle noise above 0 under Compare."
         ) from error
@@ -313,7 +313,7 @@ def _assumed_job(request: _Request, notes: list[str]) -> Job:
 
     def run() -> Iterator[SweepPoint]:
         return sweep_assumed(
-            image, settings.noise, settings.seed, request.methods, axis.values, **request.options
+            image, experiment.noise, experiment.seed, request.methods, axis.values, **request.options
         )
 
     total = len(axis.values)

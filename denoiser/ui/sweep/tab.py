@@ -16,14 +16,14 @@ from denoiser.analysis.results import NOISY, NOISY_LABEL
 from denoiser.analysis.sweeps import SEED, WINDOW, noise_axes, points_csv
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.noise import GaussianNoise
-from denoiser.pipeline import SweepPoint
+from denoiser.pipeline import Experiment, SweepPoint
 from denoiser.ui.common.events import RAW, SILENT
 from denoiser.ui.common.html import create_download, read_asset, read_script
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.common.width import WITH_WIDTH, chart_width
 from denoiser.ui.experiment.controls import Controls
+from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, describe_methods, experiment_key
-from denoiser.ui.experiment.settings import Settings, SettingsError
 from denoiser.ui.experiment.summary import create_summary
 from denoiser.ui.server.lane import Lane
 from denoiser.ui.server.queue import LANE_PLACES, LANE_PLACES_EACH, in_lane
@@ -127,13 +127,13 @@ def create_sweep_tab(controls: Controls, opened: Callable[..., Any]) -> None:
 
 
 def compute(
-    face: Face, settings: Settings, own: tuple[Any, ...], shown: Shown
+    face: Face, experiment: Experiment, own: tuple[Any, ...], shown: Shown
 ) -> Iterator[dict[str, Any] | None]:
     """Compute what is chosen, and say every now and then how far it is.
 
     Args:
         face: The session's face.
-        settings: What is chosen under "Compare".
+        experiment: What is chosen under "Compare".
         own: What the tab's own controls hold: view, methods, axis, places, draws, seeds.
         shown: What the tab shows.
 
@@ -143,14 +143,14 @@ def compute(
         ``progress`` alone or None. Nothing at all where what is chosen is on show already.
 
     Raises:
-        SettingsError: Something is not among what is offered, or can't be computed.
+        ExperimentError: Something is not among what is offered, or can't be computed.
     """
     view, methods, axis, places, draws, seeds = own
-    new_offer = settings.methods != shown.offered
+    new_offer = experiment.methods != shown.offered
     if new_offer:
-        methods = settings.methods
-    choice = parse_choice(view, methods, axis, places, draws, seeds, settings)
-    job = create_job(face, settings, choice)
+        methods = experiment.methods
+    choice = parse_choice(view, methods, axis, places, draws, seeds, experiment)
+    job = create_job(face, experiment, choice)
     if shown.job is not None and shown.job.key == job.key and shown.complete:
         return
     points: list[SweepPoint] = []
@@ -158,7 +158,7 @@ def compute(
 
     def update(state: str, text: str) -> dict[str, Any]:
         return {
-            "shown": Shown(settings.methods, job, without_pictures(points)),
+            "shown": Shown(experiment.methods, job, without_pictures(points)),
             "progress": _progress(state, text, len(points), job.total),
             "frames": made,
             "taken": choice.methods if new_offer else None,
@@ -313,14 +313,14 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     def wanted(*values: Any) -> str:
         choices, (*_, shown), (*rest, _) = split(values)
         try:
-            face, settings = controls.read(rest)
-        except SettingsError:  # the computation will say so
+            face, experiment = controls.read(rest)
+        except ExperimentError:  # the computation will say so
             return ""
         view, methods, *others = choices
-        if settings.methods != shown.offered:  # see compute
-            methods = list(settings.methods)
+        if experiment.methods != shown.offered:  # see compute
+            methods = list(experiment.methods)
         try:
-            return repr((view, methods, others, experiment_key(face, settings)))
+            return repr((view, methods, others, experiment_key(face, experiment)))
         except RecursionError:  # it comes from a browser
             return ""
 
@@ -328,8 +328,8 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         choices, (metric, first, second, shown), (*rest, width) = split(values)
         is_first = True
         try:
-            face, settings = controls.read(rest)
-            for update in compute(face, settings, tuple(choices), shown):
+            face, experiment = controls.read(rest)
+            for update in compute(face, experiment, tuple(choices), shown):
                 if update is None:
                     yield None
                     continue
@@ -341,7 +341,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
                 offers = [gr.skip()] * 4
                 if is_first:
                     is_first = False
-                    offers = _offers(state.job, settings, update["taken"], first, second)
+                    offers = _offers(state.job, experiment, update["taken"], first, second)
                     first, second = (offer["value"] for offer in offers[2:])
                 yield (
                     state,
@@ -351,7 +351,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
                     *offers,
                     judge(state, first, second, metric),
                 )
-        except SettingsError as error:
+        except ExperimentError as error:
             yield say("error", str(error))
 
     inputs = [*tab.choices, tab.metric, tab.first, tab.second, tab.shown, *controls.inputs, tab.width]
@@ -420,7 +420,7 @@ def _arrange(view: Any, axis: Any) -> list[Any]:
 
 
 def _offers(
-    job: Job, settings: Settings, taken: tuple[str, ...] | None, first: Any, second: Any
+    job: Job, experiment: Experiment, taken: tuple[str, ...] | None, first: Any, second: Any
 ) -> list[Any]:
     """Bring the menus up to date: methods taken over, what this noise has, what can be compared."""
     pair = (first, second)
@@ -429,7 +429,7 @@ def _offers(
     named = [(label, name) for name, label in job.labels.items()]
     return [
         gr.skip() if taken is None else gr.update(value=list(taken)),
-        gr.update(choices=axis_choices(settings), value=job.choice.axis),
+        gr.update(choices=axis_choices(experiment), value=job.choice.axis),
         *(gr.update(choices=named, value=name) for name in pair),
     ]
 

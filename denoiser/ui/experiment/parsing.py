@@ -1,7 +1,6 @@
-"""What the controls of the page say, checked; no Gradio in here."""
+"""From what the controls of the page hold to an experiment, checked; no Gradio in here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from denoiser.denoisers.registry import list_denoisers
@@ -13,6 +12,7 @@ from denoiser.noise import (
     list_noises,
     noise_kind,
 )
+from denoiser.pipeline import Experiment
 
 MAX_SEED = 2**31 - 1
 NO_NOISE = "none"
@@ -22,31 +22,8 @@ ParameterKey = tuple[str, str]
 """Id of a noise and name of one of its parameters."""
 
 
-class SettingsError(ValueError):
+class ExperimentError(ValueError):
     """A control holds something that can't be used; the message is one sentence for a person."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """One position of all controls.
-
-    Attributes:
-        noise: What to apply.
-        shown_noise: Id of the first noise.
-        shown_value: Its first parameter, in the unit the page shows.
-        seed: Seed of the noise.
-        clip: Clip the noisy picture to [0, 1].
-        round_8bit: Round the noisy picture to 8 bits.
-        methods: Ids of the denoisers to show.
-    """
-
-    noise: NoiseModel
-    shown_noise: str
-    shown_value: float
-    seed: int
-    clip: bool
-    round_8bit: bool
-    methods: tuple[str, ...]
 
 
 def display_label(parameter: Parameter) -> str:
@@ -67,7 +44,7 @@ def display_value(parameter: Parameter, value: float) -> float:
     return round(value * parameter.scale, 6)
 
 
-def parse_settings(
+def parse_experiment(
     first: Any,
     second: Any,
     first_values: Mapping[ParameterKey, Any],
@@ -77,8 +54,8 @@ def parse_settings(
     clip: Any = True,
     round_8bit: Any = False,
     methods: Any = (),
-) -> Settings:
-    """Turn what the controls hold into settings. It comes from a browser and may be anything.
+) -> Experiment:
+    """Turn what the controls hold into an experiment. It comes from a browser and may be anything.
 
     Args:
         first: Id of the noise.
@@ -91,18 +68,16 @@ def parse_settings(
         methods: Ids of the denoisers to show.
 
     Raises:
-        SettingsError: Something is missing or out of range.
+        ExperimentError: Something is missing or out of range.
     """
     noise = _parse_noise(first, first_values)
     if second != NO_NOISE:
         noise = NoiseChain((noise, _parse_noise(second, second_values)))
     known = list_denoisers()
     if not isinstance(methods, list | tuple) or any(m not in known for m in methods):
-        raise SettingsError("One of the methods is unknown.")
-    return Settings(
+        raise ExperimentError("One of the methods is unknown.")
+    return Experiment(
         noise=noise,
-        shown_noise=first,
-        shown_value=float(first_values[first, noise_kind(first).parameters[0].name]),
         seed=parse_seed(seed),
         clip=bool(clip),
         round_8bit=bool(round_8bit),
@@ -112,7 +87,7 @@ def parse_settings(
 
 def _parse_noise(noise_id: Any, values: Mapping[ParameterKey, Any]) -> NoiseModel:
     if noise_id not in list_noises():
-        raise SettingsError("This kind of noise is unknown.")
+        raise ExperimentError("This kind of noise is unknown.")
     parameters = noise_kind(noise_id).parameters
     return create_noise(
         noise_id, **{p.name: parse_value(p, values[noise_id, p.name]) for p in parameters}
@@ -123,13 +98,13 @@ def parse_value(parameter: Parameter, shown: Any) -> float:
     """Convert what a slider shows, or should show, to its field's value.
 
     Raises:
-        SettingsError: It is no number, or out of the slider's range.
+        ExperimentError: It is no number, or out of the slider's range.
     """
     low, high = display_range(parameter)
     # NaN fails the comparison too.
     if not _is_number(shown, parameter.integer) or not low <= shown <= high:
         number = "a whole number" if parameter.integer else "a number"
-        raise SettingsError(f"{display_label(parameter)} has to be {number} from {low:g} to {high:g}.")
+        raise ExperimentError(f"{display_label(parameter)} has to be {number} from {low:g} to {high:g}.")
     if parameter.integer:
         return int(shown)
     # Dividing may end up a rounding error beyond what the noise accepts.
@@ -140,10 +115,10 @@ def parse_seed(seed: Any) -> int:
     """Check a seed.
 
     Raises:
-        SettingsError: It is no whole number, or out of range.
+        ExperimentError: It is no whole number, or out of range.
     """
     if not _is_number(seed, whole=True) or not 0 <= seed <= MAX_SEED:
-        raise SettingsError(f"The seed has to be a whole number from 0 to {MAX_SEED}.")
+        raise ExperimentError(f"The seed has to be a whole number from 0 to {MAX_SEED}.")
     return int(seed)
 
 
