@@ -244,3 +244,31 @@ def _gradient_energy(image: npt.NDArray[np.float64]) -> float:
 def _hann(length: int) -> npt.NDArray[np.float64]:
     """Hann window without its two end zeros, so that even a window of one pixel is not all zero."""
     return np.hanning(length + 2)[1:-1]
+
+
+def write_number(value: float | None, digits: int, *, signed: bool = False) -> str:
+    """Write a number for people, with a proper minus sign.
+
+    Args:
+        value: None and NaN are "not defined".
+        digits: After the point.
+        signed: Whether a plus is written, too.
+    """
+    if value is None or math.isnan(value):
+        return "not defined"
+    if math.isinf(value):
+        text = "+∞" if value > 0 and signed else "∞" if value > 0 else "-∞"
+    else:
+        text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def write_psnr(value: float | None, digits: int = 2) -> str:
+    """Write a PSNR for people, with its unit."""
+    text = write_number(value, digits)
+    return text if value is None or math.isnan(value) else f"{text} dB"
+
+
+def write_ssim(value: float | None) -> str:
+    """Write an SSIM for people."""
+    return write_number(value, 3)

@@ -106,12 +106,16 @@ class Comparison(Mapping[str, DenoiseResult]):
     def gain(self, denoiser_id: str) -> float | None:
         """PSNR in dB above the noisy picture's: below 0 is worse than doing nothing.
 
+        0 for ``"noisy"``, the noisy picture itself.
         None where there is nothing to remove: infinity is nothing to be measured by.
         """
-        after, before = self.results[denoiser_id].psnr, self.noisy.psnr
-        if after is None or before is None:
+        return psnr_gain(self._psnr(denoiser_id), self._psnr("noisy"))
+
+    def _psnr(self, result_id: str) -> float:
+        psnr = (self.noisy if result_id == "noisy" else self.results[result_id]).psnr
+        if psnr is None:
             raise ValueError("without a clean picture there is no PSNR, and no gain")
-        return psnr_gain(after, before)
+        return psnr
 
 
 TIE = 0.05
@@ -148,6 +152,10 @@ class SweepPoint:
     psnr: Mapping[str, float]
     ssim: Mapping[str, float]
     comparison: Comparison | None = field(default=None, repr=False, compare=False)
+
+    def gain(self, denoiser_id: str) -> float | None:
+        """Return a method's PSNR in dB above the noisy picture's; None where that is the clean one."""
+        return psnr_gain(self.psnr[denoiser_id], self.psnr["noisy"])
 
     @classmethod
     def of(cls, value: float, comparison: Comparison) -> "SweepPoint":
@@ -297,13 +305,3 @@ def _score(
         milliseconds,
         used,
     )
-
-
-def gain(comparison: Comparison, result: DenoiseResult) -> float | None:
-    """Return a result's PSNR in dB above the noisy picture's: 0 for that one.
-
-    None without PSNR, and where there is nothing to remove.
-    """
-    if result.psnr is None or comparison.nothing_to_remove:
-        return None
-    return 0.0 if result is comparison.noisy else comparison.gain(result.id)

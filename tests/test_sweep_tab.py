@@ -189,7 +189,7 @@ class TestViews:
     def test_only_an_axis_with_a_place_without_noise_says_what_is_infinite_there(
         self, shown_face, axis, told
     ):
-        given = settings(SaltAndPepperNoise())
+        given = experiment(SaltAndPepperNoise())
         job = create_job(shown_face, given, parse_choice(*own(axis=axis), given))
         assert any("nothing to remove" in note for note in job.notes) == told
 

@@ -14,7 +14,6 @@ from denoiser.analysis.sweeps import (
     WINDOW_MEDIAN,
     Axis,
     assumed_axis,
-    gain,
     noise_axes,
     noise_axis,
     points_csv,
@@ -238,6 +237,6 @@ def test_csv_holds_all_that_was_computed(face):
     ]
     assert float(rows[0]["psnr"]) == math.inf
     assert float(rows[3]["psnr"]) == points[1].psnr["median"]
-    assert float(rows[3]["gain"]) == pytest.approx(gain(points[1], "median"))
+    assert float(rows[3]["gain"]) == pytest.approx(points[1].gain("median"))
     assert rows[3]["label"] == "Median, 3x3"
     assert {row["axis"] for row in rows} == {"Standard deviation (of 255)"}

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from denoiser.images import Image
+from denoiser.metrics import write_number
 
 CONFIDENCE = 0.95
 """Of the intervals: 19 of 20 made like this hold the true difference."""
@@ -189,8 +190,8 @@ def verdict(
             f"face (95 % confidence interval {low:.{digits}f} to {high:.{digits}f}{space}), and ahead "
             f"in {wins} of {difference.count} draws.{small}"
         )
-    ends = f"{difference.low:+.{digits}f} to {difference.high:+.{digits}f}".replace(
-        "-", "\N{MINUS SIGN}"
+    ends = " to ".join(
+        write_number(end, digits, signed=True) for end in (difference.low, difference.high)
     )
     return (
         f"Not shown: {better} is {gap:.{digits}f}{space} ahead of {worse}, but the 95 % confidence "

@@ -24,7 +24,6 @@ from denoiser.pipeline import (
     compare,
     corrupt,
     denoise,
-    psnr_gain,
     score_noisy,
 )
 from denoiser.weights.training_noise import trained_span
@@ -332,17 +331,12 @@ def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, st
     writer.writerow(CSV_COLUMNS)
     for point in points:
         for method_id, psnr in point.psnr.items():
-            numbers = (psnr, point.ssim[method_id], gain(point, method_id))
+            numbers = (psnr, point.ssim[method_id], point.gain(method_id))
             written = ["" if n is None or math.isnan(n) else repr(n) for n in numbers]
             label = labels.get(method_id, method_id)
             place = [axis.label, f"{point.value:g}", point.seed]
             writer.writerow([*place, method_id, label, *written])
     return buffer.getvalue()
-
-
-def gain(point: SweepPoint, method_id: str) -> float | None:
-    """Return a method's PSNR in dB above the noisy picture's; None where there is nothing to remove."""
-    return psnr_gain(point.psnr[method_id], point.psnr["noisy"])
 
 
 def _label(parameter: Parameter) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from denoiser.analysis.results import METRICS, Benchmark
 from denoiser.denoisers.registry import create_denoiser, ensure_loaded, list_denoisers
 from denoiser.images import Image
-from denoiser.metrics import psnr, ssim
+from denoiser.metrics import psnr, ssim, write_number
 from denoiser.pipeline import Corruption, Experiment, denoise
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.hub_errors import as_sentence
@@ -225,8 +225,8 @@ class Results:
         values = self.value(first, condition, metric), self.value(second, condition, metric)
         if values[0] is None or values[1] is None:
             return UNMEASURED
-        text = METRICS[metric].format(values[0] - values[1], sign=True)
-        return text.replace("-", "\N{MINUS SIGN}") + _unit(metric)
+        digits = METRICS[metric].digits
+        return write_number(values[0] - values[1], digits, signed=True) + _unit(metric)
 
     def parameters(self, method: str) -> str:
         """Write how many parameters a denoiser has learned."""
@@ -322,19 +322,6 @@ def check_available(method_id: str) -> None:
 def best_picture(pictures: Iterable[Picture]) -> Picture:
     """Return the picture of highest PSNR."""
     return max(pictures, key=lambda picture: -math.inf if picture.psnr is None else picture.psnr)
-
-
-def format_psnr(value: float | None, digits: int = 2) -> str:
-    """Write a PSNR with its unit."""
-    if value is None or math.isnan(value):
-        return "not defined"
-    text = "∞" if value == math.inf else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-    return f"{text} dB"
-
-
-def format_ssim(value: float | None) -> str:
-    """Write an SSIM."""
-    return "not defined" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _unit(metric: str) -> str:

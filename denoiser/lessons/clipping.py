@@ -13,9 +13,9 @@ from denoiser.lessons.base import (
     Results,
     Slider,
     Source,
-    format_psnr,
     score_picture,
 )
+from denoiser.metrics import write_psnr
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -69,9 +69,9 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
     remark = (
         f"Before clipping, sigma {strength:.0f} means 20 log10(255 / {strength:.0f}) = "
         f"{20 * np.log10(255 / strength):.2f} dB for any picture; this one has "
-        f"{format_psnr(once[0].psnr)}, clipped {format_psnr(once[1].psnr)}, rounded "
-        f"{format_psnr(once[2].psnr)}. Averaging {_DRAWS} draws gives "
-        f"{format_psnr(averaged[0].psnr)} without and {format_psnr(averaged[1].psnr)} with clipping."
+        f"{write_psnr(once[0].psnr)}, clipped {write_psnr(once[1].psnr)}, rounded "
+        f"{write_psnr(once[2].psnr)}. Averaging {_DRAWS} draws gives "
+        f"{write_psnr(averaged[0].psnr)} without and {write_psnr(averaged[1].psnr)} with clipping."
     )
     groups = (
         Group("One draw of the noise", once),

@@ -16,11 +16,9 @@ from denoiser.lessons.base import (
     Results,
     Source,
     Table,
-    format_psnr,
-    format_ssim,
     run_methods,
 )
-from denoiser.metrics import SSIM_WINDOW
+from denoiser.metrics import SSIM_WINDOW, write_psnr, write_ssim
 from denoiser.noise import PRESETS, GaussianNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -136,7 +134,7 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
     table = Table(
         "The same two pictures under six conventions",
         ("Convention", "PSNR", "SSIM"),
-        tuple((name, format_psnr(psnr), format_ssim(ssim)) for name, psnr, ssim in scores),
+        tuple((name, write_psnr(psnr), write_ssim(ssim)) for name, psnr, ssim in scores),
     )
     published = Table(
         "A published table, read again",
@@ -146,8 +144,8 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
                 f"{row.model}, {row.noise}",
                 f"{row.loss:.4f}",
                 f"{row.data_range:g}",
-                format_psnr(row.psnr),
-                format_psnr(row.true_psnr, 1),
+                write_psnr(row.psnr),
+                write_psnr(row.true_psnr, 1),
             )
             for row in PUBLISHED
         ),
@@ -155,15 +153,15 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
     low = corrupt(clean, PRESETS["gaussian-low"])
     noisy = run_methods(low, [])[0][0]
     remarks = [
-        f"The published table's faint noise, put on this face, leaves {format_psnr(noisy.psnr)}: "
+        f"The published table's faint noise, put on this face, leaves {write_psnr(noisy.psnr)}: "
         "that is what a network has to beat there.",
         *missing,
     ]
     if finite and ssims:
         remarks.insert(
             0,
-            f"PSNR runs from {format_psnr(min(finite))} to {format_psnr(max(finite))}, SSIM from "
-            f"{format_ssim(min(ssims))} to {format_ssim(max(ssims))}, and no pixel changed.",
+            f"PSNR runs from {write_psnr(min(finite))} to {write_psnr(max(finite))}, SSIM from "
+            f"{write_ssim(min(ssims))} to {write_ssim(max(ssims))}, and no pixel changed.",
         )
     shown = (Picture("Clean", clean), *pictures)
     return Demonstration((Group(_NOISE.describe(), shown),), (table, published), None, tuple(remarks))

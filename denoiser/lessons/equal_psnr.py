@@ -13,10 +13,9 @@ from denoiser.lessons.base import (
     Results,
     Slider,
     Source,
-    format_ssim,
     score_picture,
 )
-from denoiser.metrics import psnr
+from denoiser.metrics import psnr, write_ssim
 from denoiser.noise import GaussianBlur, GaussianNoise, PixelShuffleNoise, SaltAndPepperNoise
 from denoiser.pipeline import Experiment
 
@@ -94,8 +93,8 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
     if len(ranked) > 1:
         remarks.insert(
             0,
-            f"SSIM runs from {format_ssim(ranked[-1].ssim)} ({ranked[-1].label}) to "
-            f"{format_ssim(ranked[0].ssim)} ({ranked[0].label}); the mean squared error is the same.",
+            f"SSIM runs from {write_ssim(ranked[-1].ssim)} ({ranked[-1].label}) to "
+            f"{write_ssim(ranked[0].ssim)} ({ranked[0].label}); the mean squared error is the same.",
         )
     original = Picture("Clean", clean)
     first = (original, *ranked[:1], *ranked[-1:]) if len(ranked) > 1 else (original, *ranked)

@@ -13,11 +13,9 @@ from denoiser.lessons.base import (
     Results,
     Source,
     Table,
-    format_psnr,
-    format_ssim,
     run_methods,
 )
-from denoiser.metrics import radial_power_spectrum, sharpness
+from denoiser.metrics import radial_power_spectrum, sharpness, write_psnr, write_ssim
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -37,8 +35,8 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
         tuple(
             (
                 picture.label,
-                format_psnr(picture.psnr),
-                format_ssim(picture.ssim),
+                write_psnr(picture.psnr),
+                write_ssim(picture.ssim),
                 f"{sharpness(picture.image, clean, check_range=False):.3f}",
             )
             for picture in pictures
@@ -58,7 +56,7 @@ def _compare(clean: Image, unet: Picture, gan: Picture) -> str:
     gap = (gan.psnr or 0.0) - (unet.psnr or 0.0)
     crisp = [sharpness(picture.image, clean, check_range=False) for picture in (unet, gan)]
     return (
-        f"On this face the GAN is {format_psnr(abs(gap))} {'above' if gap > 0 else 'below'} the U-Net, "
+        f"On this face the GAN is {write_psnr(abs(gap))} {'above' if gap > 0 else 'below'} the U-Net, "
         f"with a sharpness of {crisp[1]:.3f} against {crisp[0]:.3f}. Single faces may go either way; "
         "the explanation has the mean over the test split."
     )

@@ -11,9 +11,9 @@ from denoiser.lessons.base import (
     Source,
     Table,
     best_picture,
-    format_psnr,
     run_methods,
 )
+from denoiser.metrics import write_psnr
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import Corruption, Experiment, corrupt
 
@@ -33,8 +33,8 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
     winners = [best_picture(group.pictures[1:4]) for group in groups]  # the three one can choose from
     remark = (
         f"Of the first three filters, {winners[0].label} is closest under salt and pepper "
-        f"({format_psnr(winners[0].psnr)}), {winners[1].label} under Gaussian noise "
-        f"({format_psnr(winners[1].psnr)})."
+        f"({write_psnr(winners[0].psnr)}), {winners[1].label} under Gaussian noise "
+        f"({write_psnr(winners[1].psnr)})."
     )
     return Demonstration(tuple(groups), () if table is None else (table,), remarks=(remark,))
 

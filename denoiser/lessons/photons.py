@@ -16,9 +16,9 @@ from denoiser.lessons.base import (
     Slider,
     Source,
     best_picture,
-    format_psnr,
     score_picture,
 )
+from denoiser.metrics import write_number, write_psnr
 from denoiser.noise import PoissonNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -91,12 +91,12 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
         log_x=True,
     )
     best = best_picture(pictures[1:])
-    remark = f"Closest on this face: {best.label.lower()}, {format_psnr(best.psnr)}."
+    remark = f"Closest on this face: {best.label.lower()}, {write_psnr(best.psnr)}."
     return Demonstration((Group(corruption.noise.describe(), tuple(pictures)),), (), chart, (remark,))
 
 
 def _with_bias(label: str, image: np.ndarray, clean: Image) -> Picture:
-    shift = f"{255 * float(np.mean(image - clean)):+.1f}".replace("-", "\N{MINUS SIGN}")
+    shift = write_number(255 * float(np.mean(image - clean)), 1, signed=True)
     return score_picture(label, image, clean, f"mean error {shift} of 255")
 
 

@@ -18,9 +18,9 @@ from denoiser.lessons.base import (
     Slider,
     Source,
     Table,
-    format_psnr,
     score_picture,
 )
+from denoiser.metrics import write_psnr
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -121,13 +121,13 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
         "Four ways to choose the strength of total variation",
         ("Choice", "Needs", "Strength", "PSNR"),
         tuple(
-            (name, need, f"{chosen:g} of 255", format_psnr(picture.psnr))
+            (name, need, f"{chosen:g} of 255", write_psnr(picture.psnr))
             for (name, chosen), need, picture in zip(choices.items(), needs, pictures, strict=True)
         ),
     )
     behind = (pictures[2].psnr or 0) - (pictures[1].psnr or 0)
     remark = (
-        f"Without the clean face, the blind spot comes within {format_psnr(behind)} of the oracle."
+        f"Without the clean face, the blind spot comes within {write_psnr(behind)} of the oracle."
         if choices["Blind spot"] != choices["Oracle"]
         else "Without the clean face, the blind spot picks the strength that the oracle picks."
     )

@@ -14,9 +14,9 @@ from denoiser.lessons.base import (
     Source,
     Table,
     check_available,
-    format_psnr,
     score_picture,
 )
+from denoiser.metrics import write_psnr
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, corrupt, denoise
 from denoiser.weights.checkpoint import WeightsError
@@ -62,7 +62,7 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
                 info.label,
                 f"{info.parameters:,}",
                 _write_milliseconds(milliseconds[method]),
-                format_psnr(pictures[method].psnr),
+                write_psnr(pictures[method].psnr),
                 *benchmark,
             )
         )

@@ -15,9 +15,9 @@ from denoiser.lessons.base import (
     Results,
     Slider,
     Source,
-    format_psnr,
     score_picture,
 )
+from denoiser.metrics import write_psnr
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -75,7 +75,7 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
     behind = (pictures[2].psnr or 0) - (pictures[1].psnr or 0)
     remark = (
         f"The oracle, which looks at the clean face, picks a width of {oracle:.1f} pixels. Yours, "
-        f"{strength:.1f}, is {format_psnr(behind)} behind on this draw."
+        f"{strength:.1f}, is {write_psnr(behind)} behind on this draw."
     )
     return Demonstration((Group(_NOISE.describe(), tuple(pictures)),), (), chart, (remark,))
 

@@ -10,9 +10,9 @@ from denoiser.lessons.base import (
     Mark,
     Results,
     Source,
-    format_psnr,
     run_methods,
 )
+from denoiser.metrics import write_psnr
 from denoiser.noise import PRESETS, GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import Experiment, corrupt
 
@@ -39,9 +39,9 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
         return Demonstration(tuple(groups), remarks=tuple(dict.fromkeys(missing)))
     strong = groups[1].pictures
     remark = (
-        f"At sigma 50 the specialist goes from {format_psnr(strong[0].psnr)} to "
-        f"{format_psnr(strong[1].psnr)} on this face, the blind network to "
-        f"{format_psnr(strong[2].psnr)}."
+        f"At sigma 50 the specialist goes from {write_psnr(strong[0].psnr)} to "
+        f"{write_psnr(strong[1].psnr)} on this face, the blind network to "
+        f"{write_psnr(strong[2].psnr)}."
     )
     return Demonstration(tuple(groups), (), _chart(clean), (remark,))
 

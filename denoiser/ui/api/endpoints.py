@@ -20,7 +20,7 @@ from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser, ensu
 from denoiser.faces.samples import pick_samples, sample_emotions
 from denoiser.images import Image, ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
-from denoiser.pipeline import Comparison, DenoiseResult, compare, gain
+from denoiser.pipeline import Comparison, DenoiseResult, compare
 from denoiser.ui.api.accelerator import compare_processors
 from denoiser.ui.experiment.face_source import ONE_PICTURE, FaceSource
 from denoiser.ui.server.uploads import read_upload
@@ -372,7 +372,7 @@ def _describe_result(comparison: Comparison, result: DenoiseResult) -> dict[str,
     return {
         "psnr": _plain(result.psnr),
         "ssim": _plain(result.ssim),
-        "gain": _plain(gain(comparison, result)),
+        "gain": _plain(comparison.gain(result.id)),
         "milliseconds": _plain(result.milliseconds),
         "sigma": _plain(result.sigma.value),
         "sigma_source": result.sigma.source,

@@ -28,7 +28,7 @@ from denoiser.analysis.blind_test import (
 )
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.faces.fer2013 import FaceDataError
-from denoiser.metrics import sharpness
+from denoiser.metrics import sharpness, write_number
 from denoiser.pipeline import Comparison, DenoiseResult, Experiment
 from denoiser.ui.blind.classes import Seat
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
@@ -330,13 +330,12 @@ def _headline(standings: Sequence[Standing], labels: Mapping[str, str], whose: s
 
 
 def _agreement_texts(agreement: Agreement) -> dict[str, Any]:
-    tau = "not defined" if math.isnan(agreement.tau) else f"{agreement.tau:+.2f}"
     luck = 100 * agreement.luck
     return {
         "label": MEASURE_LABELS[agreement.measure],
         "same": f"{agreement.same} of {agreement.decided}",
         "luck": "< 1 %" if luck < 1 else f"{luck:.0f} %",
-        "tau": tau.replace("-", "\N{MINUS SIGN}"),
+        "tau": write_number(agreement.tau, 2, signed=True),
     }
 
 

@@ -8,7 +8,6 @@ outdated.
 
 import base64
 import json
-import math
 import time
 from typing import Any
 
@@ -37,17 +36,6 @@ def write_payload(payload: Payload) -> str:
 def error_payload(sentence: str, version: int) -> Payload:
     """Say what is wrong; the grid keeps its pictures."""
     return {"version": version, "error": sentence}
-
-
-def write_number(value: float, digits: int, *, signed: bool = False) -> str:
-    """Write a number for people, with a proper minus sign."""
-    if math.isnan(value):
-        return "not defined"
-    if math.isinf(value):
-        text = "+∞" if value > 0 and signed else "∞" if value > 0 else "-∞"
-    else:
-        text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def encode_picture(image: Image) -> str:

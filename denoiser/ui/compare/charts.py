@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from denoiser.metrics import write_number
 from denoiser.pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
 from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, styled
 from denoiser.ui.compare.exports import method_labels
@@ -152,9 +153,7 @@ def _bar_length(value: float | None, end: float) -> float | None:
 
 
 def _bar_text(value: float | None, metric: Literal["psnr", "ssim"], is_best: bool) -> str:
-    if value is None or math.isnan(value):
-        return "not defined"
-    text = "∞" if value == math.inf else f"{value:.2f}" if metric == "psnr" else f"{value:.3f}"
+    text = write_number(value, 2 if metric == "psnr" else 3)
     return f"{text} ★" if is_best else text
 
 

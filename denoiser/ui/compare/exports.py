@@ -13,7 +13,7 @@ from PIL import ImageDraw, ImageFont
 from denoiser.analysis.results import NOISY_LABEL
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.images import Image, to_png, to_uint8
-from denoiser.pipeline import Comparison, DenoiseResult, gain
+from denoiser.pipeline import Comparison, DenoiseResult
 from denoiser.ui.common.judgement import write_loss
 from denoiser.weights.checkpoint import WeightsError
 
@@ -137,7 +137,7 @@ def numbers_csv(comparison: Comparison, labels: Mapping[str, str] | None = None)
                 names[result.id],
                 _number(result.psnr),
                 _number(result.ssim),
-                _number(gain(comparison, result)),
+                _number(comparison.gain(result.id)),
                 _number(result.milliseconds),
                 _number(result.sigma.value),
                 result.sigma.source,
@@ -151,7 +151,7 @@ def _caption(comparison: Comparison, result: DenoiseResult, names: Mapping[str, 
     if result.psnr is not None and result.ssim is not None:
         lines.append(f"{result.psnr:.2f} dB, SSIM {result.ssim:.3f}")
     if result is not comparison.noisy and result.psnr is not None:
-        value = gain(comparison, result)
+        value = comparison.gain(result.id)
         lines.append(write_loss(result.psnr) if value is None else f"{value:+.2f} dB gain")
     return lines
 

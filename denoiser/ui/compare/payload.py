@@ -12,6 +12,7 @@ from denoiser.denoisers.registry import (
     comes_from_hub,
     create_denoiser,
 )
+from denoiser.metrics import write_number
 from denoiser.noise import noise_stages
 from denoiser.pipeline import (
     SSIM_TIE,
@@ -22,7 +23,7 @@ from denoiser.pipeline import (
     Experiment,
 )
 from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
-from denoiser.ui.common.payload import Payload, encode_picture, write_number
+from denoiser.ui.common.payload import Payload, encode_picture
 from denoiser.ui.experiment.parsing import display_value
 from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
 

@@ -36,9 +36,9 @@ from denoiser.denoisers.background import LoadingError
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import create_denoiser, ensure_loaded
 from denoiser.images import Image, to_uint8
-from denoiser.metrics import psnr
+from denoiser.metrics import psnr, write_number, write_psnr
 from denoiser.pipeline import Corruption, DenoiseResult, Experiment, denoise
-from denoiser.ui.common.payload import Payload, encode_pixels, new_version, write_number
+from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.experiment.run import Face, run_methods
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.hub_errors import as_sentence
@@ -210,7 +210,7 @@ def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) ->
                 "noisy",
                 "In: noisy picture",
                 gray_pixels(noisy),
-                [("PSNR", decibels(psnr(noisy, clean, check_range=False)))],
+                [("PSNR", write_psnr(psnr(noisy, clean, check_range=False)))],
             ),
             *(
                 Panel(
@@ -219,7 +219,7 @@ def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) ->
                     gray_pixels(view.image),
                     [
                         ("Router's share", f"{100 * view.share:.0f} %"),
-                        ("PSNR", decibels(psnr(view.image, clean))),
+                        ("PSNR", write_psnr(psnr(view.image, clean))),
                     ],
                     note="This one is asked." if view is asked else "",
                 )
@@ -244,13 +244,13 @@ def intermediate_payload(face: Face, experiment: Experiment, method: DenoiserInf
                 "noisy",
                 "In: noisy picture",
                 gray_pixels(corruption.noisy),
-                [("PSNR", decibels(psnr(corruption.noisy, corruption.clean, check_range=False)))],
+                [("PSNR", write_psnr(psnr(corruption.noisy, corruption.clean, check_range=False)))],
             ),
             Panel(
                 "intermediate",
                 "After the first half",
                 gray_pixels(half),
-                [("PSNR", decibels(psnr(half, corruption.clean)))],
+                [("PSNR", write_psnr(psnr(half, corruption.clean)))],
             ),
             Panel("denoised", "Out: denoised", gray_pixels(result.image), _quality(result)),
             _signed_panel("change", "What the second half changed", second, BIAS_REACH),
@@ -387,7 +387,7 @@ def bias_payload(
         result = denoise_clean(info.id, corruption.clean, corruption.noisy, corruption.sigma)
         lost = 255 * (corruption.clean.astype(np.float64) - result.image)
         numbers = [
-            ("PSNR", decibels(result.psnr)),
+            ("PSNR", write_psnr(result.psnr)),
             ("Largest change", f"{np.abs(lost).max():.0f} of 255"),
         ]
         if show_result:
@@ -443,11 +443,6 @@ def invention_payload(
 def gray_pixels(picture: Image) -> npt.NDArray[np.uint8]:
     """Return a gray picture as RGB, (H, W, 3)."""
     return np.repeat(to_uint8(picture)[..., None], 3, axis=2)
-
-
-def decibels(value: float | None) -> str:
-    """Write a PSNR for people."""
-    return "not defined" if value is None else f"{write_number(value, 2)} dB"
 
 
 def _gate_panel(
@@ -523,7 +518,7 @@ def _missing(
 
 
 def _quality(result: DenoiseResult) -> list[tuple[str, str]]:
-    return [("PSNR", decibels(result.psnr))]
+    return [("PSNR", write_psnr(result.psnr))]
 
 
 def _whiteness_numbers(whiteness: Whiteness) -> list[tuple[str, str]]:

@@ -14,16 +14,8 @@ import numpy as np
 from denoiser.analysis.results import ResultsError, read_benchmark
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.lessons import LESSONS
-from denoiser.lessons.base import (
-    Demonstration,
-    Group,
-    Lesson,
-    Picture,
-    Results,
-    Table,
-    format_psnr,
-    format_ssim,
-)
+from denoiser.lessons.base import Demonstration, Group, Lesson, Picture, Results, Table
+from denoiser.metrics import write_psnr, write_ssim
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW, SILENT
 from denoiser.ui.common.html import read_script
@@ -443,7 +435,7 @@ def _picture_value(picture: Picture) -> Payload:
     height, width = picture.image.shape
     lines = []
     if picture.psnr is not None:
-        lines = [format_psnr(picture.psnr), f"SSIM {format_ssim(picture.ssim)}"]
+        lines = [write_psnr(picture.psnr), f"SSIM {write_ssim(picture.ssim)}"]
     return {
         "label": picture.label,
         "width": width,

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from denoiser.analysis.repeats import Spread, spread
 from denoiser.analysis.results import NOISY
-from denoiser.analysis.sweeps import SEED, Axis, gain
+from denoiser.analysis.sweeps import SEED, Axis
 from denoiser.pipeline import SweepPoint
 from denoiser.ui.common.charts import (
     GRID,
@@ -46,7 +46,7 @@ def metric_value(point: SweepPoint, method_id: str, metric: str) -> float | None
     if method_id not in point.psnr:
         return None
     if metric == "gain":
-        value = gain(point, method_id)
+        value = point.gain(method_id)
     else:
         value = (point.ssim if metric == "ssim" else point.psnr)[method_id]
     return value if value is not None and math.isfinite(value) else None

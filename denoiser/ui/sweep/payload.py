@@ -13,11 +13,11 @@ import numpy as np
 
 from denoiser.analysis.repeats import maps, paired_difference, verdict
 from denoiser.analysis.results import NOISY
-from denoiser.analysis.sweeps import gain
 from denoiser.images import Image, to_uint8
+from denoiser.metrics import write_number
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
 from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
-from denoiser.ui.common.payload import Payload, encode_pixels, new_version, write_number
+from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.sweep.job import Job
 
 METRICS: Mapping[str, str] = {"psnr": "PSNR", "ssim": "SSIM", "gain": "Gain in dB"}
@@ -161,7 +161,7 @@ def _frame(point: SweepPoint, job: Job, clean: Image) -> Payload:
         result = _result(point.comparison, name)
         psnr, ssim = write_number(point.psnr[name], 2), write_number(point.ssim[name], 3)
         lines = [f"{psnr} dB", f"SSIM {ssim}"]
-        above = gain(point, name)
+        above = point.gain(name)
         if name != NOISY:
             loss = write_loss(point.psnr[name])
             lines.append(loss if above is None else f"{write_number(above, 2, signed=True)} dB gain")
