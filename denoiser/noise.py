@@ -69,6 +69,20 @@ class Parameter:
                 f"{self.name} must be {number} from {self.minimum:g} to {self.maximum:g}, not {value}"
             )
 
+    @property
+    def title(self) -> str:
+        """Its label with the displayed unit, such as ``Standard deviation (of 255)``."""
+        return self.label if self.unit == self.label.lower() else f"{self.label} ({self.unit})"
+
+    def displayed(self, value: float) -> float:
+        """Convert a field's value to the displayed unit."""
+        return round(float(value) * self.scale, 6)
+
+    @property
+    def slider_range(self) -> tuple[float, float]:
+        """The ends of its slider, in the displayed unit."""
+        return self.displayed(self.minimum), self.displayed(self.slider_maximum)
+
     def show(self, *values: float) -> str:
         """Write a value, or the two ends of a range, in the unit that the page shows."""
         numbers = " to ".join(f"{float(value) * self.scale:.4g}" for value in values)

@@ -30,7 +30,6 @@ from denoiser.lessons.base import UNMEASURED, Results, Slider
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import GaussianNoise, noise_kind
 from denoiser.pipeline import compare
-from denoiser.ui.experiment.parsing import display_range, display_value
 from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.lessons.charts import draw_chart
 from denoiser.ui.lessons.tab import Progress, _lesson_values, demonstration_value, lesson_experiment
@@ -67,8 +66,8 @@ def test_there_are_ten_with_ids_of_their_own():
 def test_the_preset_fits_the_controls(one):
     experiment = one.experiment
     for parameter in noise_kind(experiment.noise.id).parameters:
-        low, high = display_range(parameter)
-        assert low <= display_value(parameter, getattr(experiment.noise, parameter.name)) <= high
+        low, high = parameter.slider_range
+        assert low <= parameter.displayed(getattr(experiment.noise, parameter.name)) <= high
     assert set(experiment.methods) <= set(list_denoisers())
     assert len(experiment.methods) >= 2
     assert experiment.sample is None  # the face is the session's

@@ -23,7 +23,7 @@ from denoiser.ui.compare.tab import create_compare_tab
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.experiment.link import Link, describe_problems, link_keys, read_link, write_link
-from denoiser.ui.experiment.parsing import MAX_SEED, ExperimentError, display_range, parse_value
+from denoiser.ui.experiment.parsing import MAX_SEED, ExperimentError, parse_value
 from denoiser.ui.experiment.run import Face
 from denoiser.ui.experiment.share import _find_face, describe_link
 from denoiser.weights.hub import WEIGHTS_VERSION
@@ -151,7 +151,7 @@ def test_every_number_survives_exactly(kind):
     for digits in (0, 1, 3, 9, 17):
         strengths = {}
         for parameter in kind.parameters:
-            low, high = display_range(parameter)
+            low, high = parameter.slider_range
             shown = np.clip(
                 round(random.uniform(low, high), 0 if parameter.integer else digits), low, high
             )

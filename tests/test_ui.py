@@ -27,19 +27,12 @@ from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payloa
 from denoiser.ui.experiment import run
 from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face, load_upload
 from denoiser.ui.experiment.faces import _receive_picture
-from denoiser.ui.experiment.parsing import (
-    MAX_SEED,
-    NO_NOISE,
-    ExperimentError,
-    display_range,
-    display_value,
-    parse_experiment,
-)
+from denoiser.ui.experiment.parsing import MAX_SEED, NO_NOISE, ExperimentError, parse_experiment
 from denoiser.ui.experiment.run import Face, describe_methods, run_methods
 from denoiser.ui.page import build_app, warm_up
 from denoiser.weights.checkpoint import WeightsError
 
-DEFAULTS = {(kind.id, p.name): display_value(p, p.default) for kind in NOISES for p in kind.parameters}
+DEFAULTS = {(kind.id, p.name): p.displayed(p.default) for kind in NOISES for p in kind.parameters}
 
 
 def parse(first="gaussian", second=NO_NOISE, values=None, second_values=None, **others) -> Experiment:
@@ -89,13 +82,13 @@ def test_second_noise_comes_on_top():
 @pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
 def test_every_slider_position_is_accepted(kind):
     for parameter in kind.parameters:
-        for end in display_range(parameter):
+        for end in parameter.slider_range:
             parse(kind.id, values={(kind.id, parameter.name): end})
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_presets_fit_the_sliders(preset):
-    values = {(preset.id, p.name): display_value(p, getattr(preset, p.name)) for p in preset.parameters}
+    values = {(preset.id, p.name): p.displayed(getattr(preset, p.name)) for p in preset.parameters}
     noise = parse(preset.id, values=values).noise
     for parameter in preset.parameters:
         assert getattr(noise, parameter.name) == pytest.approx(getattr(preset, parameter.name))

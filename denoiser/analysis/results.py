@@ -294,7 +294,7 @@ def read_condition(condition_id: str, entry: Mapping[str, Any]) -> Condition:
     if str(entry["kind"]) not in _KINDS:
         return Condition(condition_id, condition_id, condition_id, None, ())
     noise = create_noise(entry["kind"], **entry["parameters"])
-    settings = tuple(round(float(getattr(noise, p.name)) * p.scale, 6) for p in noise.parameters)
+    settings = tuple(p.displayed(getattr(noise, p.name)) for p in noise.parameters)
     label = _strength_label(type(noise), settings[0]) if settings else condition_id
     return Condition(condition_id, label, noise.describe(), noise.id, settings)
 

@@ -77,7 +77,7 @@ def noise_axes(noise: NoiseModel) -> dict[str, str]:
     """Name for people every parameter that a sweep can go along, the first noise's strength first."""
     parts = noise_stages(noise)
     return {
-        f"{index}:{parameter.name}": (f"{stage.label}: " if len(parts) > 1 else "") + _label(parameter)
+        f"{index}:{parameter.name}": (f"{stage.label}: " if len(parts) > 1 else "") + parameter.title
         for index, stage in enumerate(parts)
         for parameter in stage.parameters
     }
@@ -98,14 +98,12 @@ def noise_axis(clean: Image, noise: NoiseModel, axis_id: str, count: int) -> Axi
         ValueError: The noise has no such parameter.
     """
     stage, parameter = _find(noise, axis_id)
-    low, high = (
-        round(end * parameter.scale, 6) for end in (parameter.minimum, parameter.slider_maximum)
-    )
+    low, high = parameter.slider_range
     # Photon counts go over two decades; everything else starts from nothing, or counts.
     log = low > 0 and not parameter.integer
     spaced = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
     stepped = np.clip(np.rint(spaced / parameter.step) * parameter.step, low, high)
-    current = round(float(getattr(noise_stages(noise)[stage], parameter.name)) * parameter.scale, 6)
+    current = parameter.displayed(getattr(noise_stages(noise)[stage], parameter.name))
     values = tuple(sorted({round(float(value), 6) for value in stepped} | {current}))
     scores = [
         score_noisy(corrupt(clean, vary(noise, axis_id, end))).psnr or 0.0
@@ -312,8 +310,8 @@ def trained_range(info: DenoiserInfo, noise: NoiseModel, axis_id: str) -> tuple[
     span = trained_span(info.trained_noises, noise.id, parameter.name)
     if span is None:
         return None
-    low, high = (round(end * parameter.scale, 6) for end in span)
-    return low, high
+    low, high = span
+    return parameter.displayed(low), parameter.displayed(high)
 
 
 def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, str]) -> str:
@@ -337,12 +335,6 @@ def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, st
             place = [axis.label, f"{point.value:g}", point.seed]
             writer.writerow([*place, method_id, label, *written])
     return buffer.getvalue()
-
-
-def _label(parameter: Parameter) -> str:
-    if parameter.unit == parameter.label.lower():
-        return parameter.label
-    return f"{parameter.label} ({parameter.unit})"
 
 
 def _find(noise: NoiseModel, axis_id: str) -> tuple[int, Parameter]:

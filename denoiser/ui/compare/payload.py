@@ -24,7 +24,6 @@ from denoiser.pipeline import (
 )
 from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture
-from denoiser.ui.experiment.parsing import display_value
 from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
 
 LIVE_NETWORKS = 6
@@ -73,7 +72,7 @@ def live_payload(
         "key": experiment_key(face, experiment),
         "noise": first.id,
         "noiseText": experiment.noise.describe(),
-        "sigma": f"{display_value(strength, getattr(first, strength.name)):g}",
+        "sigma": f"{strength.displayed(getattr(first, strength.name)):g}",
         "seed": experiment.seed,
         "caption": face.caption,
         "width": width,

@@ -14,15 +14,7 @@ from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import LATEST, SILENT
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import FaceControls
-from denoiser.ui.experiment.parsing import (
-    NO_NOISE,
-    ExperimentError,
-    ParameterKey,
-    display_label,
-    display_range,
-    display_value,
-    parse_experiment,
-)
+from denoiser.ui.experiment.parsing import NO_NOISE, ExperimentError, ParameterKey, parse_experiment
 from denoiser.ui.experiment.run import Face
 
 _WRITE = "(...values) => JSON.stringify(values)"
@@ -63,12 +55,11 @@ class NoiseControls:
         if noise is None:
             return [NO_NOISE, *values.values()]
         for parameter in noise_kind(noise.id).parameters:
-            value = display_value(parameter, getattr(noise, parameter.name))
-            low, high = display_range(parameter)
+            value = parameter.displayed(getattr(noise, parameter.name))
+            low, high = parameter.slider_range
             if not low <= value <= high:
                 raise ValueError(
-                    f"{display_label(parameter)} goes from {low:g} to {high:g} on the page, "
-                    f"not to {value:g}"
+                    f"{parameter.title} goes from {low:g} to {high:g} on the page, not to {value:g}"
                 )
             values[noise.id, parameter.name] = value
         return [noise.id, *values.values()]
@@ -294,13 +285,13 @@ def _create_noise_controls(name: str, label: str, kinds: Sequence[str], prefix: 
 
 
 def _create_slider(parameter: Parameter, prefix: str, elem_id: str) -> gr.Slider:
-    low, high = display_range(parameter)
+    low, high = parameter.slider_range
     return gr.Slider(
         low,
         high,
-        value=display_value(parameter, parameter.default),
+        value=parameter.displayed(parameter.default),
         step=parameter.step,
-        label=f"{prefix}{display_label(parameter)}",
+        label=f"{prefix}{parameter.title}",
         buttons=[],
         elem_id=elem_id,
     )
@@ -315,7 +306,7 @@ def _connect_preset(
     round_8bit: gr.Checkbox,
 ) -> None:
     """Make a button set everything that belongs to the noise, but not the seed."""
-    values = [display_value(p, getattr(preset, p.name)) for p in preset.parameters]
+    values = [p.displayed(getattr(preset, p.name)) for p in preset.parameters]
     sliders = [first.sliders[preset.id, p.name] for p in preset.parameters]
     button.click(
         lambda: [preset.id, NO_NOISE, True, False, *values],

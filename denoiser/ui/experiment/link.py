@@ -43,7 +43,7 @@ from denoiser.noise import (
     noise_stages,
 )
 from denoiser.pipeline import Experiment
-from denoiser.ui.experiment.parsing import ExperimentError, display_value, parse_seed, parse_value
+from denoiser.ui.experiment.parsing import ExperimentError, parse_seed, parse_value
 from denoiser.weights.hub import WEIGHTS_VERSION
 
 VIEWS = ("picture", "error", "residual")
@@ -170,7 +170,7 @@ def _write_number(parameter: Parameter, value: float) -> str:
         )
         if parse_value(parameter, float(text)) == value:
             return text
-    return repr(display_value(parameter, value))
+    return repr(parameter.displayed(value))
 
 
 def _read_noise(

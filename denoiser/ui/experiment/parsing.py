@@ -26,24 +26,6 @@ class ExperimentError(ValueError):
     """A control holds something that can't be used; the message is one sentence for a person."""
 
 
-def display_label(parameter: Parameter) -> str:
-    """Name a parameter with its unit, such as ``Standard deviation (of 255)``."""
-    if parameter.unit == parameter.label.lower():
-        return parameter.label
-    return f"{parameter.label} ({parameter.unit})"
-
-
-def display_range(parameter: Parameter) -> tuple[float, float]:
-    """Return the ends of a parameter's slider, in the unit it shows."""
-    ends = (parameter.minimum * parameter.scale, parameter.slider_maximum * parameter.scale)
-    return round(ends[0], 6), round(ends[1], 6)
-
-
-def display_value(parameter: Parameter, value: float) -> float:
-    """Convert a field's value to the unit the page shows."""
-    return round(value * parameter.scale, 6)
-
-
 def parse_experiment(
     first: Any,
     second: Any,
@@ -100,11 +82,11 @@ def parse_value(parameter: Parameter, shown: Any) -> float:
     Raises:
         ExperimentError: It is no number, or out of the slider's range.
     """
-    low, high = display_range(parameter)
+    low, high = parameter.slider_range
     # NaN fails the comparison too.
     if not _is_number(shown, parameter.integer) or not low <= shown <= high:
         number = "a whole number" if parameter.integer else "a number"
-        raise ExperimentError(f"{display_label(parameter)} has to be {number} from {low:g} to {high:g}.")
+        raise ExperimentError(f"{parameter.title} has to be {number} from {low:g} to {high:g}.")
     if parameter.integer:
         return int(shown)
     # Dividing may end up a rounding error beyond what the noise accepts.
