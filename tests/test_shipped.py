@@ -79,17 +79,12 @@ def test_there_are_weights_and_no_strangers():
     assert folders in (set(), {*MODELS, CLASSIFIER})
 
 
-# Trained anew in November 2026. Their pictures were not given to the emotion classifier since: 110
-# scores, which take two cores half an hour (`python -m train evaluate-emotion --data PATH`).
-NOT_YET_READ = {m for m in SHIPPED if m == "autoencoder" or read_config(m).family != "autoencoder"}
-
-
 def test_the_emotion_classifier_is_the_one_that_was_tested():
     """It reads clean faces well, and pictures of every denoiser were given to it."""
     assert load_classifier().network.config.classes == len(CLASSES)
     results = read_emotion_results()
     assert results.clean_accuracy > 0.8
-    assert {method for method, _ in results.scores} == {NOISY, *list_denoisers()} - NOT_YET_READ
+    assert {method for method, _ in results.scores} == {NOISY, *list_denoisers()}
 
 
 @each_model
