@@ -4,6 +4,18 @@ import gradio as gr
 
 from denoiser.ui.common.html import read_asset
 
+_STYLES = (
+    "common/page.css",
+    "experiment/faces.css",
+    "compare/compare.css",
+    "benchmark/benchmark.css",
+    "blind/blind.css",
+    "sweep/sweep.css",
+    "lessons/lessons.css",
+    "emotion/emotion.css",
+    "inside/inside.css",
+)
+
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Consolas", "monospace"]
 
@@ -50,5 +62,5 @@ def create_theme() -> gr.themes.Base:
 
 
 def read_css() -> str:
-    """Return the style sheet."""
-    return read_asset("common/page.css")
+    """Return the style sheet: what all tabs share, then each tab's own."""
+    return "\n".join(map(read_asset, _STYLES))
