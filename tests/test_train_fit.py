@@ -299,6 +299,8 @@ def test_a_run_that_is_stopped_says_so_and_goes_on(train, tmp_path, monkeypatch,
             os.kill(os.getpid(), number)
         start(module)
 
+    if signal.getsignal(number) is signal.SIG_IGN:  # as in what a shell starts in the background
+        signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
         patch.setattr(SupervisedModule, "on_train_epoch_start", stop)
