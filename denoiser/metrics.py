@@ -76,21 +76,7 @@ def ssim(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -
         error visibility to structural similarity", IEEE TIP 13(4), 2004,
         doi:10.1109/TIP.2003.819861.
     """
-    return _ssim_mean_and_map(*_check_pair(denoised, clean, check_range))[0]
-
-
-def ssim_map(
-    denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True
-) -> npt.NDArray[np.float64]:
-    """Return the structural similarity around each pixel; arguments and errors as for ``ssim``.
-
-    Returns:
-        (H, W), the mean over channels for colour. Within 5 pixels of the border the picture is
-        mirrored to fill the window; ``ssim`` leaves that border out of its mean. All NaN where
-        ``ssim`` is NaN.
-    """
-    similarity = _ssim_mean_and_map(*_check_pair(denoised, clean, check_range))[1]
-    return similarity.mean(axis=-1) if similarity.ndim == 3 else similarity
+    return _ssim(*_check_pair(denoised, clean, check_range))
 
 
 def sharpness(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:
@@ -216,11 +202,9 @@ def _check_stack(images: np.ndarray) -> npt.NDArray[np.float64]:
     return images.astype(np.float64).reshape(-1, *images.shape[-2:])
 
 
-def _ssim_mean_and_map(
-    denoised: npt.NDArray[np.float64], clean: npt.NDArray[np.float64]
-) -> tuple[float, npt.NDArray[np.float64]]:
+def _ssim(denoised: npt.NDArray[np.float64], clean: npt.NDArray[np.float64]) -> float:
     if min(clean.shape[:2]) < SSIM_WINDOW:
-        return math.nan, np.full(clean.shape, np.nan)
+        return math.nan
     products = (denoised, clean, denoised**2, clean**2, denoised * clean)
     # Not scikit-image's `structural_similarity`, which the tests hold this to: of a face, that one
     # takes several times as long, and a moving slider waits for it once a method.
@@ -232,7 +216,7 @@ def _ssim_mean_and_map(
     structure = (2 * (xy - x * y) + _SSIM_C2) / (xx - x**2 + yy - y**2 + _SSIM_C2)
     similarity = np.minimum(luminance * structure, 1.0)  # rounding takes it a hair above
     edge = SSIM_WINDOW // 2
-    return float(similarity[edge:-edge, edge:-edge].mean()), similarity
+    return float(similarity[edge:-edge, edge:-edge].mean())
 
 
 def _gradient_energy(image: npt.NDArray[np.float64]) -> float:

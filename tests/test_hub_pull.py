@@ -503,14 +503,6 @@ def test_missing_weights_name_the_variable(models, monkeypatch, tmp_path):
         weights.read_config("attention-unet", tmp_path)
 
 
-def test_missing_weights_come_from_the_default_namespace_if_there_is_one(monkeypatch, tmp_path, folder):
-    monkeypatch.delenv("DENOISER_HUB_NAMESPACE", raising=False)
-    assert weights.hub_source("x", tmp_path) is None
-    monkeypatch.setattr(weights, "DEFAULT_NAMESPACE", "someone")
-    assert weights.hub_source("x", tmp_path) == HubSource("someone/fer2013-x", hub.WEIGHTS_VERSION)
-    assert weights.hub_source(folder.name, folder.parent) is None
-
-
 def test_the_revision_can_be_chosen(models, monkeypatch):
     commit = models.refs("model", MODEL_REPO)["v1"]
     rewrite_config(models, label="Later")

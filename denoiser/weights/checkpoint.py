@@ -35,9 +35,6 @@ NAMESPACE_VARIABLE = "DENOISER_HUB_NAMESPACE"
 REVISION_VARIABLE = "DENOISER_HUB_REVISION"
 """Environment variable: which commit, tag or branch of them; without it, ``WEIGHTS_VERSION``."""
 
-DEFAULT_NAMESPACE = ""
-"""Who on the Hub has models that are missing from ``weights/``; empty: nobody yet."""
-
 MAX_PARAMETERS = 50_000_000
 """Weights that a network may have; in half precision, as many as a file from the Hub may hold."""
 
@@ -111,12 +108,9 @@ class ModelConfig:
         return told if isinstance(told, str) else describe_trained_on(told)
 
 
-def hub_source(model_id: str, folder: Path = WEIGHTS) -> HubSource | None:
+def hub_source(model_id: str) -> HubSource | None:
     """Say where on the Hub a model comes from; None if it comes from ``weights/``."""
     namespace = os.environ.get(NAMESPACE_VARIABLE, "").strip()
-    # Asked at every move of a slider: no file is looked for unless that decides something.
-    if not namespace and DEFAULT_NAMESPACE and not (folder / model_id / CONFIG_NAME).exists():
-        namespace = DEFAULT_NAMESPACE
     if not namespace:
         return None
     revision = os.environ.get(REVISION_VARIABLE, "").strip() or WEIGHTS_VERSION
