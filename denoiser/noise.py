@@ -1,7 +1,7 @@
 """Noise: nine kinds, chains of them, and the presets.
 
-One definition serves everybody. A kind is written once, for a batch of tensors on any device; the
-app's single picture is a batch of one. A strength is a number, or a (B, 1, 1, 1) tensor with one
+One definition serves the page and training. A kind is written once, for a batch of tensors on any
+device; the app's single picture is a batch of one. A strength is a number, or a (B, 1, 1, 1) tensor with one
 number for each picture of the batch, which is how training draws a different strength for each.
 """
 
@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 import torch
-import torch.nn.functional as F  # noqa: N812 (the name everybody knows)
+import torch.nn.functional as F  # noqa: N812 (its usual name)
 
 from denoiser.images import Image, check_image
 

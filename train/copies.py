@@ -47,7 +47,7 @@ def find_copies(
     """Tell which pictures are near copies of a held-out one: correlation :data:`COPY` or above.
 
     Compared are all shifts by up to 4 pixels, sizes from 44 to 52 of 48 pixels, and mirror images. Blank
-    pictures are nobody's copies.
+    pictures are no copies.
 
     Args:
         pictures: (N, 48, 48).

@@ -34,7 +34,7 @@ def trial_places(
 
     A run on few pictures is no start for a real one, so its checkpoints are kept apart. What it has
     learned, or what a run has by a time limit, is exported beside the runs: nothing that is shipped is
-    replaced by it unless somebody says so.
+    replaced by it unless that is asked for.
 
     Args:
         runs: Folder of all runs.

@@ -24,7 +24,7 @@ SHOWN = 3
 """How many pictures a round shows."""
 
 CHANCE = 1 / SHOWN
-"""How often somebody who does not look picks any one of them."""
+"""How often a vote at random picks any one of them."""
 
 CONFIDENCE = 0.95
 """Of the intervals around a share."""

@@ -1,4 +1,4 @@
-"""Building a network out of a config that somebody else wrote: checked before anything is allocated."""
+"""Building a network out of a stranger's config: checked before anything is allocated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Loads what may take long without holding anybody up."""
+"""Loads in the background what may take long."""
 
 import logging
 import threading
@@ -78,7 +78,7 @@ class BackgroundLoader:
             job.retry_at = time.monotonic() + max(RETRY_SECONDS, error.retry_after)
             job.failure = str(error)
             _log.warning("%s.", error)
-        except Exception:  # nobody else would hear of it, and the page would wait forever
+        except Exception:  # it would be lost in this thread, and the page would wait forever
             job.retry_at = time.monotonic() + RETRY_SECONDS
             job.failure = f"The model {model_id!r} can't be loaded"
             _log.exception("%s.", job.failure)

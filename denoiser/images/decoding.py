@@ -288,7 +288,7 @@ def _is_deep_colour_tiff(picture: PIL.Image.Image) -> bool:
     """Tell whether this is a TIFF of three or four channels of 16 bits, RGB.
 
     Raises:
-        ImageError: The channels lie in separate planes, which nobody here reads right.
+        ImageError: The channels lie in separate planes, which no reader here supports.
     """
     tags = picture.tag_v2  # type: ignore[attr-defined]
     if set(tags.get(_BITS, ())) != {16} or picture.mode not in ("RGB", "RGBA"):
@@ -460,7 +460,7 @@ def _to_8_bit(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def _check_pixels(pixels: np.ndarray) -> Pixels:
-    """Return somebody's array as pixels, or refuse it."""
+    """Return a caller's array as pixels, or refuse it."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):

@@ -173,7 +173,7 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any], namespace: str) 
             dataset_split="test",
             metric_type=metric,
             metric_name=metric.upper(),
-            metric_value=float(score[metric]),  # a NumPy number makes YAML that nobody can load
+            metric_value=float(score[metric]),  # a NumPy number makes YAML that can't be loaded
             source_name=METRICS_NAME,
             source_url=f"https://huggingface.co/{repo_id}/blob/{WEIGHTS_VERSION}/{METRICS_NAME}",
         )

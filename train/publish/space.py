@@ -26,7 +26,7 @@ from train.publish.models import (
 ROOT = WEIGHTS.parent
 
 HARDWARE = ("zero-a10g", "cpu-basic")
-"""What the app runs on: ZeroGPU, which everybody gets, or a plain processor, for subscribers."""
+"""What the app runs on: ZeroGPU, open to all accounts, or a plain processor, for subscribers."""
 
 MAX_BYTES = 10_000_000
 """The largest file that the Hub keeps outside LFS."""

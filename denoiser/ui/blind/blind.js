@@ -233,10 +233,10 @@ root.addEventListener("keydown", (event) => {
 
 function follow() {
   if (!draw() || !["round", "results"].includes(props.value.phase)) return;
-  if (document.activeElement.matches("input, textarea, select")) return; // somebody is typing
+  if (document.activeElement.matches("input, textarea, select")) return; // a text is being typed
   const title = body.querySelector(".blind-title");
   title.focus({ preventScroll: true });
-  if (props.value.invited) return; // nobody asked for the page to move
+  if (props.value.invited) return; // opened by a link: the page stays where it is
   root.scrollIntoView({ block: "nearest" });
   if (root.getBoundingClientRect().top < 0 || props.value.phase === "results") title.scrollIntoView({ block: "nearest" });
 }

@@ -29,10 +29,10 @@ IDLE_SECONDS = 3 * 3600.0
 """How long a class lives without a vote."""
 
 UNUSED_SECONDS = 30 * 60.0
-"""Likewise for one that never had a vote, so that classes nobody uses keep no place for long."""
+"""Likewise for one that never had a vote, so that unused classes keep no place for long."""
 
 LIFETIME_SECONDS = 12 * 3600.0
-"""How long a class lives at most: nobody keeps one for ever by voting."""
+"""How long a class lives at most: votes do not keep one open for ever."""
 
 PICKS_AT_ONCE, SECONDS_EACH_PICK = 3, 1.0
 """How quickly one person's votes may come to be counted."""
@@ -53,7 +53,7 @@ class Classroom:
     """One class. Safe to use from several threads.
 
     Args:
-        setup: What everybody in it is tested on.
+        setup: What its members are tested on.
         clock: Seconds that never go back.
         opener: Address of who opened it.
     """
@@ -178,7 +178,7 @@ class Classrooms:
         """Start a class.
 
         Args:
-            setup: What everybody in it is tested on.
+            setup: What its members are tested on.
             address: Where its teacher is.
 
         Raises:
@@ -205,7 +205,7 @@ class Classrooms:
             return classroom
 
     def find(self, entered: object, address: str) -> tuple[Classroom, bool]:
-        """Return the class that somebody names, and whether they are its teacher.
+        """Return the class with this code, and whether the code is its teacher's.
 
         Args:
             entered: What they typed, a class's code or its teacher's; it comes from a browser and may

@@ -309,7 +309,7 @@ def _connect_class(
         try:
             setup = parse_setup(pool, noise, controls, values)
             if member is not None and member.is_teacher:
-                member.classroom.close()  # nobody has two
+                member.classroom.close()  # one class for each teacher
             return enter(take_seat(classrooms.open(setup, address_of(request)), True, request))
         except (ExperimentError, ClassroomError) as error:
             return refuse(error)

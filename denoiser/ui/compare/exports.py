@@ -39,7 +39,7 @@ _TITLE_LENGTH = 200  # characters; a file's name may be much longer
 _INK = (20, 20, 20)
 _PAPER = (255, 255, 255)
 
-# Zip files date from here: when somebody looked at a face is nobody else's business.
+# All zip files have this date: the real one would tell when a face was looked at.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

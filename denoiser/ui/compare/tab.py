@@ -116,7 +116,7 @@ def _connect_grid(
             return write_payload(slow_payload(face, experiment, methods, version))
 
     begun = restored(begin, controls.inputs, grid, queue=False, **RAW)
-    controls.write_after(begun.then)  # what somebody moved meanwhile
+    controls.write_after(begun.then)  # what was moved meanwhile
     gr.on(controls.changes, update, controls.inputs, grid, queue=False, **RAW)
     grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **RAW)
 

@@ -104,7 +104,7 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
 
 
 def crowd_label(face: Face, faces: FaceSource) -> str:
-    """Return what most of the crowd named in a sample face; ``""`` for one of somebody's own."""
+    """Return what most of the crowd named in a sample face; ``""`` for an upload."""
     sample = sample_id(face)
     if sample is None:
         return ""

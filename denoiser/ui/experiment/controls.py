@@ -163,7 +163,7 @@ class Controls:
         """Make sense of the values of :attr:`inputs`, as they came from the browser.
 
         Events use ``preprocess=False``: Gradio answers an emptied number box, or a number out of
-        range, with an HTTP 500 that nobody sees.
+        range, with an HTTP 500 that the page does not show.
 
         Raises:
             ExperimentError: Something is missing or out of range.

@@ -35,7 +35,7 @@ _PAUSES = (10, 60, 600)
 _UPLOAD = "upload-"  # how the id of an uploaded face begins
 
 ONE_PICTURE = threading.Lock()
-"""Held while a picture that somebody sent is decoded: a large one takes up to 300 MB."""
+"""Held while an upload is decoded: a large one takes up to 300 MB."""
 _GET_FER2013 = (
     "For FER2013, set FER2013_PATH to where it lies, or put it into data/fer2013, "
     "and start the app again."
@@ -128,7 +128,7 @@ class FaceSource:
                     return
                 about = _failed_about(f"{error} Another try follows.")
                 self.offer = replace(self.first, about=about)
-            except Exception:  # nobody else would hear of it, and the page would wait forever
+            except Exception:  # it would be lost in this thread, and the page would wait forever
                 _log.exception("FER2013 can't be read.")
                 self.offer = Offer(self.first.faces, f"FER2013 can't be read. {_GET_FER2013}")
                 return

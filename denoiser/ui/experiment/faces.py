@@ -67,7 +67,7 @@ class FaceControls:
     def show(self, sample_id: str | None, source: "FaceSource") -> list[Any]:
         """Make the values of :attr:`outputs` that show a sample face.
 
-        None leaves the face as it is; so does an id that nobody knows, and the note says so.
+        None leaves the face as it is; so does an unknown id, and the note says so.
         """
         if sample_id is None:
             return [gr.skip()] * 4
@@ -142,7 +142,7 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
         [strip, *chosen],
         **SILENT,
     )
-    # Queued: after an unqueued event Gradio tells nobody that the session's face has changed.
+    # Queued: after an unqueued event Gradio does not announce that the session's face has changed.
     strip.select(choose, None, chosen, trigger_mode="always_last", **SILENT)
     # Without Gradio's preprocessing, which decodes and converts: 16 bits and transparency would be
     # lost before denoiser.images sees them, and a damaged file would end in an HTTP 500.

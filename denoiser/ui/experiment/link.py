@@ -18,8 +18,8 @@ What a link promises:
   Where the weights are others, the page says so.
 - An uploaded face is in no link. ``face=own`` says that there was one.
 
-A link is anybody's text. What is unknown or out of range becomes a sentence of our own, which repeats
-nothing of the text, and the rest is used.
+A link comes from a stranger. What is unknown or out of range becomes a sentence of our own, which
+repeats nothing of the text, and the rest is used.
 """
 
 import math

@@ -36,7 +36,7 @@ class _Awaited:
 
     Attributes:
         sample: Its id.
-        instead_of: Id of the face shown meanwhile; where another is shown, somebody has chosen it.
+        instead_of: Id of the face shown meanwhile; another one was chosen since.
     """
 
     sample: str
@@ -131,7 +131,7 @@ def restore_on_load(
         return gr.Tabs(selected=wanted) if wanted in known else gr.skip()
 
     def bring(wanted: _Awaited | None, face: Face) -> list[Any]:
-        """Show a link's face once it has come, unless somebody has chosen another meanwhile."""
+        """Show a link's face once it has come, unless another was chosen meanwhile."""
         if wanted is not None and faces.offer.coming:
             return [gr.skip()] * (len(controls.faces.outputs) + 3)
         done = [_address(), gr.Timer(active=False)]

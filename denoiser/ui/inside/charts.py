@@ -25,7 +25,7 @@ _HEIGHT = 320  # pixels of a chart
 _BINS = 41  # odd, so that zero is the middle of a bin
 _LEGEND_LINE = 22  # pixels
 _LEGEND_ENTRY = 190  # pixels that a name in a legend takes, roughly
-# Blue is positive, brown is negative: these two look different to everybody.
+# Blue is positive, brown is negative: a pair told apart with any colour vision.
 _DIVERGING = [[0.0, "#b45f06"], [0.25, "#e8bf86"], [0.5, "#f7f7f7"], [0.75, "#9cc5ea"], [1.0, "#1c6cc0"]]
 
 
@@ -151,7 +151,7 @@ def profile_chart(profiles: Mapping[str, Map], labels: Mapping[str, str], width:
             mode="lines+markers" if method or len(profile) == 1 else "lines",
             name=html.escape(labels[name], quote=False),  # plotly reads names as HTML
             line={"color": styles[name]["color"], "width": 2} if method else given[name],
-            # Symbols too: not everybody tells all the colours apart.
+            # Symbols too: with some colour vision the colours can't all be told apart.
             marker={"symbol": styles[name]["symbol"] if method else "circle", "size": 6},
             hovertemplate="%{y:.0f}<extra>%{fullData.name}</extra>",
         )

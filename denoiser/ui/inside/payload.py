@@ -55,7 +55,7 @@ _STEPS = np.arange(256, dtype=np.uint8)[None]
 # OpenCV's colours are blue first.
 _VIRIDIS = cv2.applyColorMap(_STEPS, cv2.COLORMAP_VIRIDIS)[0, :, ::-1].astype(np.uint8)
 _GRAYS: npt.NDArray[np.uint8] = np.repeat(_STEPS[0][:, None], 3, axis=1)
-# Brown is "denoised", blue is "clean": these two look different to everybody.
+# Brown is "denoised", blue is "clean": a pair told apart with any colour vision.
 _STOPS = np.array([[180, 95, 6], [232, 191, 134], [247, 247, 247], [156, 197, 234], [28, 108, 192]])
 _DIVERGING: npt.NDArray[np.uint8] = np.stack(
     [np.interp(np.linspace(0, 4, 256), range(5), channel) for channel in _STOPS.T], axis=1

@@ -50,7 +50,7 @@ function draw() {
   }
   root.dataset.version = value.version;
   clearTimeout(pollTimer);
-  // Hidden parts are taken off the page: nobody waits for them.
+  // Hidden parts are taken off the page, and are not waited for.
   if (value.pending) pollTimer = setTimeout(() => { if (root.isConnected) trigger("retry"); }, POLL_MS);
 }
 watch("value", draw);

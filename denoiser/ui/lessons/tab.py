@@ -1,6 +1,6 @@
 """The tab "Lessons": predict, look, explain.
 
-All lessons share one set of components. Only the open lesson computes, and only once somebody has
+All lessons share one set of components. Only the open lesson computes, and only once the reader has
 committed to a prediction.
 """
 
@@ -67,7 +67,7 @@ class Progress:
         return self.answers.get(self.open_lesson.id)
 
     def open(self, lesson_id: object) -> "Progress":
-        """Open a lesson; an id that nobody knows changes nothing."""
+        """Open a lesson; an unknown id changes nothing."""
         known = [lesson.id for lesson in LESSONS]
         return replace(self, lesson=str(lesson_id)) if lesson_id in known else self
 

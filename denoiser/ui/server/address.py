@@ -16,7 +16,7 @@ _NETWORK_BITS = 64  # of an IPv6 address: a household, school or server has all 
 
 
 def address_of(request: Any, environment: Mapping[str, str] = os.environ) -> str:
-    """Return what is equal for requests from the same address, and tells nobody which it is.
+    """Return what is equal for requests from the same address, and does not tell which it is.
 
     On a Space all connections come from its proxy, which appends the visitor's address to the header
     ``X-Forwarded-For``; what comes before was sent by the visitor and may be made up, so only the last

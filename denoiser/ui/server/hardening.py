@@ -83,7 +83,7 @@ class SecurityHeaders:
                 if is_page:  # until its scripts are known
                     held = message
                     return
-                if route_path(scope).startswith(f"{_API}/file="):  # somebody's upload
+                if route_path(scope).startswith(f"{_API}/file="):  # an upload
                     _add(message, {"Content-Security-Policy": "default-src 'none'; sandbox"})
             elif held is not None and message["type"] == "http.response.body":
                 body.extend(message.get("body", b""))

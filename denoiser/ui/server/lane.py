@@ -1,8 +1,8 @@
 """A lane for long computations: they wait for each other, and nothing else waits for them.
 
 One thread computes them all, a step of each in turn: first in turn between addresses, then between the
-sessions of each. So nobody who asks for much makes others wait long, and a computation that nobody wants
-any more ends after the step that is under way. No Gradio in here.
+sessions of each. So a client that asks for much does not make others wait long, and a
+computation that no client wants any more ends after the step that is under way. No Gradio in here.
 """
 
 import asyncio

@@ -147,7 +147,7 @@ class BodyLimit:
                 while not complete:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        return  # nobody is there to be told anything
+                        return  # the client has gone
                     body += message.get("body", b"")
                     complete = not message.get("more_body", False)
                     if len(body) > MAX_BODY_BYTES:
@@ -303,7 +303,7 @@ def answer(status: int, sentence: str, *, close: bool = True) -> ASGIApp:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Name an error and where it was raised; not its message, which may hold what somebody sent."""
+    """Name an error and where it was raised; not its message, which may hold what a client sent."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"

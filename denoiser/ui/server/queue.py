@@ -1,6 +1,6 @@
 """How events wait for each other: Gradio's queue made fair, and events that run in a lane.
 
-This is the one place that knows what is inside Gradio's queue; ``tests/test_queue.py`` looks at it
+Only this module knows what is inside Gradio's queue; ``tests/test_queue.py`` looks at it
 from outside.
 """
 
@@ -29,7 +29,7 @@ LANE_PLACES, LANE_PLACES_EACH = 40, 32
 """How many long computations there may be at once, and how many of them from one address."""
 
 NOBODY_SECONDS = 4.0
-"""For how long a computation goes on that nobody listens to."""
+"""For how long a computation goes on without a listener."""
 
 _PULSE_SECONDS = 2.0
 
@@ -55,7 +55,7 @@ def open_queue(app: gr.Blocks) -> None:
 
 
 def in_turn(events: Sequence[Event], whose: Callable[[Event], Hashable]) -> list[Event]:
-    """Order what waits so that everybody's first comes first, then everybody's second, and so on.
+    """Order what waits in rounds: the first of each client, then the second of each, and so on.
 
     Args:
         events: In the order in which they came.
@@ -78,7 +78,7 @@ def in_lane(
     nothing: Any,
     say: Callable[[str, str], Any],
 ) -> Callable[..., AsyncIterator[Any]]:
-    """Return an event that computes in a lane, for as long as somebody listens.
+    """Return an event that computes in a lane, for as long as a client listens.
 
     To be used with ``concurrency_limit=None`` and ``trigger_mode="multiple"``: a newer event replaces
     the session's older one, unless both would compute the same; then the older one goes on.
@@ -111,7 +111,7 @@ def in_lane(
                 heard = now if _has_read_all(request) else heard
                 if now - heard > NOBODY_SECONDS:
                     break
-                # Without anything to say, too: at a yield Gradio ends what nobody is connected to.
+                # Without anything to say, too: at a yield Gradio ends what has lost its client.
                 for outputs in job.take() or [nothing]:
                     if job.end in ("replaced", "stopped"):
                         break

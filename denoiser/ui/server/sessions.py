@@ -17,7 +17,7 @@ def keep_lean_sessions(app: gr.Blocks) -> None:
     """Have a launched page keep of each session only what is the session's own.
 
     Gradio also copies every component's configuration for every session, and the last value each was
-    sent: 0.6 MB and 35 ms of processor time for somebody who has just come, and more with each chart.
+    sent: 0.6 MB and 35 ms of processor time for a page that was just opened, and more with each chart.
     Only its deep links, which this page does not have, are made of them.
     """
     holder = _LeanHolder()

@@ -1,8 +1,8 @@
 """What people upload: where it is put, who may use it, and when it goes.
 
 An upload lies at ``<upload folder>/<place>/<digest>/<name>``. The place is a random name that only the
-uploader's page is told, so nobody comes across another's picture. The first session that uses it has it
-from then on, as a file ``owner`` in there says. Nothing else that a browser names is ever opened, and
+uploader's page is told, so a session never comes across another's picture. The first session that uses
+it has it from then on, as a file ``owner`` in there says. Nothing else that a browser names is ever opened, and
 only whole places are deleted.
 """
 
@@ -153,7 +153,7 @@ async def sweeping(_: object) -> AsyncIterator[None]:
 class UploadDoor:
     """ASGI middleware that takes uploads in Gradio's stead, each into a place of its own.
 
-    Gradio puts them where anybody who has the same file would look.
+    Gradio puts them where a client with the same file would look.
 
     Args:
         app: The page's application, which gets everything else.
@@ -287,7 +287,7 @@ def _locate(named: object) -> Upload:
 
 
 def _claim(place: Path, session: str) -> bool:
-    """Give a place to a session if nobody has it yet; tell whether the session has it now."""
+    """Give a place to a session if no other has it; tell whether the session has it now."""
     owner = place / _OWNER
     wanted = hashlib.sha256(session.encode(errors="replace")).hexdigest()
     claim = place / f".{secrets.token_hex(8)}"
@@ -306,7 +306,7 @@ def _claim(place: Path, session: str) -> bool:
 def _places(folder: Path) -> list[Path]:
     try:
         return [Path(entry) for entry in os.scandir(folder) if _PLACE.fullmatch(entry.name)]
-    except OSError:  # nobody has uploaded anything yet
+    except OSError:  # nothing was uploaded yet
         return []
 
 
@@ -335,7 +335,7 @@ def _refusal(error: BaseException) -> Response:
     if isinstance(error, MultiPartException):
         return PlainTextResponse(error.message, 413 if "maximum allowed size" in error.message else 400)
     if isinstance(error, ClientDisconnect):
-        return Response(status_code=400)  # which nobody gets
+        return Response(status_code=400)  # the client has gone
     if isinstance(error, HTTPException):
         return PlainTextResponse(str(error.detail), error.status_code)
     if isinstance(error, OSError) and is_full(error):

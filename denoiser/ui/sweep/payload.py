@@ -1,7 +1,7 @@
 """What the tab "Sweep" shows of a job: plain data, no Gradio in here.
 
 The pictures of a sweep are frames, one for each place on the axis, which the browser has ready before
-somebody points there; those of a re-draw are one frame, of maps.
+the pointer is there; those of a re-draw are one frame, of maps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ MAP_RANGE = 32
 """Where the colours of the maps end, in 1 of 255."""
 
 _MINUS = "\N{MINUS SIGN}"
-# Blue is too bright, brown too dark: the pair that everybody can tell apart.
+# Blue is too bright, brown too dark: a pair told apart with any colour vision.
 _DARK, _NEUTRAL, _BRIGHT = (208, 132, 40), (247, 247, 247), (72, 144, 216)
 
 

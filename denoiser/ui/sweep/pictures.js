@@ -4,7 +4,7 @@ const root = element.querySelector(".sweep-pictures");
 const [chooser, legend, list, notes] = root.children;
 const [caption, slider] = chooser.children;
 const cards = new Map(); // id -> elements of a card
-let data = null, chosen = null; // the place somebody has chosen; null follows the start
+let data = null, chosen = null; // the place pointed at; null follows the start
 
 function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
