@@ -1,8 +1,9 @@
 """Noise: nine kinds, chains of them, and the presets.
 
 One definition serves the page and training. A kind is written once, for a batch of tensors on any
-device; the app's single picture is a batch of one. A strength is a number, or a (B, 1, 1, 1) tensor with one
-number for each picture of the batch, which is how training draws a different strength for each.
+device; the app's single picture is a batch of one. A strength is a number, or a (B, 1, 1, 1) tensor
+with one number for each picture of the batch, which is how training draws a different strength for
+each.
 """
 
 import io

@@ -6,8 +6,8 @@ faces that have a copy among the training pictures and once on the others. What 
 on the former than on the latter is what they knew by heart.
 
 Run with ``git worktree add ../before 044e406`` and
-``python -m tests.benchmarks.near_copies --data DIR --before ../before``; eight minutes of one core. The figures are in
-``near_copies.json``.
+``python -m tests.benchmarks.near_copies --data DIR --before ../before``: eight minutes of one core. The
+figures are in ``near_copies.json``.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 An upload lies at ``<upload folder>/<place>/<digest>/<name>``. The place is a random name that only the
 uploader's page is told, so a session never comes across another's picture. The first session that uses
-it has it from then on, as a file ``owner`` in there says. Nothing else that a browser names is ever opened, and
-only whole places are deleted.
+it has it from then on, as a file ``owner`` in there says. Nothing else that a browser names is ever
+opened, and only whole places are deleted.
 """
 
 import asyncio
