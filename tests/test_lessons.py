@@ -2,6 +2,7 @@
 
 import base64
 import inspect
+import json
 import math
 from dataclasses import replace
 
@@ -364,6 +365,16 @@ def test_progress():
     assert done.step(-1).index == 0
     assert done.step(99).index == len(LESSONS) - 1
     assert first.answers == {}
+
+
+def test_what_the_browser_keeps_is_checked():
+    come = Progress().commit("1").step(2).commit("0")
+    assert Progress.read(json.loads(json.dumps(come.kept))) == come
+    for nonsense in (None, 7, "x", [], {}, {"answers": []}, {"lesson": ["x"], "answers": {"x": 1}}):
+        assert Progress.read(nonsense) == Progress()
+    first = LESSONS[0].id
+    for wrong in (-1, 99, True, "1", None, [1], 1e99):
+        assert Progress.read({"lesson": first, "answers": {first: wrong}}).answer in (None, 1)
 
 
 @EVERY

@@ -27,7 +27,7 @@ from denoiser.ui.emotion.tab import create_emotion_tab
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.share import create_link_note
 from denoiser.ui.inside.tab import create_inside_tab
-from denoiser.ui.lessons.tab import create_lessons_tab
+from denoiser.ui.lessons.tab import create_lessons_tab, create_progress
 from denoiser.ui.server.guard import GuardedBlocks
 from denoiser.ui.server.hardening import OnlyOpenRoutes, SecurityHeaders
 from denoiser.ui.server.limits import MAX_FILE_BYTES, close_half_sent, create_middleware
@@ -55,11 +55,12 @@ def build_app(faces: FaceSource) -> gr.Blocks:
     with GuardedBlocks(title=TITLE, analytics_enabled=False, fill_width=True) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
         link_note = create_link_note()
+        progress = create_progress()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 controls = create_compare_tab(faces, tabs, link_note, app.load)
             with gr.Tab("Lessons", id="lessons") as lessons:
-                create_lessons_tab(controls, faces, lessons.select)
+                create_lessons_tab(controls, faces, progress, app.load, lessons.select)
             with gr.Tab("Sweep", id="sweep") as sweep:
                 create_sweep_tab(controls, sweep.select)
             with gr.Tab("Inside", id="inside") as inside:

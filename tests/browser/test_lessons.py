@@ -144,3 +144,18 @@ def test_each_of_the_ten_computes_its_pictures(tab):
         tab.said.get_by_text(f"{number} of 10 done, {number} predicted right").wait_for()
         assert "no score yet" not in tab.page.locator("#lesson").inner_text()
     assert tab.page.locator(".toast-body").count() == 0
+
+
+def test_the_browser_keeps_how_far_one_has_come(tab):
+    lesson = LESSONS[1]
+    tab.item(lesson).click()
+    tab.heading(lesson).wait_for()
+    tab.choose(lesson.options[lesson.answer])
+    tab.commit.click()
+    tab.wait_for(lesson)
+    tab.page.reload()
+    tab.turn_to("Lessons")
+    tab.heading(lesson).wait_for()
+    tab.page.get_by_text("1 of 10 done, 1 predicted right").wait_for()
+    tab.wait_for(lesson)
+    assert tab.explanation.is_visible()

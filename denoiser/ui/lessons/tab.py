@@ -41,7 +41,7 @@ _OPEN_COMPARE = """() => {
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a session has come.
+    """How far a reader has come; the browser keeps it.
 
     Attributes:
         lesson: The open lesson's id.
@@ -50,6 +50,23 @@ class Progress:
 
     lesson: str = LESSONS[0].id
     answers: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, kept: Any) -> "Progress":
+        """Make sense of what the browser kept: of anything, what :attr:`kept` could be counts."""
+        if not isinstance(kept, dict):
+            return cls()
+        answers = kept.get("answers")
+        progress = cls()
+        for lesson in LESSONS:
+            choice = answers.get(lesson.id) if isinstance(answers, dict) else None
+            progress = progress.open(lesson.id).commit(str(choice))
+        return replace(progress, lesson=cls().lesson).open(kept.get("lesson"))
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the browser keeps of it."""
+        return {"lesson": self.lesson, "answers": dict(self.answers)}
 
     @property
     def open_lesson(self) -> Lesson:
@@ -69,7 +86,8 @@ class Progress:
     def open(self, lesson_id: object) -> "Progress":
         """Open a lesson; an unknown id changes nothing."""
         known = [lesson.id for lesson in LESSONS]
-        return replace(self, lesson=str(lesson_id)) if lesson_id in known else self
+        is_known = isinstance(lesson_id, str) and lesson_id in known
+        return replace(self, lesson=str(lesson_id)) if is_known else self
 
     def step(self, distance: int) -> "Progress":
         """Open the lesson so many places on; there is none beyond the ends."""
@@ -104,7 +122,7 @@ class Tab:
     explanation: gr.Markdown
     previous: gr.Button
     next: gr.Button
-    progress: gr.State
+    progress: gr.BrowserState
 
     @property
     def outputs(self) -> list[Any]:
@@ -128,12 +146,29 @@ class Tab:
         ]
 
 
-def create_lessons_tab(controls: Controls, faces: FaceSource, opened: Callable[..., Any]) -> None:
+def create_progress() -> gr.BrowserState:
+    """Add what keeps a reader's progress in the browser, from one visit to the next.
+
+    It has to stand outside the tab: the page does not read it before the tab is opened otherwise.
+    """
+    # Not private, so the key that it is stored with need not be secret; it has to stay the same.
+    return gr.BrowserState(Progress().kept, storage_key="lessons", secret="lessons")
+
+
+def create_lessons_tab(
+    controls: Controls,
+    faces: FaceSource,
+    progress: gr.BrowserState,
+    load: Callable[..., Any],
+    opened: Callable[..., Any],
+) -> None:
     """Add the tab's content to the page.
 
     Args:
         controls: The controls of the tab "Compare".
         faces: Where the samples come from.
+        progress: See :func:`create_progress`.
+        load: The page's event of being loaded.
         opened: The tab's event of being opened.
     """
     try:
@@ -141,8 +176,8 @@ def create_lessons_tab(controls: Controls, faces: FaceSource, opened: Callable[.
     except ResultsError:  # the texts say where a number is missing
         results = Results(None)
     labels = {method: info.label for method, info in describe_methods().items()}
-    tab = _create(results, labels)
-    _connect(tab, results, labels, controls, faces, opened)
+    tab = _create(results, labels, progress)
+    _connect(tab, results, labels, controls, faces, load, opened)
 
 
 def demonstration_value(lesson: Lesson, made: Demonstration) -> Payload:
@@ -162,7 +197,7 @@ def list_value(progress: Progress) -> Payload:
     right = sum(answer == lesson.answer for lesson, answer in answers)
     said = f"{done} of {len(LESSONS)} done, {right} predicted right" if done else "None done yet"
     return {
-        "said": f"{said}. Kept until you close the page.",
+        "said": f"{said}. Kept in this browser.",
         "lessons": [
             {
                 "id": lesson.id,
@@ -189,7 +224,7 @@ def lesson_experiment(lesson: Lesson) -> Experiment:
     return replace(lesson.experiment, methods=methods)
 
 
-def _create(results: Results, labels: Mapping[str, str]) -> Tab:
+def _create(results: Results, labels: Mapping[str, str], progress: gr.BrowserState) -> Tab:
     first = Progress()
     values = _lesson_values(first, results, labels)[1:]
     listed, head, prediction, _, verdict, look, demonstration, slider, _, _, why, *_ = values
@@ -254,7 +289,7 @@ def _create(results: Results, labels: Mapping[str, str]) -> Tab:
         explanation=explanation,
         previous=before,
         next=after,
-        progress=gr.State(first),
+        progress=progress,
     )
 
 
@@ -264,9 +299,11 @@ def _connect(
     labels: Mapping[str, str],
     controls: Controls,
     faces: FaceSource,
+    load: Callable[..., Any],
     opened: Callable[..., Any],
 ) -> None:
-    def demonstrate(progress: Progress, face: Face, position: Any) -> Any:
+    def demonstrate(kept: Any, face: Face, position: Any) -> Any:
+        progress = Progress.read(kept)
         lesson = progress.open_lesson
         if progress.answer is None:
             return gr.skip(), gr.skip()
@@ -280,21 +317,25 @@ def _connect(
 
         return value, gr.update(value=draw_chart(made.chart), visible=True)
 
-    def select(progress: Progress, event: gr.EventData) -> Any:
-        return _lesson_values(progress.open(event.id), results, labels)
+    def restore(kept: Any) -> Any:
+        return _lesson_values(Progress.read(kept), results, labels)
 
-    def step(distance: int) -> Callable[[Progress], Any]:
-        return lambda progress: _lesson_values(progress.step(distance), results, labels)
+    def select(kept: Any, event: gr.EventData) -> Any:
+        return _lesson_values(Progress.read(kept).open(event.id), results, labels)
 
-    def commit(progress: Progress, choice: Any) -> Any:
+    def step(distance: int) -> Callable[[Any], Any]:
+        return lambda kept: _lesson_values(Progress.read(kept).step(distance), results, labels)
+
+    def commit(kept: Any, choice: Any) -> Any:
+        progress = Progress.read(kept)
         committed = progress.commit(choice)
         if committed is progress and progress.answer is None:
             said = _say("Choose one of the answers first.")
             return [said if output is tab.verdict else gr.skip() for output in tab.outputs]
         return _lesson_values(committed, results, labels)
 
-    def open_compare(progress: Progress) -> Any:
-        experiment = lesson_experiment(progress.open_lesson)
+    def open_compare(kept: Any) -> Any:
+        experiment = lesson_experiment(Progress.read(kept).open_lesson)
         return controls.show(experiment, faces)
 
     fast: dict[str, Any] = {**RAW, "queue": False}
@@ -317,6 +358,7 @@ def _connect(
     ]
     for event, handler, inputs in events:
         event(handler, inputs, tab.outputs, **fast).then(demonstrate, given, computed, **slow)
+    load(restore, tab.progress, tab.outputs, **fast)
     for button in (tab.previous, tab.next):
         button.click(None, js=_SCROLL, api_visibility="private")
     # Not change: it would announce the position that another lesson starts with, too.
@@ -344,7 +386,7 @@ def _lesson_values(progress: Progress, results: Results, labels: Mapping[str, st
     number = f"Lesson {progress.index + 1} of {len(LESSONS)} · {lesson.minutes} min"
     slider = lesson.slider
     return [
-        progress,
+        progress.kept,
         list_value(progress),
         f"### {lesson.title}\n{number}\n\n{lesson.question}",
         gr.update(
