@@ -39,10 +39,8 @@ from denoiser.ui.common.charts import (
     with_legend_below,
     wrapped,
 )
+from denoiser.ui.common.colours import LIGHT_DIVERGING, colour_scale
 
-# Blue is a gain, brown is a loss: a pair told apart with any colour vision, and both are light enough
-# for dark numbers.
-_DIVERGING = [[0.0, "#d08428"], [0.25, "#e8bf86"], [0.5, "#f7f7f7"], [0.75, "#9cc5ea"], [1.0, "#4890d8"]]
 _INK = "#1a1a1a"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -336,7 +334,7 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
     figure.update_layout(
         height=inner + top + bottom,
         coloraxis={
-            "colorscale": _DIVERGING,
+            "colorscale": colour_scale(LIGHT_DIVERGING),
             "cmin": -math.sqrt(largest),
             "cmax": math.sqrt(largest),
             "colorbar": {

@@ -13,6 +13,7 @@ from denoiser.analysis.inspection import LAGS, Map, Residual, autocorrelation
 from denoiser.analysis.results import CLEAN, NOISY
 from denoiser.metrics import radial_power_spectrum
 from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, looks, styled
+from denoiser.ui.common.colours import DIVERGING, colour_scale
 
 CORRELATION_MAX = 0.3
 """Where the colours of the autocorrelation end; its middle is 1."""
@@ -25,8 +26,6 @@ _HEIGHT = 320  # pixels of a chart
 _BINS = 41  # odd, so that zero is the middle of a bin
 _LEGEND_LINE = 22  # pixels
 _LEGEND_ENTRY = 190  # pixels that a name in a legend takes, roughly
-# Blue is positive, brown is negative: a pair told apart with any colour vision.
-_DIVERGING = [[0.0, "#b45f06"], [0.25, "#e8bf86"], [0.5, "#f7f7f7"], [0.75, "#9cc5ea"], [1.0, "#1c6cc0"]]
 
 
 def residual_histogram(residual: Residual) -> go.Figure:
@@ -103,7 +102,7 @@ def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
             z=[[None if math.isnan(value) else round(value, 4) for value in row] for row in alike],
             zmin=-CORRELATION_MAX,
             zmax=CORRELATION_MAX,
-            colorscale=_DIVERGING,
+            colorscale=colour_scale(DIVERGING),
             showscale=column == 2,
             colorbar={
                 "orientation": "h",

@@ -38,6 +38,7 @@ from denoiser.denoisers.registry import create_denoiser, ensure_loaded
 from denoiser.images import Image, to_uint8
 from denoiser.metrics import psnr, write_number, write_psnr
 from denoiser.pipeline import Corruption, DenoiseResult, Experiment, denoise
+from denoiser.ui.common.colours import DIVERGING, colour_table
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.experiment.run import Face, run_methods
 from denoiser.weights.checkpoint import WeightsError
@@ -55,11 +56,7 @@ _STEPS = np.arange(256, dtype=np.uint8)[None]
 # OpenCV's colours are blue first.
 _VIRIDIS = cv2.applyColorMap(_STEPS, cv2.COLORMAP_VIRIDIS)[0, :, ::-1].astype(np.uint8)
 _GRAYS: npt.NDArray[np.uint8] = np.repeat(_STEPS[0][:, None], 3, axis=1)
-# Brown is "denoised", blue is "clean": a pair told apart with any colour vision.
-_STOPS = np.array([[180, 95, 6], [232, 191, 134], [247, 247, 247], [156, 197, 234], [28, 108, 192]])
-_DIVERGING: npt.NDArray[np.uint8] = np.stack(
-    [np.interp(np.linspace(0, 4, 256), range(5), channel) for channel in _STOPS.T], axis=1
-).astype(np.uint8)
+_DIVERGING = colour_table(DIVERGING)  # brown is "denoised", blue is "clean"
 
 
 @dataclass(frozen=True)

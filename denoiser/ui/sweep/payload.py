@@ -16,6 +16,7 @@ from denoiser.analysis.results import NOISY
 from denoiser.images import Image, to_uint8
 from denoiser.metrics import write_number
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
+from denoiser.ui.common.colours import LIGHT_DIVERGING, rgb
 from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.sweep.job import Job
@@ -27,8 +28,7 @@ MAP_RANGE = 32
 """Where the colours of the maps end, in 1 of 255."""
 
 _MINUS = "\N{MINUS SIGN}"
-# Blue is too bright, brown too dark: a pair told apart with any colour vision.
-_DARK, _NEUTRAL, _BRIGHT = (208, 132, 40), (247, 247, 247), (72, 144, 216)
+_DARK, _NEUTRAL, _BRIGHT = map(rgb, LIGHT_DIVERGING[::2])  # brown is too dark, blue too bright
 
 
 @dataclass(frozen=True, eq=False)
