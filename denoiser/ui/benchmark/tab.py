@@ -65,7 +65,7 @@ the discriminator learns to tell denoised from clean, the generator to fool it; 
 goes to zero."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tab:
     """Controls and charts of the tab."""
 
@@ -212,24 +212,24 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
         gr.Markdown(provenance(benchmark))
     width = gr.Number(visible=False)
     return Tab(
-        table_metric,
-        families,
-        table,
-        curve,
-        curve_metric,
-        methods,
-        strength,
-        condition,
-        time_metric,
-        perception,
-        time,
-        trade_off,
-        matrix_metric,
-        matrix,
-        model,
-        training,
-        training_note,
-        width,
+        table_metric=table_metric,
+        families=families,
+        table=table,
+        curve=curve,
+        curve_metric=curve_metric,
+        methods=methods,
+        strength=strength,
+        condition=condition,
+        time_metric=time_metric,
+        perception=perception,
+        time=time,
+        trade_off=trade_off,
+        matrix_metric=matrix_metric,
+        matrix=matrix,
+        model=model,
+        training=training,
+        training_note=training_note,
+        width=width,
     )
 
 

@@ -108,7 +108,7 @@ _PANELS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tab:
     """Controls and outputs of the tab.
 
@@ -271,7 +271,18 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
         None, None, seed, js="() => Math.floor(Math.random() * 10000)", api_visibility="private"
     )
     width = gr.Number(visible=False)
-    return Tab(part, sections, panels, choices, line, ends, profile, charts, seed, width)
+    return Tab(
+        part=part,
+        sections=sections,
+        panels=panels,
+        choices=choices,
+        line=line,
+        ends=ends,
+        profile=profile,
+        charts=charts,
+        seed=seed,
+        width=width,
+    )
 
 
 def _connect(

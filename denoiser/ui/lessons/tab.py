@@ -102,7 +102,7 @@ class Progress:
         return replace(self, answers={**self.answers, self.open_lesson.id: options[choice]})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tab:
     """Components of the tab."""
 

@@ -66,7 +66,7 @@ add up to the mean squared error
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tab:
     """Controls and outputs of the tab."""
 
@@ -271,27 +271,27 @@ def _create() -> Tab:
             elem_id="sweep-pictures",
         )
     return Tab(
-        view,
-        text,
-        methods,
-        axis,
-        places,
-        draws,
-        seeds,
-        run,
-        cancel,
-        save,
-        progress,
-        metric,
-        chart,
-        pair,
-        first,
-        second,
-        verdict,
-        pictures,
-        create_download(),
-        gr.State(Shown()),
-        gr.Number(visible=False),
+        view=view,
+        text=text,
+        methods=methods,
+        axis=axis,
+        places=places,
+        draws=draws,
+        seeds=seeds,
+        run=run,
+        cancel=cancel,
+        save=save,
+        progress=progress,
+        metric=metric,
+        chart=chart,
+        pair=pair,
+        first=first,
+        second=second,
+        verdict=verdict,
+        pictures=pictures,
+        download=create_download(),
+        shown=gr.State(Shown()),
+        width=gr.Number(visible=False),
     )
 
 
