@@ -1,11 +1,13 @@
 """The endpoints as their users meet them: over HTTP, through gradio_client, against the real app."""
 
 import base64
+import contextlib
 import io
 import json
 import math
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 
 import gradio as gr
 import httpx
@@ -18,12 +20,13 @@ from skimage.data import astronaut
 from starlette.middleware import Middleware
 
 import denoiser
+from denoiser import noise as noises
 from denoiser.architectures import build_network
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
-from denoiser.noise import GaussianNoise, SaltAndPepperNoise
+from denoiser.noise import GaussianNoise, NoiseModel, Parameter, SaltAndPepperNoise
 from denoiser.pipeline import compare
 from denoiser.ui.api import endpoints as api
 from denoiser.ui.api.endpoints import describe
@@ -149,6 +152,24 @@ def dual():
     return NetworkDenoiser(info, build_network("dual-autoencoder", settings).eval())
 
 
+@contextlib.contextmanager
+def served():
+    """Yield a client of a server in this process."""
+    with gr.Blocks(analytics_enabled=False) as page:
+        api.register_api(FaceSource(Offer(bundled_faces(), "")))
+    door = Middleware(UploadDoor, max_bytes=10**6)
+    _, url, _ = page.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        server_name="127.0.0.1",
+        app_kwargs={"middleware": [door]},
+    )
+    try:
+        yield Client(url, verbose=False)
+    finally:
+        page.close()
+
+
 @pytest.fixture(scope="module")
 def client_of_dual(dual):
     """A server in this process, whose ``dual-autoencoder`` is the small one."""
@@ -156,17 +177,118 @@ def client_of_dual(dual):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "list_denoisers", lambda: list(methods))
         patch.setattr(api, "create_denoiser", methods.__getitem__)
-        with gr.Blocks(analytics_enabled=False) as page:
-            api.register_api(FaceSource(Offer(bundled_faces(), "")))
-        door = Middleware(UploadDoor, max_bytes=10**6)
-        _, url, _ = page.launch(
-            prevent_thread_lock=True,
-            quiet=True,
-            server_name="127.0.0.1",
-            app_kwargs={"middleware": [door]},
-        )
-        yield Client(url, verbose=False)
-        page.close()
+        with served() as client:
+            yield client
+
+
+@dataclass(frozen=True)
+class StripeNoise(NoiseModel):
+    """Every ``period``-th row is lighter by ``sigma`` and darker by ``offset``."""
+
+    sigma: float = 0.5
+    period: int = 4
+    offset: float = 0.0
+
+    id = "stripes"
+    label = "Stripes"
+    parameters = (
+        Parameter("sigma", "Strength", 0, 1, 0.5, 1, 1, "of 255", scale=255),
+        Parameter("period", "Rows", 2, 8, 4, 8, 1, "rows", integer=True),
+        Parameter("offset", "Offset", 0, 0.25, 0, 1, 1, "of 255", scale=255),
+    )
+
+    def apply(self, clean, generator):
+        noisy = clean.clone()
+        noisy[:, :, :: self.period] += self.sigma - self.offset
+        return noisy
+
+
+@pytest.fixture(scope="module")
+def client_of_stripes():
+    """A server in this process with one more noise, the first in the list."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noises, "NOISES", (StripeNoise, *noises.NOISES))
+        patch.setattr(api, "NOISES", noises.NOISES)
+        with served() as client:
+            yield client
+
+
+BEFORE = ["face", "sample", "noise", "sigma", "amount", "salt_ratio", "peak", "radius", "size", "count"]
+AFTER = ["clip", "round_8bit", "crop_face", "level", "grain"]
+POSTED = {
+    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER],
+    "/intermediate": [*BEFORE, "quality", "seed", "denoiser", *AFTER],
+}
+"""What programs that post a list count on: nothing here ever moves, what is new comes after it."""
+
+
+def read_api(client, endpoint):
+    return client.view_api(return_format="dict", print_info=False)["named_endpoints"][endpoint]
+
+
+def parameters(client, endpoint):
+    return {p["parameter_name"]: p for p in read_api(client, endpoint)["parameters"]}
+
+
+class TestStrengths:
+    @pytest.mark.parametrize("endpoint", POSTED)
+    def test_no_parameter_ever_moves(self, client, endpoint):
+        assert list(parameters(client, endpoint))[: len(POSTED[endpoint])] == POSTED[endpoint]
+
+    @pytest.mark.parametrize("endpoint", POSTED)
+    def test_every_strength_of_every_noise_is_there(self, client, endpoint):
+        listed = parameters(client, endpoint)
+        for parameter in (p for kind in noises.NOISES for p in kind.parameters):
+            is_whole = all(
+                p.integer for k in noises.NOISES for p in k.parameters if p.name == parameter.name
+            )
+            wanted = "None | int" if is_whole else "None | float"
+            assert listed[parameter.name]["python_type"]["type"] == wanted
+            assert listed[parameter.name]["parameter_default"] is None
+            assert listed[parameter.name]["parameter_has_default"]
+
+    @pytest.mark.parametrize("endpoint", POSTED)
+    def test_a_new_one_comes_last(self, client_of_stripes, endpoint):
+        listed = parameters(client_of_stripes, endpoint)
+        assert list(listed) == [*POSTED[endpoint], "period", "offset"]
+        assert listed["period"]["python_type"]["type"] == "None | int"
+        assert listed["offset"]["python_type"]["type"] == "None | float"
+        described = client_of_stripes.view_api(return_format="dict", print_info=False)[
+            "named_endpoints"
+        ][endpoint]
+        ranges = "stripes (sigma 0 to 1, period 2 to 8, offset 0 to 0.25)"
+        assert ranges in described["description"]
+
+    def test_a_new_one_reaches_its_noise(self, client_of_stripes, sample):
+        expected = compare(sample, StripeNoise(0.4, 3, 0.1), 0, QUICK)
+        strengths = {"sigma": 0.4, "period": 3, "offset": 0.1}
+        answer = ask(client_of_stripes, noise="stripes", **strengths)
+        assert answer["noise"] == expected.corruption.noise.describe()
+        assert_same_scores(answer, expected)
+        posted = [None, SAMPLE, "stripes", 0.4, *[None] * 7, 0, QUICK, True, False, True]
+        posted = httpx.post(
+            f"{client_of_stripes.src.rstrip('/')}/gradio_api/run/compare",
+            json={"data": [*posted, None, None, 3, 0.1]},
+            timeout=60,
+        ).json()["data"][0]
+        assert_same_scores(posted, expected)
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            ({"noise": "stripes", "period": 9}, "period must be a whole number from 2 to 8"),
+            ({"noise": "stripes", "period": 2.5}, "period must be a whole number from 2 to 8"),
+            ({"noise": "stripes", "period": "3"}, "period must be a number"),
+            ({"noise": "stripes", "offset": 0.3}, "offset must be a number from 0 to 0.25"),
+            ({"period": 3}, "gaussian has no parameter 'period'; it takes sigma"),
+            ({"noise": "stripes", "peak": 3}, "no parameter 'peak'; it takes sigma, period, offset"),
+        ],
+    )
+    def test_a_sentence_says_what_a_new_one_may_be(self, client_of_stripes, arguments, sentence):
+        for endpoint, given in (("/compare", {"denoisers": QUICK}), ("/intermediate", {})):
+            with pytest.raises(AppError) as refusal:
+                client_of_stripes.predict(sample=SAMPLE, **given, **arguments, api_name=endpoint)
+            assert sentence in refusal.value.args[0]
 
 
 def ask_between(client, **arguments):
@@ -382,7 +504,7 @@ class TestLists:
             client.predict(**arguments, api_name="/milliseconds")
 
     def test_endpoints_are_named_and_typed(self, client):
-        endpoints = client.view_api(return_format="dict")["named_endpoints"]
+        endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
         named = {"/compare", "/intermediate", "/milliseconds", "/noises", "/denoisers", "/samples"}
         assert named <= set(endpoints)
         types = {

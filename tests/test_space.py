@@ -18,7 +18,6 @@ from packaging.utils import canonicalize_name
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS
 from denoiser.weights.checkpoint import read_config
 from train.__main__ import main
-from train.publish import models as pushing
 from train.publish import space as publishing
 from train.publish.space import HARDWARE, space_files
 
@@ -307,7 +306,7 @@ def test_no_token(hub, publish, monkeypatch):
 
 
 def test_a_hub_that_falls_silent(hub, publish, monkeypatch):
-    monkeypatch.setattr(pushing, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("train.publish.hub.PATIENCE_SECONDS", 0.3)
     hub.fault("/commit/", "silent")
     code, _, err = publish()
     assert code == 1

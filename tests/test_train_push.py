@@ -354,7 +354,7 @@ def test_too_many_requests(hub, push, path, monkeypatch):
 @pytest.mark.parametrize("kind", ["silent", "stall"])
 @pytest.mark.parametrize("path", ["/api/whoami-v2", "/api/repos/create", "/lfs/upload/", "/commit/"])
 def test_a_hub_that_falls_silent(hub, push, path, kind, monkeypatch):
-    monkeypatch.setattr(pushing, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("train.publish.hub.PATIENCE_SECONDS", 0.3)
     hub.fault(path, kind)
     code, _, err = push()
     assert code == 1

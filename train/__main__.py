@@ -15,7 +15,8 @@ from denoiser.weights.checkpoint import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS
 from train.config import EMOTION_CONFIG, ConfigError, read_config
 from train.files import METRICS_NAME
 from train.publish.cards import FiguresError, write_card
-from train.publish.models import PushError, push
+from train.publish.hub import PushError
+from train.publish.models import push
 from train.publish.space import HARDWARE, ROOT, publish_space
 from train.runs import RunError, trial_places
 

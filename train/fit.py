@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -138,31 +138,72 @@ def fit(
         # nothing for one of the experts.
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
+    module = build_module(config, start_weights or weights, engine)
+    chosen = run(
+        module,
+        FaceData(data, config, limit),
+        folder,
+        monitor="val_psnr",
+        ema_decay=config.ema_decay,
+        select=config.select,
+        patience=config.patience if budget is None else None,
+        resume=resume,
+        max_epochs=config.epochs if budget is None else -1,
+        max_time=max_time or budget,
+        val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
+        use_distributed_sampler=False,  # FaceData's own does it
+        **trainer_options,
+    )
+    return None if chosen is None else export(config, chosen, folder, weights)
+
+
+def run(
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    folder: Path,
+    *,
+    monitor: str,
+    ema_decay: float,
+    select: Literal["best", "last"] = "best",
+    patience: int | None = None,
+    resume: bool = False,
+    **trainer_options: Any,
+) -> Path | None:
+    """Train one module, with checkpoints and a log in its folder.
+
+    Args:
+        module: What to train.
+        data: What on.
+        folder: The run's.
+        monitor: The figure logged in validation that tells which weights are best: the more, the better.
+        ema_decay: Decay of the running average of the weights.
+        select: Which weights to return.
+        patience: Validations without improvement before it stops early, if best ones are selected.
+        resume: Go on from the folder's last checkpoint.
+        **trainer_options: Go to Lightning's ``Trainer`` as they are.
+
+    Returns:
+        The checkpoint to export; None in processes other than the first.
+
+    Raises:
+        ConfigError: The trainer's options make no sense.
+        RunError: There is nothing to resume or to export, or the run was stopped.
+    """
     best = ModelCheckpoint(
-        folder, filename="best", monitor="val_psnr", mode="max", enable_version_counter=False
+        folder, filename="best", monitor=monitor, mode="max", enable_version_counter=False
     )
     # A checkpoint of its own: save_last would save only when there is a new best one.
     last = ModelCheckpoint(
         folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    callbacks = [
-        best,
-        last,
-        average_weights(config.ema_decay),
-        LearningRateMonitor("epoch"),
-    ]
-    if config.select == "best" and budget is None:
-        callbacks.append(EarlyStopping("val_psnr", mode="max", patience=config.patience))
-    module = build_module(config, start_weights or weights, engine)
+    callbacks: list[pl.Callback] = [best, last, average_weights(ema_decay), LearningRateMonitor("epoch")]
+    if select == "best" and patience is not None:
+        callbacks.append(EarlyStopping(monitor, mode="max", patience=patience))
     latest = checkpoint_to_resume(folder, module) if resume else None
     with explained_options():
         trainer = pl.Trainer(
-            max_epochs=config.epochs if budget is None else -1,
-            max_time=max_time or budget,
             logger=CSVLogger(folder, name="log", version=None if resume else 0),
             callbacks=callbacks,
-            val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
-            use_distributed_sampler=False,  # FaceData's own does it
             num_sanity_val_steps=0,
             log_every_n_steps=20,
             **trainer_options,
@@ -170,11 +211,10 @@ def fit(
     if trainer.is_global_zero and not resume:
         shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
     with stoppable(folder):
-        trainer.fit(module, FaceData(data, config, limit), ckpt_path=latest, weights_only=True)
+        trainer.fit(module, data, ckpt_path=latest, weights_only=True)
     if not trainer.is_global_zero:
         return None
-    chosen = best if config.select == "best" else last
-    return export(config, chosen_checkpoint(chosen.best_model_path), folder, weights)
+    return chosen_checkpoint((best if select == "best" else last).best_model_path)
 
 
 def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS) -> Path:

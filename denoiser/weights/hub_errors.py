@@ -2,7 +2,8 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -38,6 +39,34 @@ FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError
 """What talking to the Hub and writing to its cache can raise."""
 
 
+Trouble = Literal["offline", "timeout", "no host", "refused", "address", "broken"]
+
+_TROUBLES: Mapping[Trouble, str] = {
+    "offline": "HF_HUB_OFFLINE is set and it is not in the cache",
+    "timeout": "the Hub does not answer in time",
+    "no host": "the Hub's name can't be resolved (is there a network?)",
+    "refused": "the connection is refused",
+    "address": "HF_ENDPOINT is not the address of a Hub",
+    "broken": "the connection broke off",
+}
+
+
+def trouble(error: BaseException) -> Trouble | None:
+    """Tell what is wrong with the connection to the Hub; None where it is something else.
+
+    What the Hub itself answered is an HTTPError too; that is to be told apart before.
+    """
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline"
+    if isinstance(error, httpx.TimeoutException):
+        return "timeout"
+    if isinstance(error, httpx.ConnectError):
+        return "no host" if any(isinstance(e, socket.gaierror) for e in causes(error)) else "refused"
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return "address"
+    return "broken" if isinstance(error, httpx.HTTPError) else None
+
+
 def explain(error: Exception, repo_id: str, filename: str, revision: str) -> HubError:
     """Turn whatever went wrong into one sentence, without an address, a path or a token in it.
 
@@ -56,18 +85,9 @@ def _reason(error: Exception, repo_id: str, filename: str, revision: str) -> tup
         return "that is not a valid name of a repository", 0
     if isinstance(error, HfHubHTTPError):
         return _http_reason(error, revision), _retry_after(error)
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set and it is not in the cache", 0
-    if isinstance(error, httpx.TimeoutException):
-        return "the Hub does not answer in time", 0
-    if isinstance(error, httpx.ConnectError):
-        if any(isinstance(e, socket.gaierror) for e in causes(error)):
-            return "the Hub's name can't be resolved (is there a network?)", 0
-        return "the connection is refused", 0
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return "HF_ENDPOINT is not the address of a Hub", 0
-    if isinstance(error, httpx.HTTPError):
-        return "the connection broke off", 0
+    why = trouble(error)
+    if why is not None:
+        return _TROUBLES[why], 0
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return "the disk with the cache is full", 0

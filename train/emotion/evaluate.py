@@ -27,17 +27,18 @@ from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.training_noise import point
 from train.emotion.data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
 from train.emotion.fit import clean_facts
-from train.evaluation.committed import check_replaceable, read_results
+from train.evaluation.committed import read_results
 from train.evaluation.readme import SHOWN, update_emotion
 from train.evaluation.score import (
     CONDITIONS,
     Pictures,
+    Task,
     check_known,
     corrupt_all,
     denoise_all,
     file_version,
+    finish_scores,
     kept_scores,
-    score_all,
     weights_version,
 )
 from train.files import METRICS_NAME, write_json
@@ -63,14 +64,14 @@ class EmotionScore:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One score to be computed, by a process of its own that reads what it needs."""
+class EmotionTask(Task):
+    """One score to be computed with the classifier in a folder."""
 
-    denoiser: str
-    noise: str
-    data: Path
     classifier: Path
-    limit: int
+
+    def versions(self) -> tuple[str, ...]:
+        """Return the versions of all weights that the score depends on."""
+        return *super().versions(), file_version(self.classifier / CLASSIFIER_NAME)
 
 
 def evaluate_emotion(
@@ -112,7 +113,7 @@ def evaluate_emotion(
     check_known(only, ids)
     folder = weights / CLASSIFIER
     classifier = load_classifier(folder)
-    tasks = [Task(denoiser, noise, data, folder, limit) for noise in SHOWN for denoiser in ids]
+    tasks = [EmotionTask(denoiser, noise, data, limit, folder) for noise in SHOWN for denoiser in ids]
     pictures = len(_faces(data, limit))
     target = (output or folder) / METRICS_NAME
     versions = {denoiser: weights_version(denoiser) for denoiser in ids}
@@ -120,22 +121,19 @@ def evaluate_emotion(
     kept = {}
     if only and read_results(target).get("classifier") == reader:
         kept = kept_scores(target, EmotionScore, versions, pictures)
-    cached = {(t.denoiser, t.noise) for t in tasks if _read_score(t, cache, pictures) is not None}
-    asked = {(t.denoiser, t.noise) for t in tasks if only is None or t.denoiser in only}
-    if not limit:
-        possible = {(task.denoiser, task.noise) for task in tasks}
-        check_replaceable(target, pictures, cached | asked | kept.keys(), possible)
-    missing = [task for task in tasks if (task.denoiser, task.noise) in asked - cached]
-
-    def keep(task: Task, result: EmotionScore) -> str:
-        write_json(_cached(task, cache), asdict(result))
-        return f"{task.denoiser} {task.noise} {100 * result.accuracy:.1f} %"
-
-    score_all(missing, _run, keep, name="evaluate-emotion", workers=workers)
-    finished = [
-        _read_score(task, cache, pictures) or kept.get((task.denoiser, task.noise)) for task in tasks
-    ]
-    scores = [score for score in finished if score is not None]
+    scores = finish_scores(
+        tasks,
+        EmotionScore,
+        _run,
+        lambda result: f"{100 * result.accuracy:.1f} %",
+        asked={task.pair for task in tasks if only is None or task.denoiser in only},
+        kept=kept,
+        pictures=pictures,
+        cache=cache,
+        replaces=None if limit else target,
+        name="evaluate-emotion",
+        workers=workers,
+    )
     scored = [name for name in ids if any(score.denoiser == name for score in scores)]
     metrics = clean_facts(classifier, read_labelled(data, "test")) | {
         "command": "python -m train emotion --data PATH, then evaluate-emotion --data PATH",
@@ -213,24 +211,10 @@ def _clean_reading(data: Path, limit: int, folder: Path) -> np.ndarray:
     return _classifier(folder).probabilities(clean).argmax(axis=1)
 
 
-def _run(task: Task) -> tuple[Task, EmotionScore]:
+def _run(task: EmotionTask) -> tuple[EmotionTask, EmotionScore]:
     method = None if task.denoiser == NOISY else create_denoiser(task.denoiser)
     pictures = _pictures(task.data, task.limit, task.noise)
     labels = majority_labels(_faces(task.data, task.limit).votes)
     clean = _clean_reading(task.data, task.limit, task.classifier)
     classifier = _classifier(task.classifier)
     return task, score_emotions(classifier, method, pictures, labels, clean, task.noise)
-
-
-def _cached(task: Task, cache: Path) -> Path:
-    """Where a score is kept: another file for other weights or another number of pictures."""
-    reader = file_version(task.classifier / CLASSIFIER_NAME)
-    versions = f"{weights_version(task.denoiser)}__{reader}"
-    return cache / f"{task.noise}__{task.denoiser}__{versions}__{task.limit}.json"
-
-
-def _read_score(task: Task, cache: Path, pictures: int) -> EmotionScore | None:
-    """Return a finished score of so many pictures; copies of FER2013 differ in how many they have."""
-    path = _cached(task, cache)
-    found = EmotionScore(**json.loads(path.read_text())) if path.exists() else None
-    return found if found is not None and found.pictures == pictures else None

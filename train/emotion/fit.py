@@ -1,7 +1,6 @@
 """Train the emotion classifier on clean faces, and test it once."""
 
 import platform
-import shutil
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +10,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from denoiser.analysis.emotion.classifier import (
@@ -39,9 +36,8 @@ from train.emotion.data import (
     read_labelled,
 )
 from train.files import METRICS_NAME, write_json, write_model
-from train.fit import average_weights, history_csv
+from train.fit import history_csv, run
 from train.modules.supervised import WarmUpAndCosine, run_progress
-from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
 
 TRAINING_NAME = "training.csv"
 """Beside the weights: loss and validation accuracy, a row for each step logged."""
@@ -175,30 +171,19 @@ def fit_emotion(
     """
     pl.seed_everything(config.seed)
     folder = runs / CLASSIFIER
-    best = ModelCheckpoint(
-        folder, filename="best", monitor="val_accuracy", mode="max", enable_version_counter=False
+    chosen = run(
+        EmotionModule(config),
+        EmotionData(data, config.batch_size, config.seed, limit),
+        folder,
+        monitor="val_accuracy",
+        ema_decay=config.ema_decay,
+        resume=resume,
+        max_epochs=config.epochs,
+        max_time=max_time,
+        **trainer_options,
     )
-    last = ModelCheckpoint(
-        folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    module = EmotionModule(config)
-    latest = checkpoint_to_resume(folder, module) if resume else None
-    with explained_options():
-        trainer = pl.Trainer(
-            max_epochs=config.epochs,
-            max_time=max_time,
-            logger=CSVLogger(folder, name="log", version=None if resume else 0),
-            callbacks=[best, last, average_weights(config.ema_decay), LearningRateMonitor("epoch")],
-            num_sanity_val_steps=0,
-            log_every_n_steps=20,
-            **trainer_options,
-        )
-    if not resume:
-        shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
-    faces = EmotionData(data, config.batch_size, config.seed, limit)
-    with stoppable(folder):
-        trainer.fit(module, faces, ckpt_path=latest, weights_only=True)
-    target = export_emotion(config, chosen_checkpoint(best.best_model_path), folder, weights)
+    assert chosen is not None, "there is one process"
+    target = export_emotion(config, chosen, folder, weights)
     if not (target / METRICS_NAME).exists():  # what is left there is of these very weights
         facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
         write_json(target / METRICS_NAME, facts)

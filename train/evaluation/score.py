@@ -12,7 +12,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,12 +34,12 @@ from denoiser.pipeline import denoise
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
 from train.config import ConfigError
-from train.evaluation.committed import check_replaceable, read_results
+from train.evaluation.committed import Pair, check_replaceable, read_results
 from train.evaluation.readme import update_readme
 from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
 from train.publish.cards import write_card
 
-AnyTask = TypeVar("AnyTask")
+AnyTask = TypeVar("AnyTask", bound="Task")
 AnyScore = TypeVar("AnyScore")
 
 _BATCH = 64
@@ -118,6 +118,19 @@ class Task:
     data: Path
     limit: int
 
+    @property
+    def pair(self) -> Pair:
+        """Of what it is the score."""
+        return self.denoiser, self.noise
+
+    def versions(self) -> tuple[str, ...]:
+        """Return the versions of all weights that the score depends on."""
+        return (weights_version(self.denoiser),)
+
+    def cached(self, cache: Path) -> Path:
+        """Where the score is kept: another file for other weights or another number of pictures."""
+        return cache / "__".join((self.noise, self.denoiser, *self.versions(), f"{self.limit}.json"))
+
 
 def evaluate(
     data: Path,
@@ -154,7 +167,6 @@ def evaluate(
     """
     ids = [NOISY, *list_denoisers()]
     check_known(only, ids)
-    cache.mkdir(parents=True, exist_ok=True)
     target = (output or WEIGHTS) / BENCHMARK_NAME
     tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
     pictures = len(_faces(data, limit))
@@ -167,23 +179,19 @@ def evaluate(
         # What a denoiser gained can only be told beside the noisy pictures: of a new noise, too.
         return task.denoiser == NOISY and (NOISY, task.noise) not in kept
 
-    cached = {(t.denoiser, t.noise) for t in tasks if _read_score(t, cache, pictures) is not None}
-    asked = {(task.denoiser, task.noise) for task in tasks if is_asked_for(task)}
-    if not limit:
-        possible = {(task.denoiser, task.noise) for task in tasks}
-        check_replaceable(target, pictures, cached | asked | kept.keys(), possible)
-    missing = [task for task in tasks if (task.denoiser, task.noise) in asked - cached]
-
-    def keep(task: Task, result: Score) -> str:
-        write_json(_cached(task, cache), asdict(result))
-        return f"{task.denoiser} {task.noise} {result.psnr:.2f} dB"
-
-    score_all(missing, _run, keep, name="evaluate", workers=workers)
-
-    finished = [
-        _read_score(task, cache, pictures) or kept.get((task.denoiser, task.noise)) for task in tasks
-    ]
-    scores = [score for score in finished if score is not None]
+    scores = finish_scores(
+        tasks,
+        Score,
+        _run,
+        lambda result: f"{result.psnr:.2f} dB",
+        asked={task.pair for task in tasks if is_asked_for(task)},
+        kept=kept,
+        pictures=pictures,
+        cache=cache,
+        replaces=None if limit else target,
+        name="evaluate",
+        workers=workers,
+    )
     scored = {score.denoiser for score in scores} - {NOISY}
     benchmark = {
         "command": "python -m train evaluate --data PATH",
@@ -284,10 +292,62 @@ def _run(task: Task) -> tuple[Task, Score]:
     return task, score(method, _pictures(task.data, task.limit, task.noise), task.noise)
 
 
+def finish_scores(
+    tasks: Sequence[AnyTask],
+    kind: Callable[..., AnyScore],
+    run: Callable[[AnyTask], tuple[AnyTask, AnyScore]],
+    say: Callable[[AnyScore], str],
+    *,
+    asked: Set[Pair],
+    kept: Mapping[Pair, AnyScore],
+    pictures: int,
+    cache: Path,
+    replaces: Path | None,
+    name: str,
+    workers: int | None,
+) -> list[AnyScore]:
+    """Compute the scores that are asked for and not in the cache yet; return all that there are then.
+
+    Args:
+        tasks: All scores that can be computed, in the order to return them in.
+        kind: Makes a score of its fields.
+        run: As for :func:`score_all`.
+        say: Says what a score is, for the progress bar.
+        asked: Which to compute.
+        kept: What an earlier evaluation wrote; the cache's come first.
+        pictures: Of how many pictures a score has to be; copies of FER2013 differ in how many they have.
+        cache: Folder of finished scores.
+        replaces: The file of results that will be written, if one will.
+        name: As for :func:`score_all`.
+        workers: Likewise.
+
+    Raises:
+        ConfigError: Results on file would be replaced by fewer; nothing was computed.
+    """
+
+    def read(task: AnyTask) -> AnyScore | None:
+        path = task.cached(cache)
+        found = json.loads(path.read_text()) if path.exists() else {}
+        return kind(**found) if found.get("pictures") == pictures else None
+
+    def keep(task: AnyTask, result: AnyScore) -> str:
+        write_json(task.cached(cache), asdict(result))  # type: ignore[call-overload]
+        return f"{task.denoiser} {task.noise} {say(result)}"
+
+    cached = {task.pair for task in tasks if read(task) is not None}
+    if replaces is not None:
+        possible = {task.pair for task in tasks}
+        check_replaceable(replaces, pictures, cached | asked | kept.keys(), possible)
+    missing = [task for task in tasks if task.pair in asked - cached]
+    score_all(missing, run, keep, name=name, workers=workers)
+    finished = [read(task) or kept.get(task.pair) for task in tasks]
+    return [score for score in finished if score is not None]
+
+
 def score_all(
     tasks: Sequence[AnyTask],
-    run: Callable[[AnyTask], tuple[AnyTask, Any]],
-    keep: Callable[[AnyTask, Any], str],
+    run: Callable[[AnyTask], tuple[AnyTask, AnyScore]],
+    keep: Callable[[AnyTask, AnyScore], str],
     *,
     name: str,
     workers: int | None,
@@ -331,7 +391,7 @@ def weights_version(denoiser_id: str) -> str:
 
 def kept_scores(
     path: Path, kind: Callable[..., AnyScore], versions: Mapping[str, str], pictures: int
-) -> dict[tuple[str, str], AnyScore]:
+) -> dict[Pair, AnyScore]:
     """Read what an earlier evaluation wrote of denoisers whose weights are still the same.
 
     Args:
@@ -352,18 +412,6 @@ def kept_scores(
         if then.get(score["denoiser"]) == versions.get(score["denoiser"])
         and score["pictures"] == pictures
     }
-
-
-def _cached(task: Task, cache: Path) -> Path:
-    """Where a score is kept: another file for other weights or another number of pictures."""
-    return cache / f"{task.noise}__{task.denoiser}__{weights_version(task.denoiser)}__{task.limit}.json"
-
-
-def _read_score(task: Task, cache: Path, pictures: int) -> Score | None:
-    """Return a finished score of so many pictures; copies of FER2013 differ in how many they have."""
-    path = _cached(task, cache)
-    found = Score(**json.loads(path.read_text())) if path.exists() else None
-    return found if found is not None and found.pictures == pictures else None
 
 
 def _describe(denoiser_id: str, data: Path) -> dict[str, Any]:

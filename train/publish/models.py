@@ -4,26 +4,13 @@ Everything that is there is looked at first; only then is anything changed. So a
 and a push that broke off goes on when it is run again.
 """
 
-import hashlib
-import os
-import shlex
-import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError
 from pathlib import Path
-from typing import TypeVar
 
-from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import httpx, logging, tqdm, validate_repo_id
+from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import (
@@ -33,34 +20,30 @@ from denoiser.architectures.loading import (
     load_network,
 )
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
-from denoiser.weights.hub import WEIGHTS_VERSION, cap_timeouts, endpoint
-from denoiser.weights.hub_errors import causes
+from denoiser.weights.hub import WEIGHTS_VERSION, endpoint
 from train.files import CARD_NAME, METRICS_NAME
 from train.publish.cards import FiguresError, make_card
+from train.publish.hub import (
+    Content,
+    PushError,
+    Tell,
+    address,
+    changed,
+    explained,
+    find_repo,
+    list_tree,
+    log_in,
+    megabytes,
+    say_command,
+    visibility,
+)
 
 COLLECTION = "FER2013 face denoisers"
 DESCRIPTION = "Networks that restore 48x48 faces, from a lab that shows why one denoiser beats another."
 
-PATIENCE_SECONDS = 15.0
-"""How long the Hub may take for an answer. Uploads are tried six times, so a Hub that falls silent in
-the middle of one is given up after two minutes."""
-
 _DISCRIMINATOR = (DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME)  # only a GAN has one
 _LOADED = (CONFIG_NAME, MODEL_NAME, *_DISCRIMINATOR)  # what a version stands for
 _COPIED = (CONFIG_NAME, HISTORY_NAME, METRICS_NAME, MODEL_NAME)
-
-Tell = Callable[[str], None]
-Content = Path | bytes
-AnyContent = TypeVar("AnyContent", bound=Content)
-
-
-class PushError(RuntimeError):
-    """Nothing more can be published; the message says why, and how to go on."""
-
-
-# InvalidURL is no HTTPError, and httpx's errors are no OSErrors.
-_KNOWN = (PushError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
-_FAILURES = (*_KNOWN, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -87,8 +70,8 @@ class Plan:
         """Say it for a person, on one line."""
         steps = [f"create it, {visibility(self.private)}"] if self.create else []
         if self.files:
-            size = sum(_size(content) for content in self.files.values())
-            steps.append(f"upload {', '.join(sorted(self.files))} ({size / 1e6:.1f} MB) in one commit")
+            names = ", ".join(sorted(self.files))
+            steps.append(f"upload {names} ({megabytes(self.files)}) in one commit")
         if self.tag:
             steps.append(f"tag {WEIGHTS_VERSION}")
         if not steps:
@@ -142,7 +125,14 @@ def push(
     """
     ids = _ids(namespace, models, weights)
     contents = {model_id: _contents(model_id, namespace, weights) for model_id in ids}
-    with explained(namespace, _command(namespace, models, private, dry_run, weights)):
+    command = say_command(
+        *("push", "--namespace", namespace),
+        *(["--models", *models] if models else []),
+        private=private,
+        dry_run=dry_run,
+        options={"--weights": None if weights == WEIGHTS else weights},
+    )
+    with explained(namespace, command):
         api = log_in(namespace)
         plans = [
             _plan(api, hub_repo_id(namespace, model_id), contents[model_id], private) for model_id in ids
@@ -206,46 +196,10 @@ def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content
     return {CARD_NAME: card} | {name: folder / name for name in copied}
 
 
-def log_in(namespace: str) -> HfApi:
-    """Return a client that may write to a namespace, and waits for no answer longer than it should.
-
-    Raises:
-        PushError: There is no token, or it is for something else.
-    """
-    # Xet, the client's other way to upload, makes its own connections, which no timeout from here
-    # reaches: with its storage down it was measured to hang for minutes, and with a silent one for
-    # good. Files of 4 MB gain nothing by it.
-    constants.HF_HUB_DISABLE_XET = True
-    cap_timeouts(PATIENCE_SECONDS, on_response=_stop_at_a_limit)
-    logging.set_verbosity_error()  # its warnings name signed addresses of uploads
-    token = get_token()
-    if token is None:
-        raise PushError("There is no token for the Hub: set HF_TOKEN, or run `hf auth login`")
-    api = HfApi(endpoint=endpoint(), token=token)
-    me = api.whoami()
-    role = (me.get("auth", {}).get("accessToken") or {}).get("role")
-    names = [me["name"], *(org["name"] for org in me.get("orgs", []))]
-    if role == "read":
-        raise PushError(
-            f"The token of {me['name']} may only read; make one that may write at "
-            f"{endpoint()}/settings/tokens"
-        )
-    # A fine-grained token doesn't always name the organizations it is for.
-    if role != "fineGrained" and namespace.casefold() not in map(str.casefold, names):
-        raise PushError(f"The token is for {', '.join(names)}, not for {namespace}")
-    return api
-
-
 def _plan(api: HfApi, repo_id: str, contents: Mapping[str, Content], private: bool) -> Plan:
-    try:
-        info = api.model_info(repo_id)
-    except RepositoryNotFoundError:
+    info = find_repo(api, repo_id, "model", private)
+    if info is None:
         return Plan(repo_id, True, private, contents, None, True)
-    if private and not info.private:
-        raise PushError(
-            f"{repo_id} exists and is public, and --private is for new repositories: make it private in "
-            f"its settings, {endpoint()}/{repo_id}/settings, or push without --private"
-        )
     tags = [tag.name for tag in api.list_repo_refs(repo_id).tags]
     tagged = WEIGHTS_VERSION in tags
     if tagged:
@@ -267,31 +221,7 @@ def _changed(
     api: HfApi, repo_id: str, revision: str, contents: Mapping[str, Content]
 ) -> dict[str, Content]:
     """Return what a revision doesn't have, or has otherwise."""
-    return changed(list_tree(api, repo_id, revision), contents)
-
-
-def list_tree(api: HfApi, repo_id: str, revision: str, repo_type: str = "model") -> dict[str, RepoFile]:
-    """Return the files of a revision, by path."""
-    entries = api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=repo_type)
-    return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
-
-
-def changed(there: Mapping[str, RepoFile], contents: Mapping[str, AnyContent]) -> dict[str, AnyContent]:
-    """Return those contents that a revision doesn't have, or has otherwise."""
-    return {
-        name: content
-        for name, content in contents.items()
-        if name not in there or not _is_same(there[name], content)
-    }
-
-
-def _is_same(entry: RepoFile, content: Content) -> bool:
-    """Say whether a file on the Hub has this content, by its hash."""
-    data = content if isinstance(content, bytes) else content.read_bytes()
-    if entry.lfs is not None:
-        return hashlib.sha256(data).hexdigest() == entry.lfs.sha256
-    git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
-    return git.hexdigest() == entry.blob_id
+    return changed(list_tree(api, repo_id, revision, "model"), contents)
 
 
 def _publish(api: HfApi, plan: Plan, tell: Tell) -> None:
@@ -310,7 +240,7 @@ def _publish(api: HfApi, plan: Plan, tell: Tell) -> None:
     if plan.tag:
         api.create_tag(plan.repo_id, tag=WEIGHTS_VERSION, revision=revision)
     if plan.create or plan.files or plan.tag:
-        tell(f"      {endpoint()}/{plan.repo_id}")
+        tell(f"      {address(plan.repo_id, 'model')}")
 
 
 def _plan_collection(
@@ -339,107 +269,3 @@ def _collect(api: HfApi, namespace: str, plan: CollectionPlan, tell: Tell) -> No
         api.add_collection_item(slug, repo_id, "model", exists_ok=True)
     if plan.missing:
         tell(f"      {endpoint()}/collections/{slug}")
-
-
-def _stop_at_a_limit(response: httpx.Response) -> None:
-    """Raise on 429: the client would wait as long as the Hub asks, five times."""
-    if response.status_code == 429:
-        raise PushError(_say_limit(response))
-
-
-def _say_limit(response: httpx.Response) -> str:
-    wait = response.headers.get("Retry-After")
-    after = f"in {wait} seconds" if wait and wait.isdigit() else "in some minutes"
-    return f"The Hub takes no more requests for now (429): try again {after}"
-
-
-@contextmanager
-def explained(namespace: str, command: str) -> Iterator[None]:
-    """Turn whatever the client raises into a sentence, with the command to go on.
-
-    Raises:
-        PushError: That sentence.
-    """
-    try:
-        yield
-    except _FAILURES as error:
-        # The client wraps what stops the upload of a large file in a RuntimeError.
-        cause = next((c for c in causes(error) if isinstance(c, _KNOWN)), error)
-        sentence = str(cause) if isinstance(cause, PushError) else _explain(cause, namespace)
-        _end_bars()
-        raise PushError(f"{sentence}. To go on: {command}") from None
-
-
-def _end_bars() -> None:
-    """End the progress bars that a failure left open, or the next line is put behind one."""
-    for bar in list(getattr(tqdm, "_instances", ())):
-        bar.close()
-
-
-def _explain(error: BaseException, namespace: str) -> str:
-    hub = endpoint()
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so nothing can be pushed"
-    if isinstance(error, HfHubHTTPError):
-        return _explain_status(error, namespace)
-    if isinstance(error, httpx.TimeoutException):
-        return f"The Hub at {hub} did not answer within {PATIENCE_SECONDS:.0f} seconds"
-    if isinstance(error, httpx.ConnectError):
-        unknown = any(isinstance(cause, socket.gaierror) for cause in causes(error))
-        why = "no such host is known" if unknown else "the connection is refused"
-        return f"The Hub at {hub} can't be reached: {why}"
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return f"HF_ENDPOINT is not the address of a Hub: {hub}"
-    if isinstance(error, httpx.HTTPError):
-        return f"The connection to the Hub at {hub} broke off ({type(error).__name__})"
-    if isinstance(error, JSONDecodeError):
-        return f"What answers at {hub} is not a Hugging Face Hub"
-    return " ".join(str(error).split()).rstrip(".")
-
-
-def _explain_status(error: HfHubHTTPError, namespace: str) -> str:
-    status = error.response.status_code
-    said = " ".join((error.server_message or error.response.reason_phrase).split()).rstrip(".")
-    if status == 401:
-        place = (
-            "in HF_TOKEN is wrong or has expired"
-            if os.environ.get("HF_TOKEN")
-            else "that is stored here is wrong or has expired; `hf auth login --force` replaces it"
-        )
-        return f"The Hub doesn't accept the token (401): the one {place}"
-    if status == 403:
-        return (
-            f"The token may not write to {namespace} (403: {said}); make one that may at "
-            f"{endpoint()}/settings/tokens"
-        )
-    if status in (409, 412):
-        return f"Somebody else changed the repository in the meantime ({status}: {said})"
-    if status == 429:
-        return _say_limit(error.response)
-    if status >= 500:
-        return f"The Hub has trouble of its own ({status}: {said})"
-    return f"The Hub refuses ({status}: {said})"
-
-
-def _command(
-    namespace: str, models: Sequence[str] | None, private: bool, dry_run: bool, weights: Path
-) -> str:
-    parts = ["python", "-m", "train", "push", "--namespace", namespace]
-    if models:
-        parts += ["--models", *models]
-    if private:
-        parts.append("--private")
-    if dry_run:
-        parts.append("--dry-run")
-    if weights != WEIGHTS:
-        parts += ["--weights", str(weights)]
-    return shlex.join(parts)
-
-
-def visibility(private: bool) -> str:
-    """Name it for a person."""
-    return "private" if private else "public"
-
-
-def _size(content: Content) -> int:
-    return len(content) if isinstance(content, bytes) else content.stat().st_size

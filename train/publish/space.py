@@ -1,25 +1,28 @@
 """Publishing the app: a Space on the Hugging Face Hub, what it runs on and what its README links."""
 
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, SpaceHardware, constants
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from denoiser.analysis.emotion.classifier import CLASSIFIER, CLASSIFIER_NAME
 from denoiser.analysis.results import BENCHMARK_NAME, HISTORY_NAME
 from denoiser.architectures.loading import DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
-from denoiser.weights.hub import endpoint
-from train.publish.models import (
+from train.publish.hub import (
     PushError,
+    Tell,
+    address,
     changed,
     explained,
+    find_repo,
     list_tree,
     log_in,
+    megabytes,
+    say_command,
     visibility,
 )
 
@@ -56,8 +59,6 @@ _LFS_SUFFIX = ".safetensors"
 _KEPT = ".gitattributes"  # the Hub's own: what goes to LFS
 _LISTED = 5
 
-Tell = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class SpacePlan:
@@ -85,8 +86,7 @@ class SpacePlan:
         if self.hardware is not None:
             steps.append(f"create it, {visibility(self.private)}, on {self.hardware}")
         if self.add:
-            size = sum(path.stat().st_size for path in self.add.values())
-            steps.append(f"upload {_name(sorted(self.add))} ({size / 1e6:.1f} MB)")
+            steps.append(f"upload {_name(sorted(self.add))} ({megabytes(self.add)})")
         if self.remove:
             steps.append(f"delete {_name(self.remove)}")
         return f"{self.repo_id}: {', '.join(steps) or 'is up to date, nothing to do'}"
@@ -137,7 +137,16 @@ def publish_space(
     """
     namespace = _check_id(repo_id)
     files = _check_files(root)
-    with explained(namespace, _command(repo_id, private, dry_run, hardware, root)):
+    command = say_command(
+        *("publish-space", "--repo", repo_id),
+        private=private,
+        dry_run=dry_run,
+        options={
+            "--hardware": None if hardware == HARDWARE[0] else hardware,
+            "--root": None if root == ROOT else root,
+        },
+    )
+    with explained(namespace, command):
         api = log_in(namespace)
         plan = _plan(api, repo_id, files, private, hardware)
         tell(plan.describe())
@@ -186,21 +195,15 @@ def _check_files(root: Path) -> dict[str, Path]:
 def _plan(
     api: HfApi, repo_id: str, files: Mapping[str, Path], private: bool, hardware: str
 ) -> SpacePlan:
-    try:
-        info = api.space_info(repo_id)
-    except RepositoryNotFoundError:
+    info = find_repo(api, repo_id, "space", private)
+    if info is None:
         return SpacePlan(repo_id, hardware, private, files, (), None)
-    if private and not info.private:
-        raise PushError(
-            f"{repo_id} exists and is public, and --private is for a new Space: make it private in its "
-            f"settings, {_address(repo_id)}/settings, or publish without --private"
-        )
     head = info.sha or constants.DEFAULT_REVISION
     there = list_tree(api, repo_id, head, "space")
     if _OWN not in there and set(there) - {_KEPT, "README.md"}:
         raise PushError(
             f"{repo_id} holds another app, which would be deleted: choose another name, or delete it in "
-            f"its settings, {_address(repo_id)}/settings"
+            f"its settings, {address(repo_id, 'space')}/settings"
         )
     gone = tuple(sorted(set(there) - set(files) - {_KEPT}))
     return SpacePlan(repo_id, None, bool(info.private), changed(there, files), gone, head)
@@ -226,7 +229,7 @@ def _publish(api: HfApi, plan: SpacePlan, tell: Tell) -> None:
             repo_type="space",
             parent_commit=plan.parent,  # who commits in between is not overwritten
         )
-        tell(f"      {_address(plan.repo_id)}")
+        tell(f"      {address(plan.repo_id, 'space')}")
 
 
 def _is_hidden(name: str) -> bool:
@@ -235,20 +238,3 @@ def _is_hidden(name: str) -> bool:
 
 def _name(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= _LISTED else f"{len(names)} files"
-
-
-def _address(repo_id: str) -> str:
-    return f"{endpoint()}/spaces/{repo_id}"
-
-
-def _command(repo_id: str, private: bool, dry_run: bool, hardware: str, root: Path) -> str:
-    parts = ["python", "-m", "train", "publish-space", "--repo", repo_id]
-    if private:
-        parts.append("--private")
-    if dry_run:
-        parts.append("--dry-run")
-    if hardware != HARDWARE[0]:
-        parts += ["--hardware", hardware]
-    if root != ROOT:
-        parts += ["--root", str(root)]
-    return shlex.join(parts)

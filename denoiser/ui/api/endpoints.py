@@ -7,6 +7,7 @@ Numbers in the answers are plain floats. What JSON cannot hold is written as tex
 import base64
 import contextlib
 import functools
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -32,6 +33,11 @@ CONCURRENCY = 2
 HUB_SECONDS = 4.0
 """How long a call waits, in all, for models that are being downloaded."""
 
+_BEFORE_SEED = ("sigma", "amount", "salt_ratio", "peak", "radius", "size", "count", "quality")
+_LAST = ("level", "grain")
+"""Where programs that post a list have the strengths: no place moves. What noises have besides comes
+after these."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -50,29 +56,20 @@ def register_api(source: FaceSource) -> None:
         face: dict[str, Any] | None = None,
         sample: str | None = None,
         noise: str = "gaussian",
-        sigma: float | None = None,
-        amount: float | None = None,
-        salt_ratio: float | None = None,
-        peak: float | None = None,
-        radius: int | None = None,
-        size: int | None = None,
-        count: int | None = None,
-        quality: int | None = None,
         seed: int = 0,
         denoisers: list[str] | None = None,
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
-        level: float | None = None,
-        grain: float | None = None,
+        **strengths: float | None,
     ) -> dict[str, Any]:
         """Corrupt a face with noise, denoise it with several methods, and score them.
 
         Give either a picture (`face=handle_file("face.jpg")`) or the id of a sample face. `noise`
-        is a kind or a preset; of the strengths, give those that the kind takes (`/noises` lists
-        them with their ranges; sigma is on the scale where white is 1). What is left out takes the
-        kind's default. `clip` keeps the noisy picture within black and white, `round_8bit` rounds
-        it to 256 levels, `crop_face` looks for the largest face in `face`.
+        is a kind or a preset; of the strengths, give those that the kind takes: {strengths}.
+        `/noises` says what they mean; brightness is on the scale where white is 1. What is left out
+        takes the kind's default. `clip` keeps the noisy picture within black and white, `round_8bit`
+        rounds it to 256 levels, `crop_face` looks for the largest face in `face`.
 
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
         `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture; null
@@ -81,19 +78,7 @@ def register_api(source: FaceSource) -> None:
         and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
         a method has no result: its weights are missing, damaged, or still being downloaded.
         """
-        model = _create_noise(
-            noise,
-            sigma=sigma,
-            amount=amount,
-            salt_ratio=salt_ratio,
-            peak=peak,
-            radius=radius,
-            size=size,
-            count=count,
-            quality=quality,
-            level=level,
-            grain=grain,
-        )
+        model = _create_noise(noise, **strengths)
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, request, face, sample, crop_face)
@@ -106,42 +91,22 @@ def register_api(source: FaceSource) -> None:
         face: dict[str, Any] | None = None,
         sample: str | None = None,
         noise: str = "gaussian",
-        sigma: float | None = None,
-        amount: float | None = None,
-        salt_ratio: float | None = None,
-        peak: float | None = None,
-        radius: int | None = None,
-        size: int | None = None,
-        count: int | None = None,
-        quality: int | None = None,
         seed: int = 0,
         denoiser: str = "dual-autoencoder",
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
-        level: float | None = None,
-        grain: float | None = None,
+        **strengths: float | None,
     ) -> dict[str, Any]:
         """Show the image between the two halves of a dual autoencoder, and score both halves.
 
-        `denoiser` is a method of two halves; the rest is as in `/compare`.
+        `denoiser` is a method of two halves; the rest is as in `/compare`. Strengths by kind:
+        {strengths}.
 
         Answer: as of `/compare`; `methods` holds `intermediate`, what the first half alone makes of
         the noisy face, and the denoiser by its id, what the two make together.
         """
-        model = _create_noise(
-            noise,
-            sigma=sigma,
-            amount=amount,
-            salt_ratio=salt_ratio,
-            peak=peak,
-            radius=radius,
-            size=size,
-            count=count,
-            quality=quality,
-            level=level,
-            grain=grain,
-        )
+        model = _create_noise(noise, **strengths)
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, request, face, sample, crop_face)
@@ -167,8 +132,8 @@ def register_api(source: FaceSource) -> None:
         }
 
     add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
-    add(_with_plain_errors(compare_endpoint), api_name="compare")
-    add(_with_plain_errors(intermediate_endpoint), api_name="intermediate")
+    add(_with_plain_errors(_with_strengths(compare_endpoint)), api_name="compare")
+    add(_with_plain_errors(_with_strengths(intermediate_endpoint)), api_name="intermediate")
     # The one that takes seconds: in a queue of its own, so that no other call waits for it.
     gr.api(
         _with_plain_errors(milliseconds_endpoint),
@@ -270,6 +235,62 @@ def _with_plain_errors(function: Callable[P, R]) -> Callable[P, R]:
             raise gr.Error(str(error), print_exception=False) from None
 
     return endpoint
+
+
+def _with_strengths(function: Callable[..., R]) -> Callable[..., R]:
+    """Give an endpoint a parameter for each strength that any kind in NOISES has.
+
+    Gradio reads names, types and description from the function, so that a new noise reaches HTTP by
+    itself. In its description ``{strengths}`` stands for the kinds and their ranges.
+
+    Args:
+        function: Takes the strengths as keywords, and ``seed``, before which the first of them come.
+    """
+    types: dict[str, type] = {}
+    for parameter in (p for kind in NOISES for p in kind.parameters):
+        is_whole = parameter.integer and types.get(parameter.name) is not float
+        types[parameter.name] = int if is_whole else float
+    later = dict.fromkeys((*_LAST, *types))
+
+    def optional(names: Iterable[str]) -> list[inspect.Parameter]:
+        return [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=None,
+                annotation=types.get(name, float) | None,
+            )
+            for name in names
+        ]
+
+    own = inspect.signature(function)
+    *parameters, _ = own.parameters.values()
+    place = list(own.parameters).index("seed")
+    signature = own.replace(
+        parameters=[
+            *parameters[:place],
+            *optional(_BEFORE_SEED),
+            *parameters[place:],
+            *optional(name for name in later if name not in _BEFORE_SEED),
+        ]
+    )
+
+    @functools.wraps(function)
+    def endpoint(*args: Any, **kwargs: Any) -> R:
+        return function(**signature.bind(*args, **kwargs).arguments)
+
+    endpoint.__signature__ = signature  # type: ignore[attr-defined]
+    endpoint.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    endpoint.__doc__ = (function.__doc__ or "").replace("{strengths}", _say_strengths())
+    return endpoint
+
+
+def _say_strengths() -> str:
+    """Say which strengths each kind takes, and from where to where."""
+    return ", ".join(
+        f"{kind.id} ({', '.join(f'{p.name} {p.minimum:g} to {p.maximum:g}' for p in kind.parameters)})"
+        for kind in NOISES
+    )
 
 
 def _create_noise(noise: object, **strengths: Any) -> NoiseModel:
