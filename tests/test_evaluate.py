@@ -1,7 +1,8 @@
-"""Scoring, the README's tables, and the model cards."""
+"""Scoring, the tables made of it, and the model cards."""
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -209,7 +210,7 @@ def test_scores_of_the_same_weights_are_kept(tmp_path):
     assert kept_scores(tmp_path / "missing.json", Score, versions, pictures=3573) == {}
 
 
-# The README's tables
+# The tables of the README and of docs/results.md
 
 
 def made_score(denoiser, noise, psnr, ssim=0.9, **changes):
@@ -316,9 +317,21 @@ def test_true_psnr():
 
 
 TABLES = ("results", "reference", "sharpness", "generalisation")
-README = "\nbetween\n".join(
-    ["# Title", *(f"<!-- {name}:start -->\nold\n<!-- {name}:end -->" for name in TABLES), "last\n"]
-)
+
+
+def page(*names):
+    marked = (f"<!-- {name}:start -->\nold\n<!-- {name}:end -->" for name in names)
+    return "\nbetween\n".join(["# Title", *marked, "last\n"])
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """A folder with both pages; by their paths."""
+    made = {tmp_path / report.README: page("summary"), tmp_path / report.RESULTS: page(*TABLES)}
+    for path, text in made.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return made
 
 
 def test_small_autoencoders_table():
@@ -351,19 +364,19 @@ def test_generalisation_table_has_the_specialists():
     ]
 
 
-def test_tables_go_between_the_markers(tmp_path):
-    file = tmp_path / "README.md"
-    file.write_text(README)
-    report.update_readme(BENCHMARK, file)
-    text = file.read_text()
+def test_tables_go_between_the_markers(tmp_path, pages):
+    report.update_pages(BENCHMARK, tmp_path)
+    readme, results = pages
+    assert readme.read_text() == page("summary").replace("old", report.summary_table(BENCHMARK))
+    text = results.read_text()
     for table in report.tables(BENCHMARK).values():
         assert text.count(table) == 1
     assert "old" not in text
     assert text.startswith("# Title\nbetween\n<!-- results:start -->\n| denoiser")
     assert "|\n<!-- results:end -->\nbetween\n<!-- reference:start -->\n" in text
     assert text.endswith("<!-- generalisation:end -->\nbetween\nlast\n")
-    report.update_readme(BENCHMARK, file)
-    assert file.read_text() == text  # once more changes nothing
+    report.update_pages(BENCHMARK, tmp_path)
+    assert results.read_text() == text  # once more changes nothing
 
 
 def test_content_is_not_taken_for_a_pattern():
@@ -372,20 +385,34 @@ def test_content_is_not_taken_for_a_pattern():
     assert replaced == "<!-- a:start -->\n\\1 \\g<0> $1\n<!-- a:end -->"
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_missing_markers(tmp_path, name):
-    file = tmp_path / "README.md"
-    text = README.replace(f"<!-- {name}:end -->", "")
-    file.write_text(text)
+@pytest.mark.parametrize("name", ["summary", *TABLES])
+def test_missing_markers(tmp_path, pages, name):
+    texts = {path: text.replace(f"<!-- {name}:end -->", "") for path, text in pages.items()}
+    for path, text in texts.items():
+        path.write_text(text)
     with pytest.raises(ValueError, match=f"no markers <!-- {name}:start -->"):
-        report.update_readme(BENCHMARK, file)
-    assert file.read_text() == text  # nothing half done
+        report.update_pages(BENCHMARK, tmp_path)
+    assert {path: path.read_text() for path in pages} == texts  # nothing half done
 
 
-def test_the_project_s_readme_has_the_markers():
-    text = report.README.read_text(encoding="utf-8")
-    for name, table in report.tables(BENCHMARK).items():
-        report.replace_between(text, name, table)
+def test_the_pages_hold_the_tables_of_the_committed_results(tmp_path):
+    (tmp_path / "docs").mkdir()
+    for page in (report.README, report.RESULTS):
+        shutil.copyfile(report.ROOT / page, tmp_path / page)
+    weights = report.ROOT / "weights"
+    report.update_pages(json.loads((weights / "benchmark.json").read_text()), tmp_path)
+    report.update_emotion(json.loads((weights / "emotion" / "metrics.json").read_text()), tmp_path)
+    for page in (report.README, report.RESULTS):
+        assert (tmp_path / page).read_text(encoding="utf-8") == (report.ROOT / page).read_text(
+            encoding="utf-8"
+        )
+
+
+def test_summary_table():
+    header, _, *rows = cells(report.summary_table(BENCHMARK))
+    assert header == ["denoiser", "ms", "gaussian-low", "salt-and-pepper-10"]
+    assert [row[0] for row in rows] == ["`noisy`", "`attention-unet`", "`patchgan`", "`median`"]
+    assert rows[1][2] == "**37.46 / 0.971**"  # the specialist, which is better, is not among these
 
 
 # Model cards

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -49,17 +50,24 @@ def test_what_a_space_needs_and_nothing_else():
     assert {name for name in names if name.startswith("denoiser/")} == package
     tops = {name.partition("/")[0] for name in names}
     needed = {"app.py", "requirements.txt", "README.md", "LICENSE", "denoiser", "weights"}
-    assert tops == needed | {"docs", "train", "tests"}  # of these three, what the README links to
+    assert tops == needed | {"CONTRIBUTING.md", "docs", "train", "tests"}  # what the README links to
     assert not [name for name in names if name.startswith(("train/", "tests/")) and name.endswith(".py")]
 
 
-def test_links_of_the_readme_lead_somewhere():
+def test_links_of_every_page_lead_to_what_goes_up():
     names = set(space_files())
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    links = {link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("http", "#"))}
-    assert {"docs/screenshot.png", "train/configs", "LICENSE"} <= links
-    for link in links:
-        assert link in names or any(name.startswith(f"{link}/") for name in names), link
+    pages = {name for name in names if name.endswith(".md")}
+    assert {"README.md", "docs/results.md", "CONTRIBUTING.md"} <= pages
+    found = set()
+    for page in pages:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            path = link.partition("#")[0]
+            if path and not link.startswith("http"):
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(page), path))
+                assert target in names, f"{page} links to {link}"
+                found.add(target)
+    assert {"docs/screenshot.png", "docs/training.md", "LICENSE"} <= found
 
 
 def test_the_weights_are_the_only_files_that_need_lfs():

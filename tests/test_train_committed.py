@@ -47,14 +47,13 @@ def committed(tmp_path, monkeypatch):
     denoisers = [{"id": name, "weights": "filter"} for name in IDS]
     content = {"pictures": 4, "denoisers": denoisers, "scores": scores}
     (weights / "benchmark.json").write_text(json.dumps(content))
-    (tmp_path / "README.md").write_text("no markers")
     monkeypatch.setattr(evaluating, "WEIGHTS", weights)
     monkeypatch.setattr(evaluating, "list_denoisers", lambda: list(IDS))
     monkeypatch.setattr(evaluating, "MODELS", ())
     monkeypatch.setattr(evaluating, "_TIMED_FACES", 2)
     monkeypatch.setattr(evaluating, "CONDITIONS", {name: evaluating.CONDITIONS[name] for name in NOISES})
     monkeypatch.setattr(evaluating, "_describe", lambda name, data: {"id": name})
-    monkeypatch.setattr(evaluating, "update_readme", lambda benchmark, readme: None)
+    monkeypatch.setattr(evaluating, "update_pages", lambda benchmark: None)
     return weights
 
 

@@ -35,7 +35,7 @@ from train.emotion.fit import (
     fit_emotion,
     read_emotion_config,
 )
-from train.evaluation.readme import SHOWN, emotion_table, update_emotion
+from train.evaluation.readme import RESULTS, ROOT, SHOWN, emotion_table, update_emotion
 from train.evaluation.score import Pictures
 
 from .doubles import Fixed
@@ -369,9 +369,10 @@ def test_evaluation_writes_everything_and_resumes(
 
     weights = tmp_path / "weights"
     shutil.copytree(trained / "weights", weights)
-    readme = tmp_path / "README.md"
-    readme.write_text("a\n<!-- emotion:start -->\nold\n<!-- emotion:end -->\nb\n")
-    options = {"cache": tmp_path / "cache", "weights": weights, "readme": readme}
+    page = tmp_path / RESULTS
+    page.parent.mkdir()
+    page.write_text("a\n<!-- emotion:start -->\nold\n<!-- emotion:end -->\nb\n")
+    options = {"cache": tmp_path / "cache", "weights": weights, "root": tmp_path}
     first = evaluate_emotion(data, only=["median"], **options)
     assert {score["denoiser"] for score in first["scores"]} == {"median"}
     made = evaluate_emotion(data, **options)
@@ -379,8 +380,8 @@ def test_evaluation_writes_everything_and_resumes(
     assert [d["id"] for d in made["denoisers"]] == ["median", "gaussian-filter"]
     assert all(score["pictures"] == 24 for score in made["scores"])
     assert json.loads((weights / "emotion" / "metrics.json").read_text()) == made
-    assert "`gaussian-filter`" in readme.read_text()
-    assert "old" not in readme.read_text()
+    assert "`gaussian-filter`" in page.read_text()
+    assert "old" not in page.read_text()
 
     def fail(task):
         raise AssertionError("computed again")
@@ -442,14 +443,13 @@ def test_the_table_marks_the_best_of_a_noise():
     ]
 
 
-def test_the_readme_has_a_place_for_the_table(tmp_path):
-    from train.evaluation.readme import README
-
-    readme = tmp_path / "README.md"
-    readme.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
+def test_the_results_have_a_place_for_the_table(tmp_path):
+    page = tmp_path / RESULTS
+    page.parent.mkdir()
+    page.write_text((ROOT / RESULTS).read_text(encoding="utf-8"), encoding="utf-8")
     scores = [{"denoiser": "noisy", "noise": SHOWN[0], "accuracy": 0.5}]
-    update_emotion({"clean_accuracy": 0.8, "scores": scores}, readme)
-    assert "| `noisy` | **50.0** |" in readme.read_text(encoding="utf-8")
+    update_emotion({"clean_accuracy": 0.8, "scores": scores}, tmp_path)
+    assert "| `noisy` | **50.0** |" in page.read_text(encoding="utf-8")
 
 
 def test_model_cards_leave_the_classifier_out(trained, capsys):

@@ -27,7 +27,7 @@ def migrate(
     A ``config.json`` gets its training and validation noise as data, from the training config of its id;
     a ``metrics.json`` the hash of its weights, if the benchmark says that its scores are of those; the
     results their noises as data, where they are in words, and lose the scores of weights that are gone.
-    Cards and README follow.
+    Cards and the table of emotions in ``docs/results.md`` follow.
 
     Args:
         weights: Folder of all models and the benchmark.

@@ -28,7 +28,7 @@ from denoiser.weights.training_noise import point
 from train.emotion.data import NO_LABEL, LabelledFaces, majority_labels, read_labelled
 from train.emotion.fit import clean_facts
 from train.evaluation.committed import read_results
-from train.evaluation.readme import SHOWN, update_emotion
+from train.evaluation.readme import ROOT, SHOWN, update_emotion
 from train.evaluation.score import (
     CONDITIONS,
     Pictures,
@@ -83,9 +83,9 @@ def evaluate_emotion(
     only: Sequence[str] | None = None,
     weights: Path = WEIGHTS,
     output: Path | None = None,
-    readme: Path | None = None,
+    root: Path = ROOT,
 ) -> dict[str, Any]:
-    """Score, then write the classifier's ``metrics.json`` and the README's table.
+    """Score, then write the classifier's ``metrics.json`` and the table in ``docs/results.md``.
 
     A score that is in the cache for the same weights and pictures is not computed again, so a stopped
     evaluation goes on where it was.
@@ -99,7 +99,7 @@ def evaluate_emotion(
             weights that they and the classifier have now.
         weights: Folder of the classifier's folder; the denoisers' is always the project's own.
         output: Folder to write ``metrics.json`` into, and nothing else.
-        readme: The README to bring up to date; the project's own by default.
+        root: The repository, or a folder with that page.
 
     Returns:
         What ``metrics.json`` holds.
@@ -153,7 +153,7 @@ def evaluate_emotion(
     write_json(target, metrics)
     if output:
         return metrics
-    update_emotion(metrics, readme)
+    update_emotion(metrics, root)
     return metrics
 
 

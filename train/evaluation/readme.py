@@ -1,4 +1,4 @@
-"""The README's tables, made from ``benchmark.json`` and put between markers."""
+"""The tables of the README and of ``docs/results.md``: made from the results, put between markers."""
 
 import math
 import re
@@ -8,7 +8,9 @@ from typing import Any
 
 from train.files import write_whole
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = "README.md"
+RESULTS = "docs/results.md"
 
 # Where the reference's published figures and what they mean come from: its loss is a plain mean
 # squared error on a scale of width 4, so the true PSNR is 10 log10(16 / loss).
@@ -61,27 +63,47 @@ SHOWN = (
     "speckle-36",
     "pixel-shuffle-15",
 )
-"""The noises of the README's tables, by their keys in the results."""
+"""The noises of the tables, by their keys in the results."""
+
+_SUMMARY_METHODS = (
+    "noisy",
+    "attention-unet",
+    "patchgan",
+    "autoencoder",
+    "median",
+    "residual-unet",
+    "median-unet",
+    "dual-skip-autoencoder",
+    "trimmed-median",
+    "nl-means",
+)
+_SUMMARY_NOISES = ("gaussian-low", "gaussian-25", "salt-and-pepper-10", "impulse-30", "poisson-30")
 
 
-def update_readme(benchmark: Mapping[str, Any], readme: Path | None = None) -> None:
-    """Put the tables made from a benchmark between the README's markers."""
-    path = readme or README
-    text = path.read_text(encoding="utf-8")
-    for name, table in tables(benchmark).items():
-        text = replace_between(text, name, table)
-    write_whole(path, text)
+def update_pages(benchmark: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Put the tables made from a benchmark between the markers of the README and ``docs/results.md``.
+
+    Args:
+        benchmark: What ``benchmark.json`` holds.
+        root: The repository, or a folder with these two pages.
+
+    Raises:
+        ValueError: A page has no markers for one of its tables; neither is changed.
+    """
+    pages = {README: {"summary": summary_table(benchmark)}, RESULTS: tables(benchmark)}
+    texts = {root / page: _with_tables(root / page, made) for page, made in pages.items()}
+    for path, text in texts.items():
+        write_whole(path, text)
 
 
-def update_emotion(metrics: Mapping[str, Any], readme: Path | None = None) -> None:
-    """Put the emotion classifier's table between the README's markers."""
-    path = readme or README
-    text = path.read_text(encoding="utf-8")
-    write_whole(path, replace_between(text, "emotion", emotion_table(metrics)))
+def update_emotion(metrics: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Put the emotion classifier's table between the markers of ``docs/results.md``."""
+    path = root / RESULTS
+    write_whole(path, _with_tables(path, {"emotion": emotion_table(metrics)}))
 
 
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
-    """Return the Markdown tables by the name of their markers; none for systems that aren't scored."""
+    """Return the tables of all results by the name of their markers; none for systems not scored."""
     scored = {d["id"] for d in benchmark["denoisers"]}
     made = {
         "results": results_table(benchmark),
@@ -104,16 +126,32 @@ def replace_between(text: str, name: str, content: str) -> str:
     """
     pattern = re.compile(rf"(<!-- {name}:start -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"the README has no markers <!-- {name}:start --> and <!-- {name}:end -->")
+        raise ValueError(f"there are no markers <!-- {name}:start --> and <!-- {name}:end -->")
     return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+
+
+def _with_tables(path: Path, made: Mapping[str, str]) -> str:
+    text = path.read_text(encoding="utf-8")
+    for name, table in made.items():
+        text = replace_between(text, name, table)
+    return text
 
 
 def results_table(benchmark: Mapping[str, Any]) -> str:
     """PSNR / SSIM of every denoiser under the main noises; the best PSNR of a noise is bold."""
+    return _psnr_ssim_table(benchmark, ["noisy", *(d["id"] for d in benchmark["denoisers"])], SHOWN)
+
+
+def summary_table(benchmark: Mapping[str, Any]) -> str:
+    """PSNR / SSIM of ten methods under five noises; the best of these ten is bold."""
+    return _psnr_ssim_table(benchmark, _SUMMARY_METHODS, _SUMMARY_NOISES)
+
+
+def _psnr_ssim_table(benchmark: Mapping[str, Any], methods: Sequence[str], noises: Sequence[str]) -> str:
     scores = _scores(benchmark)
-    noises = [name for name in SHOWN if ("noisy", name) in scores]
+    noises = [name for name in noises if ("noisy", name) in scores]
     details = {d["id"]: d for d in benchmark["denoisers"]}
-    methods = ["noisy", *(d for d in details if any((d, noise) in scores for noise in noises))]
+    methods = [d for d in methods if any((d, noise) in scores for noise in noises)]
     best = {
         noise: max(scores[d, noise]["psnr"] for d in methods if (d, noise) in scores) for noise in noises
     }

@@ -35,7 +35,7 @@ from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
 from train.config import ConfigError
 from train.evaluation.committed import Pair, check_replaceable, read_results
-from train.evaluation.readme import update_readme
+from train.evaluation.readme import update_pages
 from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
 from train.publish.cards import write_card
 
@@ -140,9 +140,8 @@ def evaluate(
     limit: int = 0,
     only: Sequence[str] | None = None,
     output: Path | None = None,
-    readme: Path | None = None,
 ) -> dict[str, Any]:
-    """Score, then write ``benchmark.json``, each ``metrics.json`` and model card, and the README.
+    """Score, then write ``benchmark.json``, each ``metrics.json`` and model card, and the tables.
 
     A score that is in the cache for the same weights and pictures is not computed again, so a
     stopped evaluation goes on where it was.
@@ -155,8 +154,7 @@ def evaluate(
         only: Denoiser ids; the others keep what is in the cache or in ``benchmark.json``, if it is of
             the weights that they have now.
         output: Folder to write ``benchmark.json`` into, and nothing else: the committed results, the
-            cards and the README stay as they are.
-        readme: The README to bring up to date; the project's own by default.
+            cards and the tables of README and ``docs/results.md`` stay as they are.
 
     Returns:
         What ``benchmark.json`` holds.
@@ -222,7 +220,7 @@ def evaluate(
                 | {WEIGHTS_HASH: file_hash(WEIGHTS / model_id / MODEL_NAME), "scores": own},
             )
             write_card(model_id)
-    update_readme(benchmark, readme)
+    update_pages(benchmark)
     return benchmark
 
 

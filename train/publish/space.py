@@ -47,8 +47,10 @@ _PATTERNS = (
     f"weights/*/{DISCRIMINATOR_NAME}",
     f"weights/{CLASSIFIER}/*.json",
     f"weights/{CLASSIFIER}/{CLASSIFIER_NAME}",
-    # What the README shows or links to.
-    "docs/*",
+    # What the README shows or links to, and what those pages link to.
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "docs/*.png",
     "train/configs/*.toml",
     "train/mixtures/*.toml",
     "train/ablations/*",
