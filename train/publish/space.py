@@ -54,7 +54,7 @@ _PATTERNS = (
     "train/configs/*.toml",
     "train/mixtures/*.toml",
     "train/ablations/*",
-    "tests/benchmarks/results.jsonl",
+    "tests/benchmarks/*.json*",
 )
 _OWN = "denoiser/__init__.py"  # a Space without it is another one
 _LFS_SUFFIX = ".safetensors"
