@@ -126,7 +126,7 @@ def discriminator_files(network: PatchDiscriminator | None) -> dict[str, bytes |
     """Return what a discriminator adds to its model's folder, by file name; None for a file too many.
 
     Raises:
-        WeightsError: See :func:`model_files`.
+        WeightsError: See :func:`~denoiser.weights.checkpoint.model_files`.
     """
     if network is None:
         return {DISCRIMINATOR_CONFIG_NAME: None, DISCRIMINATOR_NAME: None}

@@ -26,7 +26,7 @@ class MedianUNetConfig(ExpertUNetConfig):
 class MedianUNet(ExpertUNet):
     """A trimmed median, then residual U-Nets on (filtered, noisy) that correct the noisy picture.
 
-    Sides of the input must be multiples of :attr:`multiple_of`.
+    Sides of the input must be multiples of :attr:`~denoiser.architectures.network.Network.multiple_of`.
     """
 
     architecture = "median-unet"

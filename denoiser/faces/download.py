@@ -111,7 +111,8 @@ def cached_fer2013(dataset: Dataset, splits: Iterable[Split] = get_args(Split)) 
         splits: Which ones.
 
     Returns:
-        A folder for :func:`read_fer2013`; None where something is missing or damaged.
+        A folder for :func:`~denoiser.faces.fer2013.read_fer2013`; None where something is missing or
+        damaged.
     """
     folder = cached_folder(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
     if folder is None:
@@ -144,7 +145,7 @@ def fetch_fer2013(
         on_progress: Called with the bytes so far and in all, for each file.
 
     Returns:
-        A folder for :func:`read_fer2013`.
+        A folder for :func:`~denoiser.faces.fer2013.read_fer2013`.
 
     Raises:
         DownloadError: The Hub can't be reached, or does not give the files.

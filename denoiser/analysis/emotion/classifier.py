@@ -162,7 +162,7 @@ def emotion_files(network: EmotionNet) -> dict[str, bytes]:
     """Return what the emotion classifier's folder holds, by file name.
 
     Raises:
-        WeightsError: See :func:`model_files`.
+        WeightsError: See :func:`~denoiser.weights.checkpoint.model_files`.
     """
     return {
         CLASSIFIER_CONFIG_NAME: config_bytes(network.config),

@@ -132,8 +132,8 @@ def register_api(source: FaceSource) -> None:
         }
 
     add = functools.partial(gr.api, concurrency_limit=CONCURRENCY, concurrency_id="api")
-    add(_with_plain_errors(_with_strengths(compare_endpoint)), api_name="compare")
-    add(_with_plain_errors(_with_strengths(intermediate_endpoint)), api_name="intermediate")
+    add(_with_strengths(_with_plain_errors(compare_endpoint)), api_name="compare")
+    add(_with_strengths(_with_plain_errors(intermediate_endpoint)), api_name="intermediate")
     # The one that takes seconds: in a queue of its own, so that no other call waits for it.
     gr.api(
         _with_plain_errors(milliseconds_endpoint),
@@ -279,6 +279,7 @@ def _with_strengths(function: Callable[..., R]) -> Callable[..., R]:
     def endpoint(*args: Any, **kwargs: Any) -> R:
         return function(**signature.bind(*args, **kwargs).arguments)
 
+    # Outermost: since Python 3.14, functools.wraps takes annotations from where they were written.
     endpoint.__signature__ = signature  # type: ignore[attr-defined]
     endpoint.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     endpoint.__doc__ = (function.__doc__ or "").replace("{strengths}", _say_strengths())

@@ -2,7 +2,7 @@
 
 No Gradio in here. A class holds counts, and which sessions have a seat in it: neither who voted nor a
 single vote can be found out. What a script could take for itself alone is bounded by address (see
-``address.py``), with room for a school whose pupils all come from one.
+``server/address.py``), with room for a school whose pupils all come from one.
 """
 
 import secrets

@@ -82,7 +82,7 @@ class Panel:
     ends: tuple[str, str] = ("", "")
 
     def to_json(self) -> Payload:
-        """Write it down for ``panels.js``."""
+        """Write it down for ``pictures.js``."""
         written: Payload = {"id": self.id, "label": self.label, "note": self.note}
         if self.pixels is None:
             return written

@@ -32,7 +32,7 @@ _DEMO = '<div class="lesson-demo"></div>'
 # To the top of the lesson, when another one is opened from below.
 _SCROLL = "() => { document.querySelector('#lesson').scrollIntoView({ block: 'start' }); }"
 # By its button, which is there at every width: as an event's output the tabs would make every move of a
-# slider slower from then on (see share.py).
+# slider slower from then on (see experiment/share.py).
 _OPEN_COMPARE = """() => {
   document.querySelector("#tabs [data-tab-id=compare]").click();
   window.scrollTo(0, 0);
@@ -181,7 +181,7 @@ def create_lessons_tab(
 
 
 def demonstration_value(lesson: Lesson, made: Demonstration) -> Payload:
-    """Write a demonstration down as ``lesson_demo.js`` takes it."""
+    """Write a demonstration down as ``demonstration.js`` takes it."""
     return {
         "lesson": lesson.id,
         "groups": [_group_value(group) for group in made.groups],
@@ -191,7 +191,7 @@ def demonstration_value(lesson: Lesson, made: Demonstration) -> Payload:
 
 
 def list_value(progress: Progress) -> Payload:
-    """Write the list of lessons down as ``lesson_list.js`` takes it."""
+    """Write the list of lessons down as ``list.js`` takes it."""
     answers = [(lesson, progress.answers.get(lesson.id)) for lesson in LESSONS]
     done = sum(answer is not None for _, answer in answers)
     right = sum(answer == lesson.answer for lesson, answer in answers)
