@@ -203,7 +203,7 @@ class StripeNoise(NoiseModel):
         return noisy
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def client_of_stripes():
     """A server in this process with one more noise, the first in the list."""
     with pytest.MonkeyPatch.context() as patch:
@@ -247,8 +247,10 @@ class TestStrengths:
             assert listed[parameter.name]["parameter_default"] is None
             assert listed[parameter.name]["parameter_has_default"]
 
+
+class TestANewNoise:
     @pytest.mark.parametrize("endpoint", POSTED)
-    def test_a_new_one_comes_last(self, client_of_stripes, endpoint):
+    def test_its_parameters_come_last(self, client_of_stripes, endpoint):
         listed = parameters(client_of_stripes, endpoint)
         assert list(listed) == [*POSTED[endpoint], "period", "offset"]
         assert listed["period"]["python_type"]["type"] == "None | int"
@@ -259,7 +261,7 @@ class TestStrengths:
         ranges = "stripes (sigma 0 to 1, period 2 to 8, offset 0 to 0.25)"
         assert ranges in described["description"]
 
-    def test_a_new_one_reaches_its_noise(self, client_of_stripes, sample):
+    def test_its_parameters_reach_it(self, client_of_stripes, sample):
         expected = compare(sample, StripeNoise(0.4, 3, 0.1), 0, QUICK)
         strengths = {"sigma": 0.4, "period": 3, "offset": 0.1}
         answer = ask(client_of_stripes, noise="stripes", **strengths)
@@ -284,7 +286,7 @@ class TestStrengths:
             ({"noise": "stripes", "peak": 3}, "no parameter 'peak'; it takes sigma, period, offset"),
         ],
     )
-    def test_a_sentence_says_what_a_new_one_may_be(self, client_of_stripes, arguments, sentence):
+    def test_a_sentence_says_what_they_may_be(self, client_of_stripes, arguments, sentence):
         for endpoint, given in (("/compare", {"denoisers": QUICK}), ("/intermediate", {})):
             with pytest.raises(AppError) as refusal:
                 client_of_stripes.predict(sample=SAMPLE, **given, **arguments, api_name=endpoint)

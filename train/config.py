@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
@@ -33,24 +33,23 @@ _MIXTURE_KEYS = ("noise", "validation")
 
 _ID = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
 
-_AT_LEAST_ONE = (
-    "epochs",
-    "batch_size",
-    "validations_per_epoch",
-    "validation_pictures",
-    "pictures",
-    "limit",
-    "rescaled_maximum",
-    "penalty_interval",
-)
+
+@dataclass(frozen=True)
+class Between:
+    """From where to where the number of a setting may be, as in ``Annotated[float, Between(0, 1)]``.
+
+    Attributes:
+        least: The smallest.
+        most: The largest.
+    """
+
+    least: float = 0
+    most: float = math.inf
 
 
-_AT_MOST: Mapping[str, float] = {
-    "ema_decay": 1,
-    "rescaled_share": 1,
-    "rescaled_maximum": 4,  # of 48x48 pictures, batch by batch, in memory
-    "seed": 2**32 - 1,
-}
+Count = Annotated[int, Between(1)]
+Share = Annotated[float, Between(0, 1)]
+Seed = Annotated[int, Between(0, 2**32 - 1)]
 
 
 class ConfigError(ValueError):
@@ -102,7 +101,7 @@ class AdversarialConfig:
 
     weight: float = 3.0
     penalty: float = 0.1
-    penalty_interval: int = 4
+    penalty_interval: Count = 4
     discriminator_learning_rate: float = 5e-4
     discriminator: Mapping[str, Any] = field(default_factory=dict)
 
@@ -152,19 +151,19 @@ class TrainConfig:
     only: tuple[str, ...] = ()
     adversarial: AdversarialConfig | None = None
     loss: Loss = "psnr"
-    epochs: int = 10
-    batch_size: int = 32
+    epochs: Count = 10
+    batch_size: Count = 32
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
-    ema_decay: float = 0.999
+    ema_decay: Share = 0.999
     select: Literal["best", "last"] = "best"
     patience: int = 10
-    validations_per_epoch: int = 2
-    validation_pictures: int = 400
-    rescaled_share: float = 0.3
-    rescaled_maximum: float = 1.6
-    seed: int = 0
+    validations_per_epoch: Count = 2
+    validation_pictures: Count = 400
+    rescaled_share: Share = 0.3
+    rescaled_maximum: Annotated[float, Between(1, 4)] = 1.6  # times itself as many pixels in memory
+    seed: Seed = 0
 
 
 def read_config(path: str | Path) -> TrainConfig:
@@ -394,7 +393,7 @@ def build_checked(kind: type[T], values: Mapping[str, Any]) -> T:
         ConfigError: A key is missing or unknown, or a value of the wrong type or out of range.
     """
     check_keys({f.name for f in fields(kind)}, values)  # type: ignore[arg-type]
-    for name, wanted in get_type_hints(kind).items():
+    for name, wanted in get_type_hints(kind, include_extras=True).items():
         if name in values:
             _check_value(name, values[name], wanted)
     try:
@@ -437,7 +436,10 @@ def _check_number(name: str, value: Any) -> None:
 
 
 def _check_value(name: str, value: Any, wanted: Any) -> None:
-    """Raise ConfigError where a word, number or choice is something else, or a number negative."""
+    """Raise ConfigError where a word, number or choice is something else, or a number out of range."""
+    limits = Between()
+    if get_origin(wanted) is Annotated:
+        wanted, limits = get_args(wanted)
     choices = get_args(wanted) if get_origin(wanted) is Literal else ()
     if choices and value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
@@ -451,8 +453,6 @@ def _check_value(name: str, value: Any, wanted: Any) -> None:
         return
     if not isinstance(value, kinds) or (wanted is not bool and isinstance(value, bool)):
         raise ConfigError(f"{name} must be of type {wanted.__name__}, not {value!r}")
-    least = 1 if name in _AT_LEAST_ONE else 0
-    most = _AT_MOST.get(name, math.inf)
-    if wanted in (int, float) and not (least <= value <= most and value < math.inf):
-        up = "up" if most == math.inf else f"to {most}"
-        raise ConfigError(f"{name} must be a number from {least} {up}, not {value}")
+    if wanted in (int, float) and not (limits.least <= value <= limits.most and value < math.inf):
+        up = "up" if limits.most == math.inf else f"to {limits.most}"
+        raise ConfigError(f"{name} must be a number from {limits.least} {up}, not {value}")

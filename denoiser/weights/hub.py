@@ -24,8 +24,9 @@ from huggingface_hub import (
     get_session,
     get_token,
     hf_hub_url,
+    is_offline_mode,
 )
-from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RevisionNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import (
     build_hf_headers,
@@ -34,7 +35,6 @@ from huggingface_hub.utils import (
     set_client_factory,
     validate_repo_id,
 )
-from huggingface_hub.utils._http import default_client_factory  # it alone obeys HF_HUB_OFFLINE
 
 from denoiser.weights.hub_errors import FAILURES, HubError, UnusableError, explain
 
@@ -191,20 +191,19 @@ def endpoint() -> str:
 
 
 def _create_client(seconds: float, on_response: Callable[[Any], None] | None) -> Any:
-    def cap(request: Any) -> None:
+    def prepare(request: Any) -> None:
+        if is_offline_mode():  # the client leaves that to its factory
+            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
         given = request.extensions.get("timeout", {})
         request.extensions["timeout"] = {
             phase: min(seconds, given.get(phase) or seconds)
             for phase in ("connect", "read", "write", "pool")
         }
 
-    client = default_client_factory()
-    hooks = client.event_hooks
-    hooks["request"].append(cap)
+    hooks: dict[str, list[Callable[[Any], None]]] = {"request": [prepare]}
     if on_response is not None:
-        hooks["response"].append(on_response)
-    client.event_hooks = hooks
-    return client
+        hooks["response"] = [on_response]
+    return httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=None)
 
 
 class _File:

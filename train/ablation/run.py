@@ -28,6 +28,7 @@ from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from train.config import (
     ConfigError,
+    Count,
     TrainConfig,
     build_checked,
     changed,
@@ -96,9 +97,9 @@ class Sweep:
 
     name: str
     variants: tuple[Variant, ...]
-    epochs: int
-    limit: int
-    pictures: int
+    epochs: Count
+    limit: Count
+    pictures: Count
     score: Literal["validation", "test"] = "validation"
     note: str = ""
     published: tuple[Published, ...] = ()

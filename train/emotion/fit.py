@@ -24,7 +24,7 @@ from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
 from denoiser.images import from_uint8
 from denoiser.noise import random_source
 from denoiser.weights.checkpoint import WEIGHTS, channels_last
-from train.config import EMOTION_CONFIG, ConfigError, build_checked, read_toml
+from train.config import EMOTION_CONFIG, ConfigError, Count, Seed, Share, build_checked, read_toml
 from train.data import split_name
 from train.emotion.data import (
     NO_LABEL,
@@ -62,12 +62,12 @@ class EmotionTrainConfig:
     stem: int = 16
     widths: tuple[int, ...] = (32, 64, 128, 256)
     dropout: float = 0.3
-    epochs: int = 30
-    batch_size: int = 64
+    epochs: Count = 30
+    batch_size: Count = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
-    ema_decay: float = 0.999
-    seed: int = 0
+    ema_decay: Share = 0.999
+    seed: Seed = 0
 
     @property
     def network(self) -> EmotionNetConfig:
