@@ -25,9 +25,9 @@ from denoiser.analysis.blind_test import (
 )
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.ui.blind import classes as classroom_module
-from denoiser.ui.blind.classes import Classroom, ClassroomError, Classrooms
-from denoiser.ui.blind.session import Sitting, SittingError, keep_usable, make_play, tally_view
+from denoiser.ui.blind import classes as classes_module
+from denoiser.ui.blind.classes import VotingClass, VotingClassError, VotingClasses
+from denoiser.ui.blind.session import BlindSession, BlindTestError, keep_usable, make_play, tally_view
 from denoiser.ui.experiment import run
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.weights.checkpoint import WeightsError
@@ -66,27 +66,27 @@ def source():
 
 
 @pytest.fixture
-def sitting(source):
-    return create_sitting(source)
+def blind_session(source):
+    return create_session(source)
 
 
-def create_sitting(source, classroom=None, seed=0):
+def create_session(source, voting_class=None, seed=0):
     setup = Setup(POOL)
-    seat = None if classroom is None else classroom.seat(f"session-{seed}", HERE)
-    return Sitting(setup, draw(setup, seed=seed), make_play(source, setup), LABELS, seat)
+    seat = None if voting_class is None else voting_class.seat(f"session-{seed}", HERE)
+    return BlindSession(setup, draw(setup, seed=seed), make_play(source, setup), LABELS, seat)
 
 
 @pytest.fixture
 def patient(monkeypatch):
     """Lets people vote as quickly as a test does."""
-    monkeypatch.setattr(classroom_module, "SECONDS_EACH_PICK", 1e-9)
+    monkeypatch.setattr(classes_module, "SECONDS_EACH_PICK", 1e-9)
 
 
-def finish(sitting, picture=1):
+def finish(blind_session, picture=1):
     """Pick the same place in every round; return the results."""
-    view = sitting.view()
+    view = blind_session.view()
     while view["phase"] == "round":
-        view = sitting.vote(view["token"], picture)
+        view = blind_session.vote(view["token"], picture)
     return view
 
 
@@ -193,11 +193,11 @@ def test_agreement_with_the_measures():
     assert math.isnan(agree(alike, ["a", "b", "c"], "psnr").tau)
 
 
-# A sitting
+# A blind_session
 
 
-def test_a_round_does_not_say_which_picture_is_whose(sitting, source):
-    view = sitting.view()
+def test_a_round_does_not_say_which_picture_is_whose(blind_session, source):
+    view = blind_session.view()
     assert set(view) == {
         "phase", "number", "count", "given", "width", "height", "pictures", "noisy", "token",
         "version", "note",
@@ -209,14 +209,14 @@ def test_a_round_does_not_say_which_picture_is_whose(sitting, source):
     assert len(set(view["pictures"])) == 3
 
 
-def test_rounds_follow_each_other_to_the_results(sitting):
+def test_rounds_follow_each_other_to_the_results(blind_session):
     tokens = []
-    view = sitting.view()
+    view = blind_session.view()
     for number in range(1, ROUNDS + 1):
         assert (view["phase"], view["number"]) == ("round", number)
-        assert sitting.view()["token"] == view["token"]  # looking again deals nothing new
+        assert blind_session.view()["token"] == view["token"]  # looking again deals nothing new
         tokens.append(view["token"])
-        view = sitting.vote(view["token"], number % 4)
+        view = blind_session.vote(view["token"], number % 4)
     assert len(set(tokens)) == ROUNDS
     assert view["phase"] == "results"
     assert [text == "Can't tell" for text in view["rounds"]] == [n % 4 == 0 for n in range(1, 11)]
@@ -224,57 +224,57 @@ def test_rounds_follow_each_other_to_the_results(sitting):
 
 
 @pytest.mark.parametrize("picture", [-1, 4, True, 1.0, "1", None, [1], {}])
-def test_a_picture_that_was_not_shown_is_no_vote(sitting, picture):
-    view = sitting.view()
-    after = sitting.vote(view["token"], picture)
+def test_a_picture_that_was_not_shown_is_no_vote(blind_session, picture):
+    view = blind_session.view()
+    after = blind_session.vote(view["token"], picture)
     assert (after["number"], after["token"]) == (1, view["token"])
 
 
 @pytest.mark.parametrize("token", ["", "guessed", None, 5, ["x"], {}])
-def test_a_round_that_was_not_dealt_is_no_vote(sitting, token):
-    assert sitting.vote(token, 1)["number"] == 1
+def test_a_round_that_was_not_dealt_is_no_vote(blind_session, token):
+    assert blind_session.vote(token, 1)["number"] == 1
 
 
-def test_a_round_is_voted_on_once(sitting):
-    first = sitting.view()["token"]
-    assert sitting.vote(first, 1)["number"] == 2
-    assert sitting.vote(first, 2)["number"] == 2
+def test_a_round_is_voted_on_once(blind_session):
+    first = blind_session.view()["token"]
+    assert blind_session.vote(first, 1)["number"] == 2
+    assert blind_session.vote(first, 2)["number"] == 2
 
 
 def test_clicks_at_once_count_once(source):
-    classroom = Classroom(Setup(POOL))
-    sitting = create_sitting(source, classroom)
-    token = sitting.view()["token"]
-    threads = [threading.Thread(target=sitting.vote, args=(token, 1)) for _ in range(8)]
+    voting_class = VotingClass(Setup(POOL))
+    blind_session = create_session(source, voting_class)
+    token = blind_session.view()["token"]
+    threads = [threading.Thread(target=blind_session.vote, args=(token, 1)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sitting.view()["number"] == 2
-    assert classroom.tally.votes == 1
+    assert blind_session.view()["number"] == 2
+    assert voting_class.tally.votes == 1
 
 
-def test_results_stay_when_further_votes_come(sitting):
-    results = finish(sitting)
-    again = sitting.vote("", 1)
+def test_results_stay_when_further_votes_come(blind_session):
+    results = finish(blind_session)
+    again = blind_session.vote("", 1)
     assert {**again, "version": 0} == {**results, "version": 0}
 
 
-def test_a_round_is_unmasked_only_after_the_last(sitting):
-    view = sitting.view()
-    sitting.vote(view["token"], 1)
-    early = sitting.look_back(1)
+def test_a_round_is_unmasked_only_after_the_last(blind_session):
+    view = blind_session.view()
+    blind_session.vote(view["token"], 1)
+    early = blind_session.look_back(1)
     assert early["phase"] == "round"
     assert "look" not in early
 
 
-def test_a_round_unmasked_shows_what_was_shown(sitting):
+def test_a_round_unmasked_shows_what_was_shown(blind_session):
     shown = []
-    view = sitting.view()
+    view = blind_session.view()
     while view["phase"] == "round":
         shown.append((view["pictures"], view["noisy"]))
-        view = sitting.vote(view["token"], 2)
-    look = sitting.look_back(4)["look"]
+        view = blind_session.vote(view["token"], 2)
+    look = blind_session.look_back(4)["look"]
     assert ([card["pixels"] for card in look["cards"]], look["noisy"]) == shown[3]
     assert [card["picked"] for card in look["cards"]] == [False, True, False]
     assert look["cards"][1]["label"] == view["rounds"][3]
@@ -285,36 +285,36 @@ def test_a_round_unmasked_shows_what_was_shown(sitting):
 
 
 @pytest.mark.parametrize("number", [0, 11, True, 1.5, "1", None, []])
-def test_there_are_no_other_rounds_to_unmask(sitting, number):
-    finish(sitting)
-    assert "look" not in sitting.look_back(number)
+def test_there_are_no_other_rounds_to_unmask(blind_session, number):
+    finish(blind_session)
+    assert "look" not in blind_session.look_back(number)
 
 
 def test_who_picks_as_psnr_does_agrees_with_psnr(source):
     setup = Setup(POOL)
     play = make_play(source, setup)
     rounds = draw(setup)
-    sitting = Sitting(setup, rounds, play, LABELS)
+    blind_session = BlindSession(setup, rounds, play, LABELS)
     for played in rounds:
         psnrs = [play(played)[method].psnr for method in played.methods]
-        results = sitting.vote(sitting.view()["token"], 1 + int(np.argmax(psnrs)))
+        results = blind_session.vote(blind_session.view()["token"], 1 + int(np.argmax(psnrs)))
     psnr = results["agreements"][0]
     assert (psnr["same"], psnr["luck"], psnr["tau"]) == ("10 of 10", "< 1 %", "+1.00")
 
 
-def test_results_are_json_and_say_how_little_they_prove(sitting):
-    results = finish(sitting)
+def test_results_are_json_and_say_how_little_they_prove(blind_session):
+    results = finish(blind_session)
     assert json.loads(json.dumps(results, allow_nan=False)) == results
     notes = " ".join(results["notes"])
     assert "10 rounds" in notes
     assert "6 times" in notes
     assert "once in 120 times" in notes
-    undecided = finish(create_sitting_like(sitting), 0)
+    undecided = finish(create_session_like(blind_session), 0)
     assert undecided["standings"] == []
 
 
-def create_sitting_like(sitting):
-    return Sitting(sitting._setup, sitting._rounds, sitting._play, LABELS)
+def create_session_like(blind_session):
+    return BlindSession(blind_session._setup, blind_session._rounds, blind_session._play, LABELS)
 
 
 def test_a_method_without_weights_is_left_out_and_named(source, monkeypatch):
@@ -322,19 +322,19 @@ def test_a_method_without_weights_is_left_out_and_named(source, monkeypatch):
     setup, note = keep_usable(source, Setup(POOL), draw()[0], LABELS)
     assert setup.pool == POOL[:4]
     assert note == "Without WAVELET: Gone missing."
-    with pytest.raises(SittingError, match="Fewer than 3"):
+    with pytest.raises(BlindTestError, match="Fewer than 3"):
         keep_usable(source, Setup(POOL[2:]), draw()[0], LABELS)
 
 
 def test_a_method_that_fails_midway_stops_nothing_for_good(source, monkeypatch):
     played = Round(("median", "wavelet", "bilateral"), "lfw-1", GaussianNoise(0.1), 0)
     setup = Setup(POOL)
-    sitting = Sitting(setup, [played], make_play(source, setup), LABELS)
+    blind_session = BlindSession(setup, [played], make_play(source, setup), LABELS)
     with monkeypatch.context() as broken:
         refuse(broken, "wavelet")
-        with pytest.raises(SittingError, match="Gone missing"):
-            sitting.view()
-    assert sitting.view()["phase"] == "round"
+        with pytest.raises(BlindTestError, match="Gone missing"):
+            blind_session.view()
+    assert blind_session.view()["phase"] == "round"
 
 
 def refuse(monkeypatch, denoiser_id):
@@ -347,7 +347,7 @@ def refuse(monkeypatch, denoiser_id):
 
 def test_a_face_that_is_gone_is_one_sentence(source):
     played = Round(POOL[:3], "fer2013-test-1", GaussianNoise(), 0)
-    with pytest.raises(SittingError, match="Start again"):
+    with pytest.raises(BlindTestError, match="Start again"):
         make_play(source, Setup(POOL))(played)
 
 
@@ -355,35 +355,37 @@ def test_a_face_that_is_gone_is_one_sentence(source):
 
 
 def test_a_class_adds_up_the_votes_of_several_people(source, patient):
-    classroom = Classrooms().open(Setup(POOL), HERE)
-    results = [finish(create_sitting(source, classroom, seed), picture=1 + seed) for seed in range(2)]
-    tally = classroom.tally
+    voting_class = VotingClasses().open(Setup(POOL), HERE)
+    results = [finish(create_session(source, voting_class, seed), picture=1 + seed) for seed in range(2)]
+    tally = voting_class.tally
     assert tally.votes == 2 * ROUNDS
     assert sum(tally.picks.get((EYE, method), 0) for method in POOL) == 2 * ROUNDS
-    assert all(classroom.code in result["note"] for result in results)
+    assert all(voting_class.code in result["note"] for result in results)
     shown = tally_view(tally, POOL, LABELS, "The class")
     assert shown["headline"].startswith("The class picked")
 
 
 def test_a_class_is_found_by_its_code_and_by_its_teacher_s(source):
-    classrooms = Classrooms()
-    classroom, other = classrooms.open(Setup(POOL), HERE), classrooms.open(Setup(POOL), HERE)
-    code = classroom.code
-    assert classrooms.find(f" {code[:3].lower()}-{code[3:]} ", HERE) == (classroom, False)
-    assert classrooms.find(other.key, HERE) == (other, True)
+    voting_classes = VotingClasses()
+    voting_class, other = voting_classes.open(Setup(POOL), HERE), voting_classes.open(Setup(POOL), HERE)
+    code = voting_class.code
+    assert voting_classes.find(f" {code[:3].lower()}-{code[3:]} ", HERE) == (voting_class, False)
+    assert voting_classes.find(other.key, HERE) == (other, True)
 
 
 @pytest.mark.parametrize("entered", ["", "NOSUCH", None, 7, ["a"], {"code": 1}, "ÄÖÜ", "x" * 10**6])
 def test_there_is_no_other_class(entered):
-    classrooms = Classrooms()
-    classrooms.open(Setup(POOL), HERE)
-    with pytest.raises(ClassroomError, match="no class with this code"):
-        classrooms.find(entered, HERE)
+    voting_classes = VotingClasses()
+    voting_classes.open(Setup(POOL), HERE)
+    with pytest.raises(VotingClassError, match="no class with this code"):
+        voting_classes.find(entered, HERE)
 
 
 def test_codes_are_hard_to_guess_and_all_different():
-    classrooms = Classrooms()
-    opened = [classrooms.open(Setup(POOL), f"address-{n}") for n in range(classroom_module.MAX_CLASSES)]
+    voting_classes = VotingClasses()
+    opened = [
+        voting_classes.open(Setup(POOL), f"address-{n}") for n in range(classes_module.MAX_CLASSES)
+    ]
     assert len({c.code for c in opened} | {c.key for c in opened}) == 2 * len(opened)
     letters = set("".join(c.code for c in opened))
     assert len(letters) >= 25
@@ -392,162 +394,164 @@ def test_codes_are_hard_to_guess_and_all_different():
 
 
 def test_classes_are_bounded_in_number():
-    classrooms = Classrooms()
-    opened = [classrooms.open(Setup(POOL), f"address-{n}") for n in range(classroom_module.MAX_CLASSES)]
-    with pytest.raises(ClassroomError, match="too many"):
-        classrooms.open(Setup(POOL), HERE)
+    voting_classes = VotingClasses()
+    opened = [
+        voting_classes.open(Setup(POOL), f"address-{n}") for n in range(classes_module.MAX_CLASSES)
+    ]
+    with pytest.raises(VotingClassError, match="too many"):
+        voting_classes.open(Setup(POOL), HERE)
     opened[0].close()
-    classrooms.open(Setup(POOL), HERE)
+    voting_classes.open(Setup(POOL), HERE)
 
 
 def test_one_address_cannot_take_all_classes():
-    classrooms = Classrooms()
-    opened = [classrooms.open(Setup(POOL), HERE) for _ in range(10)]
-    still = [classroom for classroom in opened if classroom.is_open]
-    assert still == opened[-classroom_module.CLASSES_EACH :]
-    other = classrooms.open(Setup(POOL), "192.0.2.2")
-    for classroom in still:
-        classroom.add(VOTE)
-    with pytest.raises(ClassroomError, match="close one of them"):
-        classrooms.open(Setup(POOL), HERE)
-    assert all(classroom.is_open for classroom in [*still, other])
+    voting_classes = VotingClasses()
+    opened = [voting_classes.open(Setup(POOL), HERE) for _ in range(10)]
+    still = [voting_class for voting_class in opened if voting_class.is_open]
+    assert still == opened[-classes_module.CLASSES_EACH :]
+    other = voting_classes.open(Setup(POOL), "192.0.2.2")
+    for voting_class in still:
+        voting_class.add(VOTE)
+    with pytest.raises(VotingClassError, match="close one of them"):
+        voting_classes.open(Setup(POOL), HERE)
+    assert all(voting_class.is_open for voting_class in [*still, other])
     still[0].close()
-    assert classrooms.open(Setup(POOL), HERE).is_open
+    assert voting_classes.open(Setup(POOL), HERE).is_open
 
 
 def test_guesses_are_slowed_by_address():
     clock = Clock()
-    classrooms = Classrooms(clock)
-    classroom = classrooms.open(Setup(POOL), HERE)
-    for _ in range(classroom_module.GUESSES_AT_ONCE):
-        with pytest.raises(ClassroomError, match="no class with this code"):
-            classrooms.find("NOSUCH", HERE)
-    for entered in ("NOSUCH", classroom.code):  # a right guess would tell
-        with pytest.raises(ClassroomError, match="wait a minute"):
-            classrooms.find(entered, HERE)
-    assert classrooms.find(classroom.code, "192.0.2.2") == (classroom, False)
+    voting_classes = VotingClasses(clock)
+    voting_class = voting_classes.open(Setup(POOL), HERE)
+    for _ in range(classes_module.GUESSES_AT_ONCE):
+        with pytest.raises(VotingClassError, match="no class with this code"):
+            voting_classes.find("NOSUCH", HERE)
+    for entered in ("NOSUCH", voting_class.code):  # a right guess would tell
+        with pytest.raises(VotingClassError, match="wait a minute"):
+            voting_classes.find(entered, HERE)
+    assert voting_classes.find(voting_class.code, "192.0.2.2") == (voting_class, False)
     clock.now += 60
-    assert classrooms.find(classroom.code, HERE) == (classroom, False)
+    assert voting_classes.find(voting_class.code, HERE) == (voting_class, False)
 
 
 def test_thirty_pupils_of_one_address_join_and_vote():
     """Each mistypes the code once; then all vote ten times, one pick every two seconds."""
     clock = Clock()
-    classrooms = Classrooms(clock)
-    classroom = classrooms.open(Setup(POOL), HERE)
+    voting_classes = VotingClasses(clock)
+    voting_class = voting_classes.open(Setup(POOL), HERE)
     seats = []
     for pupil in range(30):
-        with pytest.raises(ClassroomError, match="no class with this code"):
-            classrooms.find("NOSUCH", HERE)
-        found, _ = classrooms.find(classroom.code, HERE)
+        with pytest.raises(VotingClassError, match="no class with this code"):
+            voting_classes.find("NOSUCH", HERE)
+        found, _ = voting_classes.find(voting_class.code, HERE)
         seats.append(found.seat(f"pupil-{pupil}", HERE))
     for _ in range(ROUNDS):
         clock.now += 2
         assert [seat.add(VOTE) for seat in seats] == [""] * 30
-    assert classroom.tally.votes == 30 * ROUNDS
+    assert voting_class.tally.votes == 30 * ROUNDS
 
 
 def test_a_seat_votes_once_in_each_round(patient):
-    classroom = Classroom(Setup(POOL))
-    seat = classroom.seat("a session", HERE)
+    voting_class = VotingClass(Setup(POOL))
+    seat = voting_class.seat("a session", HERE)
     said = [seat.add(VOTE) for _ in range(ROUNDS + 1)]
     assert said[:-1] == [""] * ROUNDS
     assert "counts for you alone" in said[-1]
-    assert "counts for you alone" in classroom.seat("a session", HERE).add(VOTE)  # come in again
-    assert classroom.tally.votes == ROUNDS
+    assert "counts for you alone" in voting_class.seat("a session", HERE).add(VOTE)  # come in again
+    assert voting_class.tally.votes == ROUNDS
 
 
 def test_seats_that_one_session_has_taken_before_voting_count_as_one(patient):
-    classroom = Classroom(Setup(POOL))
-    seats = [classroom.seat("a session", HERE) for _ in range(5)]
+    voting_class = VotingClass(Setup(POOL))
+    seats = [voting_class.seat("a session", HERE) for _ in range(5)]
     for seat in seats:
         for _ in range(ROUNDS):
             seat.add(VOTE)
-    assert classroom.tally.votes == ROUNDS
+    assert voting_class.tally.votes == ROUNDS
 
 
 def test_a_pick_too_quick_to_have_looked_is_not_counted():
     clock = Clock()
-    seat = Classroom(Setup(POOL), clock).seat("a session", HERE)
-    said = [seat.add(VOTE) for _ in range(classroom_module.PICKS_AT_ONCE + 1)]
-    assert said[:-1] == [""] * classroom_module.PICKS_AT_ONCE
+    seat = VotingClass(Setup(POOL), clock).seat("a session", HERE)
+    said = [seat.add(VOTE) for _ in range(classes_module.PICKS_AT_ONCE + 1)]
+    assert said[:-1] == [""] * classes_module.PICKS_AT_ONCE
     assert "Too quick" in said[-1]
     clock.now += 1
     assert seat.add(VOTE) == ""
-    assert seat.classroom.tally.votes == classroom_module.PICKS_AT_ONCE + 1
+    assert seat.voting_class.tally.votes == classes_module.PICKS_AT_ONCE + 1
 
 
 def test_one_address_cannot_take_all_seats(monkeypatch):
-    monkeypatch.setattr(classroom_module, "SEATS_EACH", 3)
-    classroom = Classroom(Setup(POOL))
-    said = [classroom.seat(f"session-{n}", HERE).add(VOTE) for n in range(5)]
+    monkeypatch.setattr(classes_module, "SEATS_EACH", 3)
+    voting_class = VotingClass(Setup(POOL))
+    said = [voting_class.seat(f"session-{n}", HERE).add(VOTE) for n in range(5)]
     assert said[:3] == [""] * 3
     assert all("no seat left" in sentence for sentence in said[3:])
-    assert classroom.seat("elsewhere", "192.0.2.2").add(VOTE) == ""
+    assert voting_class.seat("elsewhere", "192.0.2.2").add(VOTE) == ""
 
 
 def test_nobody_keeps_a_class_for_ever():
     clock = Clock()
-    classroom = Classroom(Setup(POOL), clock)
+    voting_class = VotingClass(Setup(POOL), clock)
     for _ in range(12):
-        assert classroom.add(VOTE)
+        assert voting_class.add(VOTE)
         clock.now += 3600
-    assert not classroom.add(VOTE)
+    assert not voting_class.add(VOTE)
 
 
 VOTE = Vote(("median", "wavelet", "bilateral"), "median", dict.fromkeys(MEASURES, "median"))
 
 
 def test_a_class_is_bounded_in_votes(monkeypatch):
-    monkeypatch.setattr(classroom_module, "MAX_VOTES", 2)
-    classroom = Classroom(Setup(POOL))
-    assert [classroom.add(VOTE) for _ in range(3)] == [True, True, False]
-    assert classroom.tally.votes == 2
+    monkeypatch.setattr(classes_module, "MAX_VOTES", 2)
+    voting_class = VotingClass(Setup(POOL))
+    assert [voting_class.add(VOTE) for _ in range(3)] == [True, True, False]
+    assert voting_class.tally.votes == 2
 
 
 def test_a_class_ends_when_it_is_closed(source):
-    classrooms = Classrooms()
-    classroom = classrooms.open(Setup(POOL), HERE)
-    sitting = create_sitting(source, classroom)
-    sitting.vote(sitting.view()["token"], 1)
-    classroom.close()
-    view = sitting.vote(sitting.view()["token"], 1)
+    voting_classes = VotingClasses()
+    voting_class = voting_classes.open(Setup(POOL), HERE)
+    blind_session = create_session(source, voting_class)
+    blind_session.vote(blind_session.view()["token"], 1)
+    voting_class.close()
+    view = blind_session.vote(blind_session.view()["token"], 1)
     assert view["number"] == 3  # the test goes on
     assert "counts for you alone" in view["note"]
-    assert classroom.tally.votes == 1
-    with pytest.raises(ClassroomError):
-        classrooms.find(classroom.code, HERE)
+    assert voting_class.tally.votes == 1
+    with pytest.raises(VotingClassError):
+        voting_classes.find(voting_class.code, HERE)
 
 
 def test_a_class_ends_three_hours_after_its_last_vote():
     clock = Clock()
-    classrooms = Classrooms(clock)
-    classroom = classrooms.open(Setup(POOL), HERE)
+    voting_classes = VotingClasses(clock)
+    voting_class = voting_classes.open(Setup(POOL), HERE)
     for _ in range(3):
         clock.now += 29 * 60
-        assert classroom.add(VOTE)
+        assert voting_class.add(VOTE)
     clock.now += 3 * 3600 - 1
-    assert classrooms.find(classroom.code, HERE)[0] is classroom
+    assert voting_classes.find(voting_class.code, HERE)[0] is voting_class
     clock.now += 1
-    assert not classroom.add(VOTE)
-    with pytest.raises(ClassroomError):
-        classrooms.find(classroom.code, HERE)
+    assert not voting_class.add(VOTE)
+    with pytest.raises(VotingClassError):
+        voting_classes.find(voting_class.code, HERE)
 
 
 def test_a_class_that_nobody_uses_ends_after_half_an_hour():
     clock = Clock()
-    classroom = Classrooms(clock).open(Setup(POOL), HERE)
+    voting_class = VotingClasses(clock).open(Setup(POOL), HERE)
     clock.now += 30 * 60
-    assert not classroom.is_open
+    assert not voting_class.is_open
 
 
 def test_votes_from_many_threads_are_all_counted():
-    classroom = Classroom(Setup(POOL))
+    voting_class = VotingClass(Setup(POOL))
     threads = [
-        threading.Thread(target=lambda: [classroom.add(VOTE) for _ in range(200)]) for _ in range(6)
+        threading.Thread(target=lambda: [voting_class.add(VOTE) for _ in range(200)]) for _ in range(6)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert classroom.tally.votes == classroom.tally.shown["median"] == 1200
+    assert voting_class.tally.votes == voting_class.tally.shown["median"] == 1200

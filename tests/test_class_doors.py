@@ -6,7 +6,7 @@ import pytest
 
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.faces.samples import bundled_faces
-from denoiser.ui.blind import classes as classroom_module
+from denoiser.ui.blind import classes as classes_module
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
 from tests.visitors import Page, Visitor, served
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 def page():
     """A page that takes itself for a Space's, so that a test can say where a visitor is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classroom_module, "SECONDS_EACH_GUESS", 3600)  # none comes back during a test
+        patch.setattr(classes_module, "SECONDS_EACH_GUESS", 3600)  # none comes back during a test
         app = build_app(FaceSource(Offer(bundled_faces(), "Faces for tests")))
         with served(app) as url:
             patch.setitem(os.environ, "SPACE_ID", "somebody/lab")
@@ -45,7 +45,7 @@ def test_a_script_does_not_take_all_classes(page):
 def test_a_script_guesses_no_more_than_a_class_mistypes(page):
     own = Visitor(page, at(10)).open_class()
     script = Visitor(page, at(11))
-    said = [script.join_class("NOSUCH")["said"] for _ in range(classroom_module.GUESSES_AT_ONCE + 5)]
+    said = [script.join_class("NOSUCH")["said"] for _ in range(classes_module.GUESSES_AT_ONCE + 5)]
     assert ["wait a minute" in sentence for sentence in said[-6:]] == [False, *[True] * 5]
     assert "wait a minute" in script.join_class(own["code"])["said"]  # a right guess would tell
     assert Visitor(page, at(12)).join_class(own["code"])["code"] == own["code"]

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 import denoiser
 from denoiser.analysis import inspection
 from denoiser.analysis.inspection import (
-    Anatomy,
+    Capabilities,
     ask_experts,
     attention_maps,
     autocorrelation,
@@ -21,7 +21,7 @@ from denoiser.analysis.inspection import (
     denoise_clean,
     edge_profile,
     ensure_discriminator,
-    find_anatomy,
+    find_capabilities,
     find_residual,
     make_pure_noise,
     measure_whiteness,
@@ -116,7 +116,7 @@ def test_anatomy_follows_what_is_listed(monkeypatch, gated, divided):
     monkeypatch.setattr(inspection, "list_denoisers", lambda: list(methods))
     monkeypatch.setattr(inspection, "MODELS", ())
     monkeypatch.setattr(inspection, "create_denoiser", methods.__getitem__)
-    assert find_anatomy() == Anatomy(("gated",), ("dual", "halves"), ("divided",), ())
+    assert find_capabilities() == Capabilities(("gated",), ("dual", "halves"), ("divided",), ())
 
 
 def test_models_are_asked_without_their_weights(monkeypatch):
@@ -137,7 +137,7 @@ def test_models_are_asked_without_their_weights(monkeypatch):
     monkeypatch.setattr(inspection, "list_denoisers", lambda: ["u", "gone", "d"])
     monkeypatch.setattr(inspection, "build_empty", empty)
     monkeypatch.setattr(inspection, "read_config", read)
-    assert find_anatomy() == Anatomy(("u",), ("d",), (), ("u",))
+    assert find_capabilities() == Capabilities(("u",), ("d",), (), ("u",))
 
 
 # Attention

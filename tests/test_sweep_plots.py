@@ -10,7 +10,7 @@ from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
 from denoiser.noise import GaussianNoise, PoissonNoise
 from denoiser.pipeline import SweepPoint
 from denoiser.ui.common.charts import COLOURS, SYMBOLS, looks
-from denoiser.ui.sweep.charts import metric_value, redraw_chart, sweep_chart
+from denoiser.ui.sweep.charts import metric_value, repeats_chart, sweep_chart
 
 LABELS = {"noisy": "Noisy picture", "median": "Median 3x3", "nl-means": "Non-local means"}
 AXIS = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0, 50.0), ((25.0, "Compare: 25"),))
@@ -114,7 +114,7 @@ class TestSweepChart:
 class TestRedrawChart:
     def test_every_draw_the_mean_and_two_bars(self):
         points = [point(seed, seed, median=20.0 + 2 * seed) for seed in range(3)]
-        figure = redraw_chart(points, LABELS, "psnr", 1200)
+        figure = repeats_chart(points, LABELS, "psnr", 1200)
         own = [trace for trace in figure.data if trace.y and trace.y[0] == "Median 3x3"]
         draws, deviation, error = own
         assert list(draws.x) == [20, 22, 24]
@@ -123,7 +123,7 @@ class TestRedrawChart:
         assert error.error_x.thickness > deviation.error_x.thickness
 
     def test_no_draws_yet(self):
-        assert redraw_chart([], LABELS, "ssim", 320).layout.height > 100
+        assert repeats_chart([], LABELS, "ssim", 320).layout.height > 100
 
 
 class TestLooks:

@@ -39,20 +39,20 @@ Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class Capabilities:
     """Ids of the denoisers that have something to look at, in the order of the registry.
 
     Attributes:
-        gated: Networks with attention gates.
-        two_part: Methods that make an intermediate image.
-        divided: Networks of several experts.
-        judged: Models that were trained against a discriminator.
+        attention: Networks with attention gates.
+        intermediate_image: Methods that make an intermediate image.
+        experts: Networks of several experts.
+        discriminator: Models that were trained against a discriminator.
     """
 
-    gated: tuple[str, ...]
-    two_part: tuple[str, ...]
-    divided: tuple[str, ...]
-    judged: tuple[str, ...]
+    attention: tuple[str, ...]
+    intermediate_image: tuple[str, ...]
+    experts: tuple[str, ...]
+    discriminator: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -140,14 +140,16 @@ class Residual:
 # Which methods have what
 
 
-def find_anatomy() -> Anatomy:
+def find_capabilities() -> Capabilities:
     """Say which denoisers have what to look at; loads no weights."""
     networks = {denoiser_id: _network_of(denoiser_id) for denoiser_id in list_denoisers()}
-    return Anatomy(
-        gated=tuple(name for name, network in networks.items() if _is_gated(network)),
-        two_part=tuple(name for name, network in networks.items() if _makes_intermediate(name, network)),
-        divided=tuple(name for name, network in networks.items() if _is_divided(network)),
-        judged=tuple(model_id for model_id in MODELS if _is_gan(model_id)),
+    return Capabilities(
+        attention=tuple(name for name, network in networks.items() if _has_attention(network)),
+        intermediate_image=tuple(
+            name for name, network in networks.items() if _makes_intermediate(name, network)
+        ),
+        experts=tuple(name for name, network in networks.items() if _has_experts(network)),
+        discriminator=tuple(model_id for model_id in MODELS if _is_gan(model_id)),
     )
 
 
@@ -162,11 +164,11 @@ def _network_of(denoiser_id: str) -> Network | None:
     return method.network if isinstance(method, NetworkDenoiser) else None
 
 
-def _is_gated(network: Network | None) -> bool:
+def _has_attention(network: Network | None) -> bool:
     return isinstance(network, AttentionUNet) and len(network.gates) > 0
 
 
-def _is_divided(network: Network | None) -> bool:
+def _has_experts(network: Network | None) -> bool:
     return isinstance(network, ExpertUNet) and len(network.experts) > 1
 
 
@@ -196,7 +198,7 @@ def attention_maps(method: Denoiser, noisy: Image) -> tuple[AttentionMap, ...]:
     Raises:
         ValueError: The method has no attention gates, or the picture is not gray.
     """
-    if not isinstance(method, NetworkDenoiser) or not _is_gated(method.network):
+    if not isinstance(method, NetworkDenoiser) or not _has_attention(method.network):
         raise ValueError(f"{method.info.id} has no attention gates; the Attention U-Nets have")
     network = cast(AttentionUNet, method.network)
     _check_gray(noisy)
@@ -227,7 +229,7 @@ def ask_experts(method: Denoiser, noisy: Image) -> tuple[ExpertView, ...]:
     Raises:
         ValueError: The method has no experts, or the picture is not gray.
     """
-    if not isinstance(method, NetworkDenoiser) or not _is_divided(method.network):
+    if not isinstance(method, NetworkDenoiser) or not _has_experts(method.network):
         raise ValueError(f"{method.info.id} has no experts; the residual U-Net has")
     network = cast(ExpertUNet, method.network)
     _check_gray(noisy)

@@ -18,7 +18,7 @@ from denoiser.denoisers.registry import (
 from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.ui.api.endpoints import register_api
 from denoiser.ui.benchmark.tab import create_benchmark_tab
-from denoiser.ui.blind.classes import Classrooms
+from denoiser.ui.blind.classes import VotingClasses
 from denoiser.ui.blind.tab import create_blind_tab
 from denoiser.ui.common.theme import create_theme, read_css
 from denoiser.ui.compare.tab import create_compare_tab
@@ -66,7 +66,7 @@ def build_app(faces: FaceSource) -> gr.Blocks:
             with gr.Tab("Inside", id="inside") as inside:
                 create_inside_tab(controls, inside.select)
             with gr.Tab("Blind test", id="blind") as blind:
-                create_blind_tab(controls, faces, app.load, blind.select, Classrooms())
+                create_blind_tab(controls, faces, app.load, blind.select, VotingClasses())
             with gr.Tab("Emotion check", id="emotion") as emotion:
                 create_emotion_tab(controls, faces, emotion.select)
             with gr.Tab("Benchmark", id="benchmark") as benchmark:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from denoiser.analysis.inspection import find_anatomy
+from denoiser.analysis.inspection import find_capabilities
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
@@ -251,7 +251,7 @@ def test_a_new_method_of_two_parts_appears_by_itself(browser):
         tab.open(url)
         tab.turn_to("Intermediate image")
         tab.version("intermediate")
-        last = len(find_anatomy().two_part)
+        last = len(find_capabilities().intermediate_image)
         menu = tab.page.locator("#inside-intermediate input").first
         menu.click()
         assert tab.page.get_by_role("option").count() == last + 1

@@ -45,11 +45,11 @@ _CODE_LENGTH = 6  # 31**6, about 900 million
 _KEY_LENGTH = 12
 
 
-class ClassroomError(ValueError):
+class VotingClassError(ValueError):
     """A class can't be had; the message is one sentence for a person."""
 
 
-class Classroom:
+class VotingClass:
     """One class. Safe to use from several threads.
 
     Args:
@@ -127,16 +127,16 @@ class Seat:
     """One person's place in a class; each of its rounds counts once. Safe to use from several threads.
 
     Args:
-        classroom: The class.
+        voting_class: The class.
         session: Whose seat it is.
         address: Where that session is.
         clock: Seconds that never go back.
     """
 
     def __init__(
-        self, classroom: Classroom, session: str, address: str, clock: Callable[[], float]
+        self, voting_class: VotingClass, session: str, address: str, clock: Callable[[], float]
     ) -> None:
-        self.classroom = classroom
+        self.voting_class = voting_class
         self.session = session
         self.address = address
         self._lock = threading.Lock()
@@ -147,21 +147,23 @@ class Seat:
         """Have the class count a vote; return ``""``, or a sentence that says why it does not."""
         alone = "what you pick now counts for you alone."
         with self._lock:
-            if not self.classroom.is_open:
+            if not self.voting_class.is_open:
                 return f"The class is over: {alone}"
             if self._votes >= ROUNDS:
-                return f"Class {self.classroom.code} has your {ROUNDS} picks: {alone}"
+                return f"Class {self.voting_class.code} has your {ROUNDS} picks: {alone}"
             if not self._pace.take():
-                return f"Too quick to have looked: class {self.classroom.code} did not count that pick."
-            if not self.classroom.admit(self):
-                return f"Class {self.classroom.code} has no seat left for your network: {alone}"
-            if not self.classroom.add(vote):
-                return f"Class {self.classroom.code} has all the votes that it can hold: {alone}"
+                return (
+                    f"Too quick to have looked: class {self.voting_class.code} did not count that pick."
+                )
+            if not self.voting_class.admit(self):
+                return f"Class {self.voting_class.code} has no seat left for your network: {alone}"
+            if not self.voting_class.add(vote):
+                return f"Class {self.voting_class.code} has all the votes that it can hold: {alone}"
             self._votes += 1
             return ""
 
 
-class Classrooms:
+class VotingClasses:
     """All classes of a page. Safe to use from several threads.
 
     Args:
@@ -171,10 +173,10 @@ class Classrooms:
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._lock = threading.Lock()
-        self._classes: list[Classroom] = []
+        self._classes: list[VotingClass] = []
         self._guesses = Allowances(GUESSES_AT_ONCE, SECONDS_EACH_GUESS, clock)
 
-    def open(self, setup: Setup, address: str) -> Classroom:
+    def open(self, setup: Setup, address: str) -> VotingClass:
         """Start a class.
 
         Args:
@@ -182,7 +184,7 @@ class Classrooms:
             address: Where its teacher is.
 
         Raises:
-            ClassroomError: There are too many, or too many from this address.
+            VotingClassError: There are too many, or too many from this address.
         """
         with self._lock:
             self._forget()
@@ -190,21 +192,21 @@ class Classrooms:
             if len(own) >= CLASSES_EACH:
                 unused = [other for other in own if not other.tally.votes]
                 if not unused:
-                    raise ClassroomError(
+                    raise VotingClassError(
                         f"Your network has {CLASSES_EACH} classes under way; close one of them first."
                     )
                 # Whose teacher may have loaded the page anew, and cannot close it.
                 unused[0].close()
                 self._classes.remove(unused[0])
             if len(self._classes) >= MAX_CLASSES:
-                raise ClassroomError("There are too many classes at the moment; try again later.")
-            classroom = Classroom(setup, self._clock, address)
-            while any(classroom.code == other.code for other in self._classes):
-                classroom = Classroom(setup, self._clock, address)
-            self._classes.append(classroom)
-            return classroom
+                raise VotingClassError("There are too many classes at the moment; try again later.")
+            voting_class = VotingClass(setup, self._clock, address)
+            while any(voting_class.code == other.code for other in self._classes):
+                voting_class = VotingClass(setup, self._clock, address)
+            self._classes.append(voting_class)
+            return voting_class
 
-    def find(self, entered: object, address: str) -> tuple[Classroom, bool]:
+    def find(self, entered: object, address: str) -> tuple[VotingClass, bool]:
         """Return the class with this code, and whether the code is its teacher's.
 
         Args:
@@ -213,25 +215,25 @@ class Classrooms:
             address: Where they are.
 
         Raises:
-            ClassroomError: There is none, or too many that don't exist were tried from this address.
+            VotingClassError: There is none, or too many that don't exist were tried from this address.
         """
         if not self._guesses.is_left(address):  # right ones too, or guessing would go on
-            raise ClassroomError(
+            raise VotingClassError(
                 "Too many codes that do not exist were tried from your network; wait a minute."
             )
         text = entered[:64] if isinstance(entered, str) else ""
         code = "".join(text.upper().replace("-", " ").split())
         with self._lock:
             self._forget()
-            for classroom in self._classes:
-                for own, is_teacher in ((classroom.code, False), (classroom.key, True)):
+            for voting_class in self._classes:
+                for own, is_teacher in ((voting_class.code, False), (voting_class.key, True)):
                     if secrets.compare_digest(own.encode(), code.encode()):
-                        return classroom, is_teacher
+                        return voting_class, is_teacher
         self._guesses.take(address)
-        raise ClassroomError("There is no class with this code; it may be closed by now.")
+        raise VotingClassError("There is no class with this code; it may be closed by now.")
 
     def _forget(self) -> None:
-        self._classes = [classroom for classroom in self._classes if classroom.is_open]
+        self._classes = [voting_class for voting_class in self._classes if voting_class.is_open]
 
 
 def _draw(length: int) -> str:

@@ -41,11 +41,11 @@ Play = Callable[[Round], Comparison]
 """Makes the pictures of a round; the same ones whenever it is asked."""
 
 
-class SittingError(ValueError):
+class BlindTestError(ValueError):
     """A test can't go on; the message is one sentence for a person."""
 
 
-class Sitting:
+class BlindSession:
     """One person's test. Safe to use from several threads: a browser can click twice at once.
 
     Args:
@@ -81,7 +81,7 @@ class Sitting:
         """Return what the page shows now: a round, or the results.
 
         Raises:
-            SittingError: The pictures can't be made.
+            BlindTestError: The pictures can't be made.
         """
         with self._lock:
             return self._view()
@@ -97,7 +97,7 @@ class Sitting:
             picture: 1, 2 or 3; 0 for no preference.
 
         Raises:
-            SittingError: The next pictures can't be made.
+            BlindTestError: The next pictures can't be made.
         """
         with self._lock:
             valid = isinstance(token, str) and bool(token) and token == self._token
@@ -112,7 +112,7 @@ class Sitting:
             number: Which round, counted from 1; it comes from a browser and may be anything.
 
         Raises:
-            SittingError: The pictures can't be made.
+            BlindTestError: The pictures can't be made.
         """
         with self._lock:
             view = self._view()
@@ -203,9 +203,9 @@ class Sitting:
             return ""
         if self._refusal:
             return self._refusal
-        if not self._seat.classroom.is_open:
+        if not self._seat.voting_class.is_open:
             return "The class is over: what you pick now counts for you alone."
-        return f"Your picks are added, without a name, to those of class {self._seat.classroom.code}."
+        return f"Your picks are added, without a name, to those of class {self._seat.voting_class.code}."
 
 
 def make_play(faces: FaceSource, setup: Setup) -> Play:
@@ -219,7 +219,7 @@ def make_play(faces: FaceSource, setup: Setup) -> Play:
     def play(played: Round) -> Comparison:
         outcome = _run(faces, setup, played, played.methods)
         for sentence in (*outcome.failures.values(), *outcome.loading.values()):
-            raise SittingError(f"A method of this round can't run: {sentence} Start again later.")
+            raise BlindTestError(f"A method of this round can't run: {sentence} Start again later.")
         return outcome.comparison
 
     return play
@@ -237,14 +237,14 @@ def keep_usable(
         labels: Names of the denoisers, by id.
 
     Raises:
-        SittingError: Too few are left, or the face is gone.
+        BlindTestError: Too few are left, or the face is gone.
     """
     outcome = _run(faces, setup, first, setup.pool)
     missing = {**outcome.failures, **outcome.loading}
     usable = tuple(method for method in setup.pool if method not in missing)
     reasons = " ".join(f"Without {labels[method]}: {why}" for method, why in missing.items())
     if len(usable) < SHOWN:
-        raise SittingError(f"Fewer than {SHOWN} of the methods can run. {reasons}")
+        raise BlindTestError(f"Fewer than {SHOWN} of the methods can run. {reasons}")
     return replace(setup, pool=usable), reasons
 
 
@@ -292,7 +292,7 @@ def _run(faces: FaceSource, setup: Setup, played: Round, method_ids: Sequence[st
     try:
         sample = faces.get(played.face)
     except FaceDataError as error:
-        raise SittingError(f"{error} Start again.") from error
+        raise BlindTestError(f"{error} Start again.") from error
     experiment = Experiment(
         noise=played.noise,
         seed=played.seed,

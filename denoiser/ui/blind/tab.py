@@ -11,10 +11,10 @@ import numpy as np
 from denoiser.analysis.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.faces.samples import pick_samples
-from denoiser.ui.blind.classes import Classroom, ClassroomError, Classrooms, Seat
+from denoiser.ui.blind.classes import Seat, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.blind.session import (
-    Sitting,
-    SittingError,
+    BlindSession,
+    BlindTestError,
     describe_labels,
     keep_usable,
     make_play,
@@ -60,7 +60,7 @@ restarts, or three hours after the last one. Of each person ten picks count, one
 
 
 @dataclass(frozen=True, eq=False)
-class Membership:
+class Member:
     """A session's place in a class.
 
     Attributes:
@@ -72,9 +72,9 @@ class Membership:
     is_teacher: bool
 
     @property
-    def classroom(self) -> Classroom:
+    def voting_class(self) -> VotingClass:
         """Which class."""
-        return self.seat.classroom
+        return self.seat.voting_class
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class _Tab:
     close: gr.Button
     leave: gr.Button
     timer: gr.Timer
-    sitting: gr.State
+    blind_session: gr.State
     member: gr.State
 
     @property
@@ -107,7 +107,7 @@ class _Tab:
     @property
     def class_outputs(self) -> list[Any]:
         """Everything that joining or leaving a class changes."""
-        return [*self.class_shown, self.said, self.member, self.sitting, self.board]
+        return [*self.class_shown, self.said, self.member, self.blind_session, self.board]
 
 
 def create_blind_tab(
@@ -115,7 +115,7 @@ def create_blind_tab(
     faces: FaceSource,
     load: Callable[..., Any],
     opened: Callable[..., Any],
-    classrooms: Classrooms,
+    voting_classes: VotingClasses,
 ) -> None:
     """Add the tab's content to the page.
 
@@ -124,12 +124,12 @@ def create_blind_tab(
         faces: Where the samples come from.
         load: The page's load event.
         opened: The event of this tab being opened.
-        classrooms: The page's classes.
+        voting_classes: The page's classes.
     """
     labels = describe_labels(describe_methods())
     tab = _create(labels)
     _connect_test(tab, controls, faces, labels, opened)
-    _connect_class(tab, controls, faces, labels, classrooms, load)
+    _connect_class(tab, controls, faces, labels, voting_classes, load)
 
 
 def parse_setup(pool: Any, noise: Any, controls: Controls, values: Sequence[Any]) -> Setup:
@@ -236,35 +236,39 @@ def _connect_test(
     labels: Mapping[str, str],
     opened: Callable[..., Any],
 ) -> None:
-    def start(pool: Any, noise: Any, member: Membership | None, *values: Any) -> Iterator[Any]:
-        seat = member.seat if member is not None and member.classroom.is_open else None
+    def start(pool: Any, noise: Any, member: Member | None, *values: Any) -> Iterator[Any]:
+        seat = member.seat if member is not None and member.voting_class.is_open else None
         try:
-            setup = parse_setup(pool, noise, controls, values) if seat is None else seat.classroom.setup
+            setup = (
+                parse_setup(pool, noise, controls, values) if seat is None else seat.voting_class.setup
+            )
         except ExperimentError as error:
             yield gr.skip(), _error(str(error))
             return
         yield from _begin(setup, faces, labels, seat)
 
-    def invite(request: gr.Request, sitting: Sitting | None, *rest: Any) -> Iterator[Any]:
+    def invite(request: gr.Request, blind_session: BlindSession | None, *rest: Any) -> Iterator[Any]:
         """Begin without being asked, unless a test is under way or the address brings one."""
-        if sitting is not None or CLASS_PARAMETER in request.query_params:
+        if blind_session is not None or CLASS_PARAMETER in request.query_params:
             yield gr.skip(), gr.skip()
             return
         for begun, payload in start(*rest):
             yield begun, payload | {"invited": True}
 
-    def vote(sitting: Sitting | None, event: gr.EventData) -> Payload:
-        return _answer(sitting, lambda s: s.vote(_told(event, "token"), _told(event, "picture")))
+    def vote(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
+        return _answer(blind_session, lambda s: s.vote(_told(event, "token"), _told(event, "picture")))
 
-    def look_back(sitting: Sitting | None, event: gr.EventData) -> Payload:
-        return _answer(sitting, lambda s: s.look_back(_told(event, "round")))
+    def look_back(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
+        return _answer(blind_session, lambda s: s.look_back(_told(event, "round")))
 
     begin = [tab.pool, tab.noise, tab.member, *controls.inputs]
     for listen in (tab.start.click, tab.board.again):  # gr.on takes no events of a script's own
-        listen(start, begin, [tab.sitting, tab.board], **_QUEUED)
-    opened(invite, [tab.sitting, *begin], [tab.sitting, tab.board], **_QUEUED)
-    tab.board.vote(vote, tab.sitting, tab.board, **_QUEUED)
-    tab.board.unmask(look_back, tab.sitting, tab.board, **(_QUEUED | {"trigger_mode": "always_last"}))
+        listen(start, begin, [tab.blind_session, tab.board], **_QUEUED)
+    opened(invite, [tab.blind_session, *begin], [tab.blind_session, tab.board], **_QUEUED)
+    tab.board.vote(vote, tab.blind_session, tab.board, **_QUEUED)
+    tab.board.unmask(
+        look_back, tab.blind_session, tab.board, **(_QUEUED | {"trigger_mode": "always_last"})
+    )
 
 
 def _connect_class(
@@ -272,12 +276,12 @@ def _connect_class(
     controls: Controls,
     faces: FaceSource,
     labels: Mapping[str, str],
-    classrooms: Classrooms,
+    voting_classes: VotingClasses,
     load: Callable[..., Any],
 ) -> None:
-    def enter(member: Membership | None) -> list[Any]:
+    def enter(member: Member | None) -> list[Any]:
         """Values for ``class_outputs``; a test begun before ends, as its picks would not count."""
-        where = "" if member is None else f" with class {member.classroom.code}"
+        where = "" if member is None else f" with class {member.voting_class.code}"
         board = _idle(f"Press New test to take the test{where}.")
         return [*_class_values(member, labels), "", member, None, board]
 
@@ -286,41 +290,41 @@ def _connect_class(
         values[tab.class_outputs.index(tab.said)] = str(error)
         return values
 
-    def take_seat(classroom: Classroom, is_teacher: bool, request: gr.Request) -> Membership:
-        return Membership(classroom.seat(request.session_hash or "", address_of(request)), is_teacher)
+    def take_seat(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
+        return Member(voting_class.seat(request.session_hash or "", address_of(request)), is_teacher)
 
     def join(request: gr.Request, entered: Any) -> Iterator[list[Any]]:
         try:
-            member = take_seat(*classrooms.find(entered, address_of(request)), request)
-        except ClassroomError as error:
+            member = take_seat(*voting_classes.find(entered, address_of(request)), request)
+        except VotingClassError as error:
             yield refuse(error)
             return
         values = enter(member)
         yield values
         if not member.is_teacher:
             # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
-            joined = values[: tab.class_outputs.index(tab.sitting)]
-            for sitting, payload in _begin(member.classroom.setup, faces, labels, member.seat):
-                yield [*joined, sitting, payload | {"invited": True}]
+            joined = values[: tab.class_outputs.index(tab.blind_session)]
+            for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.seat):
+                yield [*joined, blind_session, payload | {"invited": True}]
 
     def teach(
-        request: gr.Request, member: Membership | None, pool: Any, noise: Any, *values: Any
+        request: gr.Request, member: Member | None, pool: Any, noise: Any, *values: Any
     ) -> list[Any]:
         try:
             setup = parse_setup(pool, noise, controls, values)
             if member is not None and member.is_teacher:
-                member.classroom.close()  # one class for each teacher
-            return enter(take_seat(classrooms.open(setup, address_of(request)), True, request))
-        except (ExperimentError, ClassroomError) as error:
+                member.voting_class.close()  # one class for each teacher
+            return enter(take_seat(voting_classes.open(setup, address_of(request)), True, request))
+        except (ExperimentError, VotingClassError) as error:
             return refuse(error)
 
-    def close(member: Membership | None) -> list[Any]:
+    def close(member: Member | None) -> list[Any]:
         if member is None or not member.is_teacher:
             return [gr.skip()] * len(tab.class_shown)
-        member.classroom.close()
+        member.voting_class.close()
         return _class_values(member, labels)
 
-    def refresh(member: Membership | None) -> Any:
+    def refresh(member: Member | None) -> Any:
         return gr.skip() if member is None else _panel(member, labels)
 
     def follow_link(request: gr.Request) -> Iterator[list[Any]]:
@@ -349,23 +353,23 @@ def _connect_class(
 
 def _begin(
     setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
-) -> Iterator[tuple[Sitting | None, Payload]]:
-    """Begin a test: the values of the session's sitting and of the board, step by step."""
+) -> Iterator[tuple[BlindSession | None, Payload]]:
+    """Begin a test: the values of the session's test and of the board, step by step."""
     yield None, _idle("Making the pictures\N{HORIZONTAL ELLIPSIS}")  # a model's first use takes seconds
     try:
-        sitting, note = _prepare(setup, faces, labels, seat)
-        yield sitting, sitting.view() | {"warning": note}
-    except SittingError as error:
+        blind_session, note = _prepare(setup, faces, labels, seat)
+        yield blind_session, blind_session.view() | {"warning": note}
+    except BlindTestError as error:
         yield None, _idle("") | {"warning": str(error)}
 
 
 def _prepare(
     setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
-) -> tuple[Sitting, str]:
+) -> tuple[BlindSession, str]:
     """Make a test, and say which methods it does without.
 
     Raises:
-        SittingError: Too few methods can run.
+        BlindTestError: Too few methods can run.
     """
     samples = pick_samples(faces.offer.faces, None, secrets.randbelow(2**31), ROUNDS)
     names = [sample.id for sample in samples]
@@ -373,22 +377,22 @@ def _prepare(
     first = draw_rounds(setup, names, generator, count=1)[0]
     usable, note = keep_usable(faces, setup, first, labels)
     rounds = draw_rounds(usable, names, generator)
-    return Sitting(usable, rounds, make_play(faces, usable), labels, seat), note
+    return BlindSession(usable, rounds, make_play(faces, usable), labels, seat), note
 
 
-def _answer(sitting: Sitting | None, ask: Callable[[Sitting], Payload]) -> Payload:
-    if sitting is None:  # the server was restarted meanwhile
+def _answer(blind_session: BlindSession | None, ask: Callable[[BlindSession], Payload]) -> Payload:
+    if blind_session is None:  # the server was restarted meanwhile
         return _error("This test is gone; start again.")
     try:
-        return ask(sitting)
-    except SittingError as error:
+        return ask(blind_session)
+    except BlindTestError as error:
         return _error(str(error))
 
 
-def _class_values(member: Membership | None, labels: Mapping[str, str]) -> list[Any]:
+def _class_values(member: Member | None, labels: Mapping[str, str]) -> list[Any]:
     """Values for ``class_shown``."""
     panel = _NO_CLASS | {"version": new_version()} if member is None else _panel(member, labels)
-    teaches = member is not None and member.is_teacher and member.classroom.is_open
+    teaches = member is not None and member.is_teacher and member.voting_class.is_open
     return [
         gr.Column(visible=member is None),
         gr.Column(visible=member is not None),
@@ -399,23 +403,23 @@ def _class_values(member: Membership | None, labels: Mapping[str, str]) -> list[
     ]
 
 
-def _panel(member: Membership, labels: Mapping[str, str]) -> Payload:
-    classroom = member.classroom
-    noise = classroom.setup.noise
+def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
+    voting_class = member.voting_class
+    noise = voting_class.setup.noise
     shown: Payload = {
         "phase": "class",
         "version": new_version(),
-        "code": classroom.code,
-        "open": classroom.is_open,
+        "code": voting_class.code,
+        "open": voting_class.is_open,
         "parameter": CLASS_PARAMETER,
-        "about": f"Methods: {', '.join(labels[method] for method in classroom.setup.pool)}. "
+        "about": f"Methods: {', '.join(labels[method] for method in voting_class.setup.pool)}. "
         f"Noise: {'varied' if noise is None else noise.describe()}.",
     }
     if not member.is_teacher:
         return shown
-    tally = classroom.tally
-    totals = tally_view(tally, classroom.setup.pool, labels, "The class")
-    return shown | totals | {"key": classroom.key, "votes": tally.votes}
+    tally = voting_class.tally
+    totals = tally_view(tally, voting_class.setup.pool, labels, "The class")
+    return shown | totals | {"key": voting_class.key, "votes": tally.votes}
 
 
 def _idle(text: str) -> Payload:

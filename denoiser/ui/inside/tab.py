@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.analysis.inspection import find_anatomy
+from denoiser.analysis.inspection import find_capabilities
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.faces.fer2013 import FACE_SIZE
@@ -162,12 +162,12 @@ def create_inside_tab(controls: Controls, opened: Callable[..., Any]) -> None:
 
 
 def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
-    anatomy = find_anatomy()
+    capabilities = find_capabilities()
     with_part = {
-        "gates": anatomy.gated,
-        "experts": anatomy.divided,
-        "intermediate": anatomy.two_part,
-        "patches": anatomy.judged,
+        "gates": capabilities.attention,
+        "experts": capabilities.experts,
+        "intermediate": capabilities.intermediate_image,
+        "patches": capabilities.discriminator,
     }
     # Gates, experts, intermediate images and discriminators: only where a listed model has one.
     parts = [part for part in _LABELS if with_part.get(part, True)]
@@ -197,7 +197,7 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
         with section("gates"):
             gr.Markdown(_TEXTS["gates"])
             with gr.Row():
-                choices["gated"] = menu("Network", with_part["gates"])
+                choices["attention"] = menu("Network", with_part["gates"])
                 choices["gate_view"] = _radio("Maps", [("Over the face", _OVER), ("Alone", _ALONE)])
                 choices["gate_scale"] = _radio(
                     "Colours span", [("Each map's own range", _OWN), ("0 to 1 in all", _SAME)]
@@ -206,12 +206,12 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
     if "experts" in parts:
         with section("experts"):
             gr.Markdown(_TEXTS["experts"])
-            choices["divided"] = menu("Network", with_part["experts"])
+            choices["experts"] = menu("Network", with_part["experts"])
             panels["experts"] = _panels("experts")
     if "intermediate" in parts:
         with section("intermediate"):
             gr.Markdown(_TEXTS["intermediate"])
-            choices["two_part"] = menu("Network", with_part["intermediate"])
+            choices["intermediate"] = menu("Network", with_part["intermediate"])
             panels["intermediate"] = _panels("intermediate")
     if "patches" in parts:
         with section("patches"):
@@ -321,14 +321,14 @@ def _connect(
             payload = gates_payload(
                 face,
                 experiment,
-                methods[choices["gated"]],
+                methods[choices["attention"]],
                 over_face=choices["gate_view"] == _OVER,
                 own_range=choices["gate_scale"] == _OWN,
             )
         elif part == "experts":
-            payload = experts_payload(face, experiment, methods[choices["divided"]])
+            payload = experts_payload(face, experiment, methods[choices["experts"]])
         elif part == "intermediate":
-            payload = intermediate_payload(face, experiment, methods[choices["two_part"]])
+            payload = intermediate_payload(face, experiment, methods[choices["intermediate"]])
         elif part == "patches":
             payload = patches_payload(face, experiment, methods, choices["judge"])
         elif part == "bias":

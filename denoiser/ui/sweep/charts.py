@@ -104,7 +104,7 @@ def sweep_chart(
     return _finished(figure, width, _CHART + lanes)
 
 
-def redraw_chart(
+def repeats_chart(
     points: Sequence[SweepPoint], labels: Mapping[str, str], metric: str, width: int
 ) -> go.Figure:
     """Draw every draw of every method, and its mean with two bars.

@@ -436,14 +436,14 @@ def _offers(
 
 def _figure(shown: Shown, metric: Any, width: Any) -> Any:
     # Plotly takes a second to import, which a page that shows no chart need not wait for.
-    from denoiser.ui.sweep.charts import redraw_chart, sweep_chart
+    from denoiser.ui.sweep.charts import repeats_chart, sweep_chart
 
     job = shown.job
     assert job is not None
     metric = metric if isinstance(metric, str) and metric in METRICS else "psnr"
     pixels = chart_width(width if isinstance(width, int | float) else None)
     if job.choice.view == "redraw":
-        return redraw_chart(shown.points, job.labels, metric, pixels)
+        return repeats_chart(shown.points, job.labels, metric, pixels)
     return sweep_chart(
         job.axis, shown.points, job.labels, metric, pixels, trained=job.trained, flat=job.flat
     )
