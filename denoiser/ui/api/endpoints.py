@@ -250,30 +250,18 @@ def _with_strengths(function: Callable[..., R]) -> Callable[..., R]:
     for parameter in (p for kind in NOISES for p in kind.parameters):
         is_whole = parameter.integer and types.get(parameter.name) is not float
         types[parameter.name] = int if is_whole else float
-    later = dict.fromkeys((*_LAST, *types))
 
     def optional(names: Iterable[str]) -> list[inspect.Parameter]:
-        return [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=None,
-                annotation=types.get(name, float) | None,
-            )
-            for name in names
-        ]
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        hints = {name: types.get(name, float) | None for name in names}
+        return [inspect.Parameter(n, kind, default=None, annotation=hint) for n, hint in hints.items()]
 
     own = inspect.signature(function)
     *parameters, _ = own.parameters.values()
     place = list(own.parameters).index("seed")
-    signature = own.replace(
-        parameters=[
-            *parameters[:place],
-            *optional(_BEFORE_SEED),
-            *parameters[place:],
-            *optional(name for name in later if name not in _BEFORE_SEED),
-        ]
-    )
+    parameters[place:place] = optional(_BEFORE_SEED)
+    parameters += optional(n for n in dict.fromkeys((*_LAST, *types)) if n not in _BEFORE_SEED)
+    signature = own.replace(parameters=parameters)
 
     @functools.wraps(function)
     def endpoint(*args: Any, **kwargs: Any) -> R:
