@@ -4,6 +4,8 @@ PyTorch's meta device stands in for it: tensors are shapes there, and a dispatch
 GPU lacks.
 """
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +19,7 @@ from train.emotion.fit import EmotionModule, read_emotion_config
 from train.modules.experts import ExpertModule
 from train.modules.supervised import SupervisedModule
 
+from .conftest import ROOT
 from .tiny import CONFIG, pictures
 
 DEVICE = torch.device("meta")
@@ -100,3 +103,18 @@ def test_noise_is_the_same_for_all_devices_that_cannot_draw_it(device):
         assert source.device.type == "cpu"
         expected = create_noise(kind).apply(clean, torch.Generator().manual_seed(3))
         assert torch.equal(create_noise(kind).apply(clean, source), expected)
+
+
+def test_a_machine_that_only_trains_needs_nothing_of_the_page():
+    """It has PyTorch, Lightning, safetensors, pyarrow, scikit-image and OpenCV, and no more."""
+    code = """
+import sys
+for name in ("gradio", "plotly", "pi_heif", "pywt", "pydantic", "playwright"):
+    sys.modules[name] = None  # as if it were not installed
+import numpy as np
+import denoiser, train.fit, train.recipe.run, train.emotion.fit, train.evaluation.score
+from denoiser.images import load_image, to_png
+assert load_image(to_png(np.zeros((48, 48), np.float32))).shape == (48, 48)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -17,10 +17,14 @@ from typing import BinaryIO, cast
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pi_heif
 import PIL.Image
 from PIL import ImageCms
 from PIL.ImageFile import ImageFile
+
+try:
+    import pi_heif
+except ImportError:  # as on a machine that only trains: it then reads no HEIC
+    pi_heif = None
 
 ImageSource = str | Path | bytes | BinaryIO | PIL.Image.Image | np.ndarray
 """A path, a file's bytes, an open binary file, a PIL picture, or an array of uint8, uint16 or floats."""
@@ -34,9 +38,11 @@ MAX_PIXELS = 25_000_000
 MAX_DEEP_PIXELS = 12_000_000
 """The most pixels that a colour picture of 16 bits a channel may have."""
 
-pi_heif.register_heif_opener()
 # Only these are tried: some of Pillow's other formats start external programs.
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+_FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+if pi_heif is not None:
+    pi_heif.register_heif_opener()
+    _FORMATS = (*_FORMATS, "HEIF")
 
 # Pillow needs more memory than for others: several copies of the picture.
 _MAX_PIXELS_OF = {"WEBP": 16_000_000, "AVIF": 16_000_000}
