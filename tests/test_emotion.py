@@ -326,7 +326,7 @@ def test_a_method_that_cannot_run_does_not_stop_the_others(classifier, face, set
 
     def fail(method_id):
         if method_id == "median":
-            raise WeightsError("The weight file is missing")
+            raise WeightsError("The weight file is missing.")
         real(method_id)
 
     monkeypatch.setattr(run, "ensure_loaded", fail)

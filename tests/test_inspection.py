@@ -421,7 +421,7 @@ def methods(monkeypatch, gated, divided):
 
     def create(method_id):
         if method_id == "gone":
-            raise WeightsError("The model 'gone' has no weights here")
+            raise WeightsError("The model 'gone' has no weights here.")
         return made[method_id]
 
     from denoiser import pipeline
@@ -560,7 +560,7 @@ def test_patch_scores_as_they_are_sent(methods, shown, judge, monkeypatch):
 
 def test_no_discriminator_is_said_plainly(methods, shown, monkeypatch):
     def fail(model_id):
-        raise WeightsError("The model 'x' comes without the discriminator it was trained against")
+        raise WeightsError("The model 'x' comes without the discriminator it was trained against.")
 
     monkeypatch.setattr(inside_payload, "create_discriminator", fail)
     payload = patches_payload(shown, settings("median"), methods, "patchgan")

@@ -327,7 +327,7 @@ def test_a_model_that_is_not_here_is_named_and_the_rest_goes_on(face, results, m
 
     def refuse(method):
         if method == "attention-unet":
-            raise WeightsError("attention-unet is on its way")
+            raise WeightsError("attention-unet is on its way.")
         available(method)
 
     monkeypatch.setattr(lesson, "check_available", refuse)

@@ -155,7 +155,7 @@ class TestCompute:
 
     def test_a_model_without_weights_is_a_note(self, shown_face, monkeypatch):
         def create(name):
-            raise WeightsError(f"There are no weights of {name}")
+            raise WeightsError(f"There are no weights of {name}.")
 
         monkeypatch.setattr(sweep_job, "create_denoiser", create)
         job = create_job(

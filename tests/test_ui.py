@@ -245,7 +245,7 @@ def test_error_payload_has_no_pictures():
 def test_missing_weights_stop_only_their_own_method(face, monkeypatch):
     def fail(noisy, method_id, **settings):
         if method_id == "patchgan":
-            raise WeightsError("The weight file of the model 'patchgan' is missing")
+            raise WeightsError("The weight file of the model 'patchgan' is missing.")
         return denoise(noisy, method_id, **settings)
 
     denoise = run.denoise

@@ -188,7 +188,7 @@ def test_weights_of_another_architecture(folder):
 def test_config_of_another_model(folder):
     """Its results would be looked for under another name: a HTTP 500 for every comparison."""
     (folder / "tiny").rename(folder / "renamed")
-    assert problem(folder, "renamed") == "The config.json of the model 'renamed' is another model's"
+    assert problem(folder, "renamed") == "The config.json of the model 'renamed' is another model's."
     with pytest.raises(WeightsError, match="another model's"):
         read_config("renamed", folder)
 

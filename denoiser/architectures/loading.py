@@ -142,7 +142,7 @@ def _load(checkpoint: Checkpoint) -> Network:
 
 
 def _no_discriminator(name: str) -> WeightsError:
-    return WeightsError(f"The {name} comes without the discriminator it was trained against")
+    return WeightsError(f"The {name} comes without the discriminator it was trained against.")
 
 
 def _fill_discriminator(
@@ -151,7 +151,7 @@ def _fill_discriminator(
     try:
         config = PatchDiscriminatorConfig(**read_json(config_path))
     except (OSError, ValueError, TypeError, RecursionError):
-        raise WeightsError(f"The {DISCRIMINATOR_CONFIG_NAME} of the {name} can't be read") from None
+        raise WeightsError(f"The {DISCRIMINATOR_CONFIG_NAME} of the {name} can't be read.") from None
     with torch.device("meta"):
         network = PatchDiscriminator(config)
     return fill(network, get_weights(), name, DISCRIMINATOR_CONFIG_NAME)

@@ -59,7 +59,7 @@ class Network(nn.Module, ABC):
         if config.architecture != cls.architecture:
             raise WeightsError(
                 f"The model {config.id!r} is of the architecture {config.architecture!r}, not "
-                f"{cls.architecture!r}"
+                f"{cls.architecture!r}."
             )
         return checkpoint.load(lambda: build(cls, cls.Config, cls.architecture, config.settings))
 

@@ -58,7 +58,7 @@ class BackgroundLoader:
         """
         job = self._job(model_id)
         if not job.done.wait(wait):
-            raise LoadingError(f"The model {model_id!r} is being downloaded from the Hugging Face Hub")
+            raise LoadingError(f"The model {model_id!r} is being downloaded from the Hugging Face Hub.")
         if job.failure:
             raise WeightsError(job.failure)
 
@@ -77,10 +77,10 @@ class BackgroundLoader:
         except WeightsError as error:
             job.retry_at = time.monotonic() + max(RETRY_SECONDS, error.retry_after)
             job.failure = str(error)
-            _log.warning("%s.", error)
+            _log.warning("%s", error)
         except Exception:  # it would be lost in this thread, and the page would wait forever
             job.retry_at = time.monotonic() + RETRY_SECONDS
             job.failure = f"The model {model_id!r} can't be loaded"
-            _log.exception("%s.", job.failure)
+            _log.exception("%s", job.failure)
         finally:
             job.done.set()

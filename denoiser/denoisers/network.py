@@ -123,7 +123,7 @@ def _check_id(config: ModelConfig, model_id: str, source: HubSource) -> None:
     """Raise WeightsError where a repository holds another model, whose scores would mislead."""
     if config.id != model_id:
         raise WeightsError(
-            f"The repository {source.repo_id} on the Hub holds another model than {model_id!r}"
+            f"The repository {source.repo_id} on the Hub holds another model than {model_id!r}."
         )
 
 

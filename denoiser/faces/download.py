@@ -16,7 +16,7 @@ from denoiser.faces.fer2013 import (
     split_parquets,
 )
 from denoiser.weights.hub import cached_file, cached_folder, fetch_file, list_files
-from denoiser.weights.hub_errors import HubError, as_sentence
+from denoiser.weights.hub_errors import HubError
 
 DATASET_VARIABLE = "DENOISER_FER2013_DATASET"
 """Names the environment variable with the Hub's dataset to fetch FER2013 from; empty for none."""
@@ -159,7 +159,7 @@ def fetch_fer2013(
         names = list_files(dataset.repo_id, revision=dataset.revision, repo_type="dataset")
         folders = [_fetch_split(dataset, split, names, on_progress) for split in splits]
     except HubError as error:
-        raise DownloadError(as_sentence(error)) from error
+        raise DownloadError(str(error)) from error
     return folders[0]
 
 

@@ -16,7 +16,6 @@ from denoiser.images import Image
 from denoiser.metrics import psnr, ssim, write_number
 from denoiser.pipeline import Corruption, Experiment, denoise
 from denoiser.weights.checkpoint import WeightsError
-from denoiser.weights.hub_errors import as_sentence
 
 UNMEASURED = "no score yet"
 """Stands for a score that is not in the benchmark."""
@@ -301,7 +300,7 @@ def run_methods(corruption: Corruption, method_ids: Iterable[str]) -> tuple[list
             check_available(method_id)
             result = denoise(corruption.noisy, method_id, sigma=corruption.sigma)
         except WeightsError as error:
-            missing.append(as_sentence(error))
+            missing.append(str(error))
         else:
             label = create_denoiser(method_id).info.label
             pictures.append(score_picture(label, result.image, corruption.clean))
@@ -315,7 +314,7 @@ def check_available(method_id: str) -> None:
         WeightsError: It can't; the message is a sentence for a person.
     """
     if method_id not in list_denoisers():
-        raise WeightsError(f"{method_id} has not been trained yet")
+        raise WeightsError(f"{method_id} has not been trained yet.")
     ensure_loaded(method_id)
 
 

@@ -20,7 +20,6 @@ from denoiser.metrics import write_psnr
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, corrupt, denoise
 from denoiser.weights.checkpoint import WeightsError
-from denoiser.weights.hub_errors import as_sentence
 
 _NOISE = GaussianNoise(sigma=25 / 255)
 _CONDITION = "gaussian-25"
@@ -49,7 +48,7 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
             check_available(method)
             runs = [denoise(corruption.noisy, method, sigma=corruption.sigma) for _ in range(_RUNS)]
         except WeightsError as error:
-            missing.append(as_sentence(error))
+            missing.append(str(error))
             rows.append((method, "?", "?", "?", *benchmark))
             continue
         info = create_denoiser(method).info

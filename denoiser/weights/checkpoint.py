@@ -130,7 +130,7 @@ def read_config(model_id: str, folder: Path = WEIGHTS) -> ModelConfig:
     """
     config = _read_config(folder / model_id / CONFIG_NAME, f"model {model_id!r}")
     if config.id != model_id:
-        raise WeightsError(f"The config.json of the model {model_id!r} is another model's")
+        raise WeightsError(f"The config.json of the model {model_id!r} is another model's.")
     return config
 
 
@@ -148,9 +148,9 @@ def build_on_meta(build: Callable[[], ModuleT], name: str) -> ModuleT:
         with torch.device("meta"):
             return build()
     except TooLargeError as error:
-        raise WeightsError(f"The config.json of the {name} asks for too much: {error}") from None
+        raise WeightsError(f"The config.json of the {name} asks for too much: {error}.") from None
     except (ValueError, TypeError):
-        raise WeightsError(f"The {name} names an architecture that this version doesn't have") from None
+        raise WeightsError(f"The {name} names an architecture that this version doesn't have.") from None
 
 
 @dataclass(frozen=True)
@@ -255,16 +255,16 @@ def _read_config(path: Path, name: str) -> ModelConfig:
     except FileNotFoundError:
         raise WeightsError(
             f"The {name} has no weights here; `python -m train fit` makes them, and with "
-            f"{NAMESPACE_VARIABLE} set they come from the Hugging Face Hub"
+            f"{NAMESPACE_VARIABLE} set they come from the Hugging Face Hub."
         ) from None
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        raise WeightsError(f"The config.json of the {name} can't be read") from None
+        raise WeightsError(f"The config.json of the {name} can't be read.") from None
     texts = (config.id, config.label, config.family, config.reference)
     fits = isinstance(config.parameters, int) and isinstance(config.clipped_input, bool)
     fits = fits and isinstance(config.validation, dict)
     fits = fits and config.family in get_args(Family)
     if not fits or not all(isinstance(text, str) for text in texts):
-        raise WeightsError(f"The config.json of the {name} can't be read")
+        raise WeightsError(f"The config.json of the {name} can't be read.")
     return config
 
 
@@ -299,21 +299,23 @@ def fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME
     """
     parameters = sum(p.numel() for p in network.parameters())
     if parameters > MAX_PARAMETERS:
-        raise WeightsError(f"The {name} would have {parameters:,} weights, more than {MAX_PARAMETERS:,}")
+        raise WeightsError(
+            f"The {name} would have {parameters:,} weights, more than {MAX_PARAMETERS:,}."
+        )
     try:
         if path.stat().st_size > MAX_MODEL_BYTES:
-            raise WeightsError(f"The weight file of the {name} is larger than a model's may be")
+            raise WeightsError(f"The weight file of the {name} is larger than a model's may be.")
         state = load_file(path)
     except FileNotFoundError:
-        raise WeightsError(f"The weight file of the {name} is missing") from None
+        raise WeightsError(f"The weight file of the {name} is missing.") from None
     except (SafetensorError, OSError):
-        raise WeightsError(f"The weight file of the {name} is damaged; download it again") from None
+        raise WeightsError(f"The weight file of the {name} is damaged; download it again.") from None
     wanted = {key: tensor.shape for key, tensor in network.state_dict().items()}
     if {key: tensor.shape for key, tensor in state.items()} != wanted:
-        raise WeightsError(f"The weight file of the {name} doesn't fit its {config_name}")
+        raise WeightsError(f"The weight file of the {name} doesn't fit its {config_name}.")
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise WeightsError(f"The weight file of the {name} holds NaN or infinity")
+        raise WeightsError(f"The weight file of the {name} holds NaN or infinity.")
     network.load_state_dict(state, assign=True)
     return channels_last(network.eval().requires_grad_(False))
 
@@ -357,5 +359,5 @@ def weight_bytes(network: nn.Module, name: str) -> bytes:
         for k, v in network.state_dict().items()
     }
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
-        raise WeightsError(f"The weights of the {name} hold NaN or infinity, so they are not written")
+        raise WeightsError(f"The weights of the {name} hold NaN or infinity, so they are not written.")
     return save(state, metadata={"format": "pt"})

@@ -214,7 +214,7 @@ class _File:
     ):
         for name in (filename, revision):
             if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-                raise HubError(f"{name!r} is neither a file nor a revision on the Hub")
+                raise HubError(f"{name!r} is neither a file nor a revision on the Hub.")
         self.repo_id = repo_id
         self.filename = filename
         self.revision = revision

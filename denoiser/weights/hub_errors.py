@@ -77,7 +77,7 @@ def explain(error: Exception, repo_id: str, filename: str, revision: str) -> Hub
         revision: At which commit, tag or branch.
     """
     reason, retry_after = _reason(error, repo_id, filename, revision)
-    return HubError(f"{filename} of {repo_id} can't be had from the Hub: {reason}", retry_after)
+    return HubError(f"{filename} of {repo_id} can't be had from the Hub: {reason}.", retry_after)
 
 
 def _reason(error: Exception, repo_id: str, filename: str, revision: str) -> tuple[str, float]:
@@ -130,8 +130,3 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def as_sentence(error: Exception) -> str:
-    """Write an error's message as one sentence, with its full stop."""
-    return f"{str(error).rstrip('.')}."

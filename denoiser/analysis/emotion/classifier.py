@@ -117,7 +117,7 @@ def load_classifier(folder: Path = WEIGHTS / CLASSIFIER) -> EmotionClassifier:
     """
     network = load_emotion_net(folder)
     if network.config.classes != len(CLASSES):
-        raise WeightsError(f"The emotion classifier must tell {len(CLASSES)} emotions apart")
+        raise WeightsError(f"The emotion classifier must tell {len(CLASSES)} emotions apart.")
     return EmotionClassifier(network)
 
 
@@ -144,10 +144,10 @@ def load_emotion_net(folder: Path) -> EmotionNet:
         config = EmotionNetConfig(**values)
     except FileNotFoundError:
         raise WeightsError(
-            f"The {name} has no weights here; `python -m train emotion --data PATH` makes them"
+            f"The {name} has no weights here; `python -m train emotion --data PATH` makes them."
         ) from None
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        raise WeightsError(f"The {CLASSIFIER_CONFIG_NAME} of the {name} can't be read") from None
+        raise WeightsError(f"The {CLASSIFIER_CONFIG_NAME} of the {name} can't be read.") from None
     with torch.device("meta"):
         network = EmotionNet(config)
     return fill(network, folder / CLASSIFIER_NAME, name, CLASSIFIER_CONFIG_NAME)

@@ -21,7 +21,6 @@ from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face
 from denoiser.ui.experiment.summary import create_summary
 from denoiser.weights.checkpoint import WeightsError
-from denoiser.weights.hub_errors import as_sentence
 
 _INTRODUCTION = """### Does the expression survive?
 Faces are denoised for a reason; a common one is to read their expression. A small network, trained on
@@ -75,7 +74,7 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
             face, experiment = controls.read(values)
             return emotion_payload(face, experiment, create_classifier(), crowd_label(face, faces))
         except (ExperimentError, WeightsError) as error:
-            return {"version": new_version(), "error": as_sentence(error)}
+            return {"version": new_version(), "error": str(error)}
 
     def show_scores(*values: Any) -> Any:
         try:

@@ -24,7 +24,6 @@ from denoiser.pipeline import (
     score_noisy,
 )
 from denoiser.weights.checkpoint import WeightsError
-from denoiser.weights.hub_errors import as_sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +89,9 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
                 corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
             )
         except LoadingError as error:
-            loading[method_id] = as_sentence(error)
+            loading[method_id] = str(error)
         except WeightsError as error:
-            failures[method_id] = as_sentence(error)
+            failures[method_id] = str(error)
     return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
 
 

@@ -42,7 +42,6 @@ from denoiser.ui.common.colours import DIVERGING, colour_table
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.experiment.run import Face, run_methods
 from denoiser.weights.checkpoint import WeightsError
-from denoiser.weights.hub_errors import as_sentence
 
 BIAS_REACH = 32
 """Of 255: where black and white lie in pictures of what a method destroys or makes up."""
@@ -270,9 +269,9 @@ def patches_payload(
         ensure_discriminator(model_id)
         judge = create_discriminator(model_id)
     except LoadingError as error:
-        return sentence_payload(as_sentence(error)) | {"pending": True}
+        return sentence_payload(str(error)) | {"pending": True}
     except WeightsError as error:
-        return sentence_payload(as_sentence(error))
+        return sentence_payload(str(error))
     attempt = try_methods(face, experiment, experiment.methods)
     clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
 
@@ -430,7 +429,7 @@ def invention_payload(
             panels.append(panel(method_id, info.label, denoise(noise, method_id, sigma=sigma).image))
         except WeightsError as error:
             pending = pending or isinstance(error, LoadingError)
-            panels.append(Panel(method_id, info.label, note=as_sentence(error)))
+            panels.append(Panel(method_id, info.label, note=str(error)))
     return panels_payload(panels, pending)
 
 

@@ -34,7 +34,6 @@ from denoiser.pipeline import Experiment, SweepPoint, corrupt, score_noisy
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, experiment_key
 from denoiser.weights.checkpoint import WeightsError
-from denoiser.weights.hub_errors import as_sentence
 
 VIEWS: Mapping[str, str] = {
     "sweep": "Sweep",
@@ -219,9 +218,9 @@ def _load(names: Sequence[str]) -> tuple[list[Denoiser], list[str]]:
             ensure_loaded(name)
             methods.append(create_denoiser(name))
         except LoadingError as error:
-            sentences.append(f"{as_sentence(error)} Press Run once it has come.")
+            sentences.append(f"{error} Press Run once it has come.")
         except WeightsError as error:
-            sentences.append(as_sentence(error))
+            sentences.append(str(error))
     return methods, sentences
 
 
