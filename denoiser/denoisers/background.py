@@ -80,7 +80,7 @@ class BackgroundLoader:
             _log.warning("%s", error)
         except Exception:  # it would be lost in this thread, and the page would wait forever
             job.retry_at = time.monotonic() + RETRY_SECONDS
-            job.failure = f"The model {model_id!r} can't be loaded"
+            job.failure = f"The model {model_id!r} can't be loaded."
             _log.exception("%s", job.failure)
         finally:
             job.done.set()
