@@ -40,6 +40,11 @@ CHROMIUM_ARGS = [
 ]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes run the tests: one a core, but each may hold an app, a browser and 1.5 GB."""
+    return min(4, os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session")
 def face() -> np.ndarray:
     """A clean gray face, (48, 48) float32 in [0, 1], that nobody needs to keep private."""
