@@ -140,7 +140,7 @@ def running(
     port: int,
     environment: dict[str, str],
     folder: Path = ROOT,
-    seconds: float = 120,
+    seconds: float = 300,
 ) -> Iterator[str]:
     """Run a server until it is no longer needed.
 
@@ -250,8 +250,9 @@ def browser() -> Iterator[Any]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # the machine may have other things to do
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
         yield chromium

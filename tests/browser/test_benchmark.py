@@ -1,6 +1,7 @@
 """The benchmark tab in Chromium, against the real app and the committed results."""
 
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.analysis.results import NOISY, read_benchmark, read_history
 from tests.browser.lab import open_tab
@@ -101,7 +102,7 @@ def test_the_table_sorts_by_psnr(tab, benchmark):
         names = tab.column("Denoiser")
         assert dict(zip(names, [f"{v:.2f}" for v in values], strict=True)) == expected
         pressed = tab.table.locator("thead th[aria-sort]")
-        assert pressed.get_attribute("aria-sort") == ("descending" if first else "ascending")
+        expect(pressed).to_have_attribute("aria-sort", ("descending" if first else "ascending"))
 
 
 def test_the_table_sorts_numbers_as_numbers_and_gaps_last(tab):
