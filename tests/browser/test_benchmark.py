@@ -73,17 +73,23 @@ def benchmark():
     return read_benchmark()
 
 
-@pytest.fixture(params=list(WIDTHS))
-def tab(browser, server, request):
-    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+@pytest.fixture(scope="module", params=list(WIDTHS))
+def watched(browser, server, request):
+    """A page with the tab open, for all tests of a width: each presses what no other does."""
     width, height, options = WIDTHS[request.param]
     with watched_page(browser, width, height, **options) as watched:
-        opened = BenchmarkTab(watched.page)
-        opened.open(server)
-        yield opened
-        assert opened.overflow() <= 0
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        BenchmarkTab(watched.page).open(server)
+        yield watched
+
+
+@pytest.fixture
+def tab(watched):
+    """The tab; at the end, whatever the test did, nothing may have gone wrong in it."""
+    opened = BenchmarkTab(watched.page)
+    yield opened
+    assert opened.overflow() <= 0
+    assert watched.errors == []
+    assert watched.hosts == {"127.0.0.1"}
 
 
 def number(text):

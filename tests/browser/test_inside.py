@@ -111,17 +111,23 @@ class InsideTab:
         self.page.wait_for_function(script, arg=values, timeout=60_000)
 
 
-@pytest.fixture(params=list(WIDTHS))
-def tab(browser, server, request):
-    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+@pytest.fixture(scope="module", params=list(WIDTHS))
+def watched(browser, server, request):
+    """A page with the tab open, for all tests of a width: each turns to parts that no other changes."""
     width, height, options = WIDTHS[request.param]
     with watched_page(browser, width, height, **options) as watched:
-        opened = InsideTab(watched.page)
-        opened.open(server)
-        yield opened
-        assert opened.overflow() <= 0
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        InsideTab(watched.page).open(server)
+        yield watched
+
+
+@pytest.fixture
+def tab(watched):
+    """The tab; at the end, whatever the test did, nothing may have gone wrong in it."""
+    opened = InsideTab(watched.page)
+    yield opened
+    assert opened.overflow() <= 0
+    assert watched.errors == []
+    assert watched.hosts == {"127.0.0.1"}
 
 
 @pytest.fixture(scope="module")
