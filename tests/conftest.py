@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -38,6 +39,11 @@ CHROMIUM_ARGS = [
     "--use-fake-device-for-media-stream",  # a camera that shows a test picture
     "--use-fake-ui-for-media-stream",
 ]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes run the tests: one a core, but each may hold an app, a browser and 1.5 GB."""
+    return min(4, os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
@@ -123,10 +129,16 @@ def find_chromium() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port of this machine that nobody listens on.
+
+    Below those that systems give to connections: what runs beside this test opens hundreds of them
+    before a server that is only starting has taken its port.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.closing(socket.socket()) as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
@@ -135,7 +147,7 @@ def running(
     port: int,
     environment: dict[str, str],
     folder: Path = ROOT,
-    seconds: float = 120,
+    seconds: float = 300,
 ) -> Iterator[str]:
     """Run a server until it is no longer needed.
 
@@ -245,8 +257,9 @@ def browser() -> Iterator[Any]:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # the machine may have other things to do
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
         yield chromium

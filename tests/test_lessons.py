@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def show(one, face, results, strength=None):
     return one.demonstrate(face, start if strength is None else strength, results)
 
 
+@pytest.fixture(scope="module")
+def shown(face, results):
+    """What a lesson shows of the face, by its id; computed once, as that takes seconds."""
+    return cache(lambda lesson_id: show(BY_ID[lesson_id], face, results))
+
+
 def pictures(made):
     return {p.label: p for group in made.groups for p in group.pictures}
 
@@ -75,11 +82,11 @@ def test_the_preset_fits_the_controls(one):
 
 
 @EVERY
-def test_the_demonstration_is_computed_from_the_face(one, face, results):
-    made = show(one, face, results)
-    shown = pictures(made)
-    assert len(shown) >= 3
-    for picture in shown.values():
+def test_the_demonstration_is_computed_from_the_face(one, face, results, shown):
+    made = shown(one.id)
+    own = pictures(made)
+    assert len(own) >= 3
+    for picture in own.values():
         assert picture.image.shape == face.shape
         assert np.isfinite(picture.image).all()
         if picture.psnr is not None:  # every score is that of its own picture
@@ -88,7 +95,7 @@ def test_the_demonstration_is_computed_from_the_face(one, face, results):
     mirrored = np.ascontiguousarray(face[:, ::-1])
     other = pictures(show(one, mirrored, results))
     assert all(
-        not np.array_equal(shown[label].image, other[label].image) for label in shown if label in other
+        not np.array_equal(own[label].image, other[label].image) for label in own if label in other
     )
     if made.chart:
         numbers = [v for line in made.chart.lines for v in (*line.x, *line.y)]
@@ -183,19 +190,19 @@ def test_the_claims_about_networks_hold(results):
         assert results.value(experts, condition) > results.value(large, condition)
 
 
-def test_the_median_wins_and_loses_on_the_face(face, results):
-    salt, gaussian = show(BY_ID["median"], face, results).groups
+def test_the_median_wins_and_loses_on_the_face(shown):
+    salt, gaussian = shown("median").groups
     scores = [{p.label: p.psnr for p in group.pictures} for group in (salt, gaussian)]
     assert scores[0]["Median 3x3"] > max(scores[0]["Gaussian filter"], scores[0]["Non-local means"])
     assert scores[1]["Median 3x3"] < max(scores[1]["Gaussian filter"], scores[1]["Non-local means"])
 
 
-def test_it_shows_what_the_pipeline_computes(face, results):
+def test_it_shows_what_the_pipeline_computes(face, shown):
     experiment = BY_ID["median"].experiment
     expected = compare(face, experiment.noise, experiment.seed, ["median"])
-    shown = show(BY_ID["median"], face, results).groups[0].pictures
-    np.testing.assert_array_equal(shown[0].image, expected.noisy.image)
-    np.testing.assert_array_equal(shown[1].image, expected["median"].image)
+    own = shown("median").groups[0].pictures
+    np.testing.assert_array_equal(own[0].image, expected.noisy.image)
+    np.testing.assert_array_equal(own[1].image, expected["median"].image)
 
 
 def test_bias_and_variance_add_up_to_the_error(face):
@@ -244,9 +251,9 @@ def test_what_cannot_reach_it_says_so(results):
     assert any("Blur can't" in remark for remark in made.remarks)
 
 
-def test_ssim_tells_equal_psnr_apart(face, results):
-    shown = pictures(show(BY_ID["equal-psnr"], face, results))
-    assert shown["Brightness shift"].ssim > shown["Gaussian noise"].ssim + 0.1
+def test_ssim_tells_equal_psnr_apart(shown):
+    own = pictures(shown("equal-psnr"))
+    assert own["Brightness shift"].ssim > own["Gaussian noise"].ssim + 0.1
 
 
 def test_six_conventions(face, noisy):
@@ -271,14 +278,14 @@ def test_the_published_table_follows_from_its_losses():
     assert true == [36.1, 34.0, 30.0, 27.7, 36.4]
 
 
-def test_clipping_raises_psnr_and_shifts_the_mean(face, results):
+def test_clipping_raises_psnr_and_shifts_the_mean(shown):
     levels = np.array([0.0, 0.1, 0.5, 0.95])
     drawn = np.random.default_rng(0).normal(levels, 0.2, (200_000, 4)).clip(0, 1).mean(axis=0)
     np.testing.assert_allclose(clipping.clipped_mean(levels, 0.2), drawn, atol=5 * 0.2 / 200_000**0.5)
-    shown = pictures(show(BY_ID["clipping"], face, results))
-    assert shown["Clipped"].psnr > shown["Not clipped"].psnr + 0.3
-    assert abs(shown["Clipped and rounded"].psnr - shown["Clipped"].psnr) < 0.05
-    assert shown["Mean, clipped first"].psnr < shown["Mean, not clipped"].psnr
+    own = pictures(shown("clipping"))
+    assert own["Clipped"].psnr > own["Not clipped"].psnr + 0.3
+    assert abs(own["Clipped and rounded"].psnr - own["Clipped"].psnr) < 0.05
+    assert own["Mean, clipped first"].psnr < own["Mean, not clipped"].psnr
 
 
 def test_the_unbiased_inverse_is_unbiased():
@@ -292,10 +299,10 @@ def test_the_unbiased_inverse_is_unbiased():
     assert photons.invert_unbiased(np.array([0.0])) == 0
 
 
-def test_the_unbiased_inverse_wins_at_few_photons(face, results):
-    shown = pictures(show(BY_ID["photons"], face, results))
-    best = shown["Stabilised, unbiased inverse"]
-    assert best.psnr > max(shown["Direct"].psnr, shown["Stabilised, algebraic inverse"].psnr)
+def test_the_unbiased_inverse_wins_at_few_photons(shown):
+    own = pictures(shown("photons"))
+    best = own["Stabilised, unbiased inverse"]
+    assert best.psnr > max(own["Direct"].psnr, own["Stabilised, algebraic inverse"].psnr)
 
 
 def test_the_blind_spot_knows_the_true_error(face):
@@ -313,13 +320,10 @@ def test_the_blind_spot_knows_the_true_error(face):
     np.testing.assert_allclose(gaps.mean(axis=0), 1, atol=5 * 2 * math.sqrt(2 / (4 * 576)))
 
 
-def test_the_blind_choice_is_near_the_oracle(face, results):
-    shown = {
-        label.partition(",")[0]: p
-        for label, p in pictures(show(BY_ID["self-choice"], face, results)).items()
-    }
-    assert shown["Oracle"].psnr - shown["Blind spot"].psnr < 1
-    assert shown["Oracle"].psnr - shown["Least change"].psnr > 2
+def test_the_blind_choice_is_near_the_oracle(shown):
+    own = {label.partition(",")[0]: p for label, p in pictures(shown("self-choice")).items()}
+    assert own["Oracle"].psnr - own["Blind spot"].psnr < 1
+    assert own["Oracle"].psnr - own["Least change"].psnr > 2
 
 
 def test_a_model_that_is_not_here_is_named_and_the_rest_goes_on(face, results, monkeypatch):
@@ -408,9 +412,9 @@ def test_a_method_that_is_not_here_is_left_out_of_the_preset():
     assert lesson_experiment(odd).methods == ("median",)
 
 
-def test_what_the_page_is_sent(face, results):
+def test_what_the_page_is_sent(shown):
     one = BY_ID["gan"]
-    made = show(one, face, results)
+    made = shown(one.id)
     value = demonstration_value(one, made)
     sent = value["groups"][0]["pictures"]
     for picture, item in zip(made.groups[0].pictures, sent, strict=True):
@@ -422,9 +426,9 @@ def test_what_the_page_is_sent(face, results):
     assert [item["label"] for item in sent if item["best"]] == [max(scores, key=scores.get)]
 
 
-def test_the_chart_draws_every_line_and_mark(face, results):
+def test_the_chart_draws_every_line_and_mark(shown):
     for name in ("smoothing", "self-choice", "size"):
-        chart = show(BY_ID[name], face, results).chart
+        chart = shown(name).chart
         figure = draw_chart(chart)
         assert [trace.name for trace in figure.data] == [line.label for line in chart.lines]
         assert [tuple(trace.y) for trace in figure.data] == [line.y for line in chart.lines]

@@ -122,13 +122,13 @@ class TestOtherFiles:
         }
         grown = raw | {
             "denoisers": [*raw["denoisers"], new],
-            "noises": raw["noises"] | {"stripes-3": {"kind": "stripes", "parameters": {"sigma": 3}}},
+            "noises": raw["noises"] | {"new-3": {"kind": "no-such-noise", "parameters": {"sigma": 3}}},
         }
         benchmark = read_benchmark(write(grown))
         assert benchmark.methods[-1].specialty == "pixel-shuffle"
         assert benchmark.methods[-1].milliseconds is None
         assert "hybrid" in benchmark.families
-        assert [c.label for c in benchmark.conditions if c.kind is None] == ["stripes-3"]
+        assert [c.label for c in benchmark.conditions if c.kind is None] == ["new-3"]
         shuffled = [c.id for c in benchmark.conditions if c.is_specialty("pixel-shuffle")]
         assert shuffled == ["pixel-shuffle-15", "pixel-shuffle-50"]
 

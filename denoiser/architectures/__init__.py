@@ -1,6 +1,6 @@
 """The networks, one file each, and the list that names them.
 
-A new architecture is one file (a frozen config dataclass and the module) and one line here.
+A new architecture is one file (a frozen config dataclass and the module), imported and listed here.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,14 @@ __all__ = [
 
 ARCHITECTURES: Mapping[str, type[Network]] = {
     network.architecture: network
-    for network in (AttentionUNet, Autoencoder, DualAutoencoder, ExpertUNet, MedianUNet, ResidualUNet)
+    for network in (
+        AttentionUNet,
+        Autoencoder,
+        DualAutoencoder,
+        ExpertUNet,
+        MedianUNet,
+        ResidualUNet,
+    )
 }
 
 

@@ -1,6 +1,7 @@
 """The benchmark tab in Chromium, against the real app and the committed results."""
 
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.analysis.results import NOISY, read_benchmark, read_history
 from tests.browser.lab import open_tab
@@ -72,17 +73,23 @@ def benchmark():
     return read_benchmark()
 
 
-@pytest.fixture(params=list(WIDTHS))
-def tab(browser, server, request):
-    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
+@pytest.fixture(scope="module", params=list(WIDTHS))
+def watched(browser, server, request):
+    """A page with the tab open, for all tests of a width: each presses what no other does."""
     width, height, options = WIDTHS[request.param]
     with watched_page(browser, width, height, **options) as watched:
-        opened = BenchmarkTab(watched.page)
-        opened.open(server)
-        yield opened
-        assert opened.overflow() <= 0
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        BenchmarkTab(watched.page).open(server)
+        yield watched
+
+
+@pytest.fixture
+def tab(watched):
+    """The tab; at the end, whatever the test did, nothing may have gone wrong in it."""
+    opened = BenchmarkTab(watched.page)
+    yield opened
+    assert opened.overflow() <= 0
+    assert watched.errors == []
+    assert watched.hosts == {"127.0.0.1"}
 
 
 def number(text):
@@ -101,7 +108,7 @@ def test_the_table_sorts_by_psnr(tab, benchmark):
         names = tab.column("Denoiser")
         assert dict(zip(names, [f"{v:.2f}" for v in values], strict=True)) == expected
         pressed = tab.table.locator("thead th[aria-sort]")
-        assert pressed.get_attribute("aria-sort") == ("descending" if first else "ascending")
+        expect(pressed).to_have_attribute("aria-sort", ("descending" if first else "ascending"))
 
 
 def test_the_table_sorts_numbers_as_numbers_and_gaps_last(tab):

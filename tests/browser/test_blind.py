@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.ui.blind.tab import DEFAULT_POOL
@@ -139,7 +140,7 @@ def test_ten_rounds_unmasked_at_the_end(tab):
     labels = cards.locator("strong").all_inner_texts()
     assert labels[3:] == ["Noisy", "Clean"]
     assert set(labels[:3]) <= names()
-    assert "your pick" in cards.nth(1).inner_text()  # key 2
+    expect(cards.nth(1)).to_contain_text("your pick", use_inner_text=True)  # key 2
     assert "your pick" not in cards.nth(0).inner_text()
     read = cards.nth(0).locator("canvas").evaluate(_READ_PIXELS)
     unmasked = np.array(read["data"], np.uint8).reshape(48, 48, 4)[..., 0]
@@ -151,7 +152,7 @@ def test_ten_rounds_unmasked_at_the_end(tab):
 
 def test_keys_elsewhere_are_no_vote_and_the_noisy_picture_is_optional(tab):
     noisy = tab.board.get_by_role("img", name="The noisy picture")
-    assert not noisy.is_visible()
+    expect(noisy).to_be_hidden()
     tab.board.get_by_role("button", name="Show the noisy picture").click()
     noisy.wait_for()
     tab.open_section("blind-class")
@@ -185,7 +186,7 @@ def test_a_class_adds_up_its_votes(tab, browser, server):
         student.panel.get_by_text("You are in:").wait_for(timeout=PATIENCE)
         assert watched.page.locator("#class-close").count() == 0
         student.wait_for_round(1)
-        assert "class" in student.board.inner_text()
+        expect(student.board).to_contain_text("class", use_inner_text=True)
         student.page.keyboard.press("1")
         student.wait_for_round(2)
         tab.wait_for_votes("1 vote so far")

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import PIL.Image
 import pytest
+from playwright.sync_api import expect
 from skimage.data import astronaut
 
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser
@@ -100,10 +101,10 @@ class TestFirstSight:
         assert_shows(any_lab, compare(clean, GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
 
     def test_it_says_which_noise(self, lab):
-        assert lab.root.get_attribute("data-noise") == "gaussian"
-        assert lab.root.get_attribute("data-seed") == "0"
-        assert lab.root.get_attribute("data-sigma") == "25"
-        assert "25 of 255" in lab.root.inner_text()
+        expect(lab.root).to_have_attribute("data-noise", "gaussian")
+        expect(lab.root).to_have_attribute("data-seed", "0")
+        expect(lab.root).to_have_attribute("data-sigma", "25")
+        expect(lab.root).to_contain_text("25 of 255", use_inner_text=True)
 
     @pytest.mark.parametrize("width", [390, 320])
     def test_nothing_sticks_out(self, browser, server, width):
@@ -119,12 +120,12 @@ class TestFirstSight:
             lab = Lab(watched.page)
             lab.open(server)
             tabs = watched.page.get_by_role("tab")
-            assert tabs.count() == 7
+            expect(tabs).to_have_count(7)
             for tab in tabs.all():
                 box = tab.bounding_box()
                 assert box["x"] >= 0
                 assert box["x"] + box["width"] <= width
-            assert not watched.page.locator("#tabs .overflow-menu > button").is_visible()
+            expect(watched.page.locator("#tabs .overflow-menu > button")).to_be_hidden()
             tabs.last.click()
             watched.page.locator("#benchmark").wait_for()
 
@@ -174,7 +175,7 @@ class TestFace:
             clean = lab.gray("clean")
             assert clean[24, 24] == 255
             assert clean[2, 2] == 0x77
-            assert "whole picture" in lab.page.locator("#face-note").inner_text()
+            expect(lab.page.locator("#face-note")).to_contain_text("whole picture", use_inner_text=True)
             assert watched.hosts == {"127.0.0.1"}
 
     def test_take_a_picture(self, browser, server):
@@ -260,7 +261,7 @@ class TestNoise:
         before = lab.version()
         lab.set_number(30)
         lab.wait_for(before, sigma=30)
-        assert not lab.status.is_visible()
+        expect(lab.status).to_be_hidden()
 
     def test_other_noise_is_other_noise(self, lab):
         before, shown = lab.version(), lab.gray("noisy")
@@ -282,15 +283,17 @@ class TestNoise:
             clean_of(lab.sample_ids()[0]), create_noise("salt-and-pepper"), 0, DEFAULT_DENOISERS
         )
         assert_shows(lab, expected)
-        assert not lab.slider().is_visible()
-        assert lab.slider("noise-salt-and-pepper-amount").is_visible()
+        expect(lab.slider()).to_be_hidden()
+        expect(lab.slider("noise-salt-and-pepper-amount")).to_be_visible()
 
     def test_no_noise_at_all(self, lab):
         """Nothing is scored against infinity, nothing is best, and every card says what it destroys."""
         before = lab.version()
         lab.set_number(0)
         lab.wait_for(before, sigma=0)
-        assert lab.card("noisy").locator(".card-flag").inner_text() == "nothing to remove"
+        expect(lab.card("noisy").locator(".card-flag")).to_have_text(
+            "nothing to remove", use_inner_text=True
+        )
         for name in DEFAULT_DENOISERS:
             text = lab.card(name).inner_text()
             assert re.search(r"destroys (< )?\d+\.\d of 255|changes nothing", text)
@@ -444,15 +447,15 @@ class TestTwoPeople:
         before = lab.version()
         lab.pick(lab.sample_ids()[2])
         lab.wait_for(before)
-        assert lab.status.inner_text() == ""
+        expect(lab.status).to_be_empty()
         lab.page.route("**/gradio_api/run/predict*", forget)
         lab.set_number(30)
         lab.wait_for(sigma=30)
-        assert "no longer has this page's face" in lab.status.inner_text()
+        expect(lab.status).to_contain_text("no longer has this page's face", use_inner_text=True)
         lab.page.unroute("**/gradio_api/run/predict*")
         lab.set_number(40)
         lab.wait_for(sigma=40)
-        assert lab.status.inner_text() == ""
+        expect(lab.status).to_be_empty()
 
 
 SCRIPT = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>${window.ran=1}'
@@ -480,5 +483,5 @@ class TestScripts:
             lab.page.locator("#shuffle").click()
             toast = lab.page.get_by_test_id("toast-body")
             toast.wait_for()
-            assert "not in the list of choices" in toast.inner_text()
+            expect(toast).to_contain_text("not in the list of choices", use_inner_text=True)
             assert lab.page.evaluate("window.ran") is None

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from denoiser import create_denoiser, create_noise
 from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, save_emotion_net
@@ -77,21 +78,23 @@ def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, clas
         card = page.locator(f'#emotion-pictures [data-method="{name}"]')
         np.testing.assert_array_equal(card.locator("canvas").evaluate(_READ), to_uint8(picture).ravel())
         read = classifier.predict([picture])[0]
-        assert card.get_attribute("data-read") == read.emotion
+        expect(card).to_have_attribute("data-read", read.emotion)
         bars = card.locator(".emotion-bar")
-        assert bars.count() == len(CLASSES)
+        expect(bars).to_have_count(len(CLASSES))
         top = bars.nth(CLASSES.index(read.emotion))
         assert "is-top" in top.get_attribute("class")
         width = top.locator(".emotion-gauge").evaluate("gauge => gauge.clientWidth")
         filled = top.locator(".emotion-fill").evaluate("fill => fill.getBoundingClientRect().width")
         assert filled == pytest.approx(read.confidence * width, abs=1.5)
-    assert "Clean, it reads" in page.locator(".emotion-summary").inner_text()
+    expect(page.locator(".emotion-summary")).to_contain_text("Clean, it reads", use_inner_text=True)
 
     table = page.locator("#emotion-table table")
     table.locator("tbody tr").first.wait_for()
-    assert "★ 71.0" in table.inner_text()
+    expect(table).to_contain_text("★ 71.0", use_inner_text=True)
     assert "Wavelet" not in table.inner_text()  # not chosen under Compare
-    assert "It is not for decisions about people" in page.locator("#emotion-limits").inner_text()
+    expect(page.locator("#emotion-limits")).to_contain_text(
+        "It is not for decisions about people", use_inner_text=True
+    )
     assert lab.overflow() == 0
     assert watched.errors == []
 
@@ -110,7 +113,7 @@ def test_missing_weights_are_told(desktop, url, folder, tmp_path):
         open_tab(desktop.page, "Emotion check")
         error = desktop.page.locator(".emotion-error")
         error.wait_for()
-        assert "python -m train emotion" in error.inner_text()
+        expect(error).to_contain_text("python -m train emotion", use_inner_text=True)
         told = desktop.page.locator("#emotion-scores-text")
         told.get_by_text("was not scored yet").wait_for()
         assert desktop.page.locator("#emotion-table").is_hidden()

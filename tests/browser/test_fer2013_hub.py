@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.faces.samples import bundled_faces, get_sample
 from tests.browser.hub_app import running_hub_app
@@ -40,7 +41,7 @@ def test_faces_appear_without_a_reload(browser, remote, app):
         about(lab, "FER2013")
         bundled = lab.sample_ids()
         assert bundled[0].startswith("lfw-")
-        assert not lab.page.locator("#emotion").is_visible()
+        expect(lab.page.locator("#emotion")).to_be_hidden()
         before = lab.version()
         lab.pick(bundled[3])
         lab.wait_for(before)
@@ -72,7 +73,7 @@ def test_faces_appear_without_a_reload(browser, remote, app):
         assert first.startswith("fer2013-test-")
         row = int(first.rpartition("-")[2]) - 32_298
         np.testing.assert_array_equal(new.gray("clean"), pictures(COUNT, 2)[row])
-        assert new.page.locator("#emotion").is_visible()
+        expect(new.page.locator("#emotion")).to_be_visible()
         for page in (watched, later):
             assert page.errors == []
             assert page.hosts == {"127.0.0.1"}

@@ -4,6 +4,7 @@ import hashlib
 import sys
 
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from tests.browser.lab import Lab
@@ -42,12 +43,12 @@ def test_each_card_says_how_its_model_stands(app, browser):
         late = lab.card(LATE)
         late.get_by_text("is being downloaded").wait_for()
         late.locator("canvas.card-picture").wait_for(state="hidden")
-        assert lab.card("median").locator("canvas.card-picture").is_visible()
+        expect(lab.card("median").locator("canvas.card-picture")).to_be_visible()
         # It comes by itself: nobody touches the page.
         late.locator("[data-metric=psnr]").get_by_text("dB").wait_for()
         late.locator("canvas.card-picture").wait_for()
         lab.wait_for()
         assert lab.rgb(LATE).std() > 0
-        assert lab.card("autoencoder").get_by_text("no such repository").is_visible()
+        expect(lab.card("autoencoder").get_by_text("no such repository")).to_be_visible()
         assert watched.errors == []
         assert watched.hosts == {"127.0.0.1"}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces
@@ -85,8 +86,8 @@ def test_one_lesson_from_the_question_to_the_reason(tab):
     noisy = GaussianNoise(25 / 255)(clean, 0)
     tab.item(lesson).click()
     tab.heading(lesson).wait_for()
-    assert not tab.demonstration.is_visible()
-    assert not tab.explanation.is_visible()
+    expect(tab.demonstration).to_be_hidden()
+    expect(tab.explanation).to_be_hidden()
 
     tab.commit.click()
     tab.page.get_by_text("Choose one of the answers first.").wait_for()
@@ -96,10 +97,10 @@ def test_one_lesson_from_the_question_to_the_reason(tab):
     tab.wait_for(lesson)
     tab.wait_for_chart(3)
     np.testing.assert_array_equal(tab.gray("Noisy, width 0"), to_uint8(noisy))
-    assert "bias" in tab.explanation.inner_text()
-    assert "1 of 10 done, 0 predicted right" in tab.said.inner_text()
+    expect(tab.explanation).to_contain_text("bias", use_inner_text=True)
+    expect(tab.said).to_contain_text("1 of 10 done, 0 predicted right", use_inner_text=True)
     assert "done" in tab.item(lesson).get_attribute("aria-label")
-    assert not tab.commit.is_visible()  # the first answer counts
+    expect(tab.commit).to_be_hidden()  # the first answer counts
     answers = tab.page.locator("#lesson-prediction input").all()
     assert answers
     assert all(answer.is_disabled() for answer in answers)
@@ -124,10 +125,10 @@ def test_one_lesson_from_the_question_to_the_reason(tab):
 
     tab.turn_to("Lessons")
     tab.heading(lesson).wait_for()  # nothing is lost on the way
-    assert tab.explanation.is_visible()
+    expect(tab.explanation).to_be_visible()
     tab.page.get_by_role("button", name="Next →", exact=True).click()
     tab.heading(LESSONS[2]).wait_for()
-    assert not tab.explanation.is_visible()
+    expect(tab.explanation).to_be_hidden()
 
 
 def test_each_of_the_ten_computes_its_pictures(tab):
@@ -140,7 +141,7 @@ def test_each_of_the_ten_computes_its_pictures(tab):
         tab.wait_for(lesson)
         assert tab.demonstration.locator("canvas").count() >= 3
         assert tab.lab.overflow() <= 0
-        assert tab.explanation.get_by_role("link").count() == len(lesson.sources)
+        expect(tab.explanation.get_by_role("link")).to_have_count(len(lesson.sources))
         tab.said.get_by_text(f"{number} of 10 done, {number} predicted right").wait_for()
         assert "no score yet" not in tab.page.locator("#lesson").inner_text()
     assert tab.page.locator(".toast-body").count() == 0

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_png
@@ -99,12 +100,12 @@ def test_a_link_shows_what_somebody_set_by_hand(browser, server, width):
         assert lab.page.evaluate("history.length") == 2  # the blank page and this one
     with opened(browser, address, width) as lab:
         assert everything(lab) == by_hand
-        assert lab.root.get_attribute("data-view") == "error"
-        assert lab.number().input_value() == "31.5"
+        expect(lab.root).to_have_attribute("data-view", "error")
+        expect(lab.number()).to_have_value("31.5")
         assert (
             lab.page.locator('#faces button[aria-pressed="true"]').get_attribute("data-id") == faces[5]
         )
-        assert not lab.page.locator("#link-note p").is_visible()
+        expect(lab.page.locator("#link-note p")).to_be_hidden()
         assert lab.overflow() <= 0
 
 
@@ -120,8 +121,8 @@ def test_a_link_is_what_python_computes(browser, server, width):
         assert_shows(lab, compare(clean, NoiseChain(noises), 42, methods, round_8bit=True))
         # Nothing else was shown before, and what differs from the usual is in sight.
         assert len(lab.page.evaluate("given")) == 1
-        assert lab.page.locator("#round-8bit input").is_checked()
-        assert lab.page.locator("#round-8bit").is_visible()
+        expect(lab.page.locator("#round-8bit input")).to_be_checked()
+        expect(lab.page.locator("#round-8bit")).to_be_visible()
         assert lab.sample_ids()[0] == "astronaut"
         assert lab.page.url == server + "/" + LINK
 
@@ -176,7 +177,7 @@ def test_hostile_addresses(browser, server, query):
         lab.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         note = lab.page.locator("#link-note")
         note.get_by_text("shown as far as it can be").wait_for()
-        assert note.locator("p").count() == 1
+        expect(note.locator("p")).to_have_count(1)
         assert not set("<>${}'\"") & set(note.inner_text())
         assert note.locator("img, script, b, i").count() == 0
         assert len(lab.methods()) >= 2
@@ -205,7 +206,7 @@ def test_an_uploaded_face_is_in_no_address(browser, server, tmp_path):
         assert "secret" not in link
     with opened(browser, link) as lab:
         lab.page.locator("#link-note").get_by_text("someone's own picture").wait_for()
-        assert lab.root.get_attribute("data-sigma") == "40"
+        expect(lab.root).to_have_attribute("data-sigma", "40")
         assert lab.sample_ids()[0] in lab.page.evaluate(
             "[...document.querySelectorAll('#faces [aria-pressed=true]')].map(face => face.dataset.id)"
         )
@@ -246,7 +247,7 @@ def test_the_note_about_a_link_stands_above_whatever_tab_it_opens(browser, serve
         note.get_by_text("the seed has to be").wait_for()
         lab.page.get_by_role("heading", name="Round 1 of").wait_for()
         wait_for_address(lab, tab="blind", seed=0)
-        assert note.is_visible()
+        expect(note).to_be_visible()
 
 
 def test_a_link_to_another_tab(browser, server):
@@ -254,7 +255,7 @@ def test_a_link_to_another_tab(browser, server):
         lab.page.locator("#benchmark table").first.wait_for()
         lab.page.get_by_role("tab", name="Compare").click()
         lab.root.wait_for(state="visible")
-        assert lab.root.get_attribute("data-seed") == "3"
+        expect(lab.root).to_have_attribute("data-seed", "3")
         lab.page.get_by_role("tab", name="Benchmark").click()
         wait_for_address(lab, tab="benchmark", seed=3)
         lab.page.get_by_role("tab", name="Compare").click()
@@ -286,7 +287,7 @@ def test_a_face_of_fer2013_that_is_still_on_its_way(browser, loopback_hub, tmp_p
     ):
         for waiting in (lab, impatient):
             waiting.page.locator("#link-note").get_by_text("still being downloaded").wait_for()
-            assert waiting.root.get_attribute("data-sigma") == "12"
+            expect(waiting.root).to_have_attribute("data-sigma", "12")
         before = impatient.version()
         impatient.pick(impatient.sample_ids()[3])
         impatient.wait_for(before)
@@ -306,4 +307,4 @@ def test_a_face_of_fer2013_that_is_still_on_its_way(browser, loopback_hub, tmp_p
 def test_a_face_of_fer2013_where_there_is_none(browser, server):
     with opened(browser, f"{server}?face=fer2013-test-32340&sigma=12") as lab:
         lab.page.locator("#link-note").get_by_text("FER2013, which is not here").wait_for()
-        assert lab.root.get_attribute("data-sigma") == "12"
+        expect(lab.root).to_have_attribute("data-sigma", "12")

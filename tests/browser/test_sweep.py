@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from denoiser.analysis.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
@@ -125,7 +126,9 @@ def test_assumed_strength_and_redraw(tab):
     assert len(curves["Non-local means"]["x"]) == len(FACTORS)
     assert len(set(curves["Median 3x3"]["y"])) == 1
     assert tab.place() == 1
-    assert "told 25.0 of 255" in tab.pictures.locator('[data-method="nl-means"]').inner_text()
+    expect(tab.pictures.locator('[data-method="nl-means"]')).to_contain_text(
+        "told 25.0 of 255", use_inner_text=True
+    )
 
     tab.choose("view", "Re-draw")
     tab.wait_for("done", "PSNR")
@@ -139,7 +142,7 @@ def test_assumed_strength_and_redraw(tab):
     tab.page.get_by_role("option", name="Noisy picture", exact=True).click()
     verdict.get_by_text("Noisy picture").wait_for()
     assert verdict.inner_text() != before
-    assert "the gap is real" in verdict.inner_text()
+    expect(verdict).to_contain_text("the gap is real", use_inner_text=True)
 
 
 def test_menus_keep_what_is_chosen(tab):
@@ -154,8 +157,8 @@ def test_menus_keep_what_is_chosen(tab):
     tab.page.wait_for_timeout(3000)
     tab.wait_for("done", "Window of the median")
     assert tab.curves() == curves
-    assert tab.page.locator("#sweep-axis input").input_value() == "Window of the median (pixels)"
-    assert tab.page.locator("#sweep-methods .token").count() == len(DEFAULT_DENOISERS)
+    expect(tab.page.locator("#sweep-axis input")).to_have_value("Window of the median (pixels)")
+    expect(tab.page.locator("#sweep-methods .token")).to_have_count(len(DEFAULT_DENOISERS))
     assert tab.pixels(WINDOW_MEDIAN).shape == (48, 48, 3)
 
 

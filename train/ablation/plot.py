@@ -44,7 +44,7 @@ def _figure(report: Mapping[str, Any]) -> Figure:
             points = [(row[panel], rows.index(name)) for name, row in figures.items() if panel in row]
             if points:
                 colour = _VARIANT if marker == "o" else _PUBLISHED
-                axis.scatter(*zip(*points, strict=True), 36, fill, marker, edgecolors=colour)
+                axis.scatter(*zip(*points, strict=True), s=36, c=fill, marker=marker, edgecolors=colour)
         axis.set_title(panel, color=_INK, fontsize=9)
         axis.set_xlabel("PSNR in dB", color=_INK)
         axis.grid(color=_INK, alpha=0.25)

@@ -54,8 +54,10 @@ class WarmUpAndCosine(torch.optim.lr_scheduler.LambdaLR):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint's step."""
         self.last_epoch = state_dict["last_epoch"]
-        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
-            group["lr"] = rate
+        for group, highest, factor in zip(
+            self.optimizer.param_groups, self.base_lrs, self.lr_lambdas, strict=True
+        ):
+            group["lr"] = highest * factor(self.last_epoch)
 
 
 def run_progress(trainer: pl.Trainer) -> Callable[[int], float]:
