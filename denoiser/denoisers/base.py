@@ -27,8 +27,6 @@ class DenoiserInfo:
         trained_on: The noise it was trained on, in words; None for filters, which learn nothing.
         parameters: Learned parameters; 0 for filters.
         reference: The paper, with a DOI or arXiv number.
-        slow: True when one 48x48 face takes longer than a second round trip to the page, about 40 ms;
-            the page then shows its result after the others'.
         trained_noises: The same noise as data, as far as it is known.
     """
 
@@ -39,7 +37,6 @@ class DenoiserInfo:
     trained_on: str | None
     parameters: int
     reference: str
-    slow: bool = False
     trained_noises: tuple[TrainingNoise, ...] = ()
 
 

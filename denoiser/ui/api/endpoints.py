@@ -180,8 +180,8 @@ def denoisers_endpoint() -> dict[str, Any]:
     """List the denoisers.
 
     Answer: `denoisers`, each with id, label, family, uses_sigma, trained_on, parameters, reference,
-    slow, trained_noises (the training noise as kinds and ranges) and available (false, with a
-    `message`, where weights are missing or on their way), and
+    trained_noises (the training noise as kinds and ranges) and available (false, with a `message`,
+    where weights are missing or on their way), and
     `default`, the ids that `/compare` takes when none are given.
     """
     listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers()]

@@ -44,11 +44,10 @@ _FORGOTTEN = (
 )
 
 
-def live_methods(chosen: Sequence[str], methods: Mapping[str, DenoiserInfo]) -> list[str]:
-    """Return which of the methods chosen answer while a slider moves: fast filters, some networks."""
-    fast = [method_id for method_id in chosen if not methods[method_id].slow]
-    networks = [method_id for method_id in fast if method_id in MODELS]
-    return [method_id for method_id in fast if method_id not in networks[LIVE_NETWORKS:]]
+def live_methods(chosen: Sequence[str]) -> list[str]:
+    """Return which of the methods chosen answer while a slider moves: filters, and some networks."""
+    networks = [method_id for method_id in chosen if method_id in MODELS]
+    return [method_id for method_id in chosen if method_id not in networks[LIVE_NETWORKS:]]
 
 
 def live_payload(
@@ -61,7 +60,7 @@ def live_payload(
 
     Other methods, and those whose weights are on their way, are announced only.
     """
-    live = live_methods(experiment.methods, methods)
+    live = live_methods(experiment.methods)
     outcome = run_methods(face, experiment, live)
     corruption = outcome.comparison.corruption
     height, width = corruption.clean.shape
@@ -106,7 +105,7 @@ def slow_payload(
 
     The card of a model whose weights are still on their way is pending again.
     """
-    live = live_methods(experiment.methods, methods)
+    live = live_methods(experiment.methods)
     shown = [
         methods[method_id]
         for method_id in experiment.methods
