@@ -24,6 +24,7 @@ from denoiser import noise as noises
 from denoiser.architectures import build_network
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.network import NetworkDenoiser
+from denoiser.denoisers.registry import find_available
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, NoiseModel, Parameter, SaltAndPepperNoise
@@ -541,7 +542,9 @@ def test_missing_weights_stop_no_other_method(monkeypatch):
             raise WeightsError("The weight file of the model 'attention-unet' is missing")
         return denoiser.create_denoiser(denoiser_id)
 
-    monkeypatch.setattr(api, "create_denoiser", create)
-    usable, failures = api._load_denoisers(["attention-unet", *QUICK])
-    assert [method.info.id for method in usable] == QUICK
-    assert failures == {"attention-unet": "The weight file of the model 'attention-unet' is missing"}
+    monkeypatch.setattr("denoiser.denoisers.registry.create_denoiser", create)
+    available = find_available(["attention-unet", *QUICK])
+    assert list(available.denoisers) == QUICK
+    assert available.refusals == {
+        "attention-unet": "The weight file of the model 'attention-unet' is missing"
+    }

@@ -28,7 +28,6 @@ from denoiser.noise import GaussianNoise
 from denoiser.ui.blind import classes as classes_module
 from denoiser.ui.blind.classes import VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.blind.session import BlindSession, BlindTestError, keep_usable, make_play, tally_view
-from denoiser.ui.experiment import run
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.weights.checkpoint import WeightsError
 
@@ -338,11 +337,11 @@ def test_a_method_that_fails_midway_stops_nothing_for_good(source, monkeypatch):
 
 
 def refuse(monkeypatch, denoiser_id):
-    def ensure_loaded(wanted):
+    def ensure_loaded(wanted, wait=0.0):
         if wanted == denoiser_id:
-            raise WeightsError("Gone missing")
+            raise WeightsError("Gone missing.")
 
-    monkeypatch.setattr(run, "ensure_loaded", ensure_loaded)
+    monkeypatch.setattr("denoiser.denoisers.registry.ensure_loaded", ensure_loaded)
 
 
 def test_a_face_that_is_gone_is_one_sentence(source):

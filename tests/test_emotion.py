@@ -320,16 +320,11 @@ def test_cards_say_what_changed(face, settings):
 
 
 def test_a_method_that_cannot_run_does_not_stop_the_others(classifier, face, settings, monkeypatch):
-    from denoiser.ui.experiment import run
-
-    real = run.ensure_loaded
-
-    def fail(method_id):
+    def fail(method_id, wait=0.0):
         if method_id == "median":
             raise WeightsError("The weight file is missing.")
-        real(method_id)
 
-    monkeypatch.setattr(run, "ensure_loaded", fail)
+    monkeypatch.setattr("denoiser.denoisers.registry.ensure_loaded", fail)
     cards = emotion_payload(Face("a", "A", face), settings, classifier)["cards"]
     assert [card["id"] for card in cards] == ["clean", "noisy", "gaussian-filter", "median"]
     assert cards[-1]["note"] == "The weight file is missing."

@@ -23,7 +23,7 @@ from denoiser.architectures.loading import load_from_hub
 from denoiser.denoisers import background, registry
 from denoiser.denoisers import network as networks
 from denoiser.denoisers.background import BackgroundLoader, LoadingError
-from denoiser.denoisers.registry import create_denoiser, ensure_loaded
+from denoiser.denoisers.registry import create_denoiser, ensure_loaded, find_available
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment
@@ -715,19 +715,18 @@ def test_whatever_else_goes_wrong_is_a_sentence_too():
 
 def test_the_api_names_models_on_their_way(models, monkeypatch):
     monkeypatch.setattr(hub, "PROBE_SECONDS", 60)
-    monkeypatch.setattr(api, "HUB_SECONDS", 0.1)
     models.fault("", "silent")
-    usable, failures = api._load_denoisers(["attention-unet", "median"])
-    assert [method.info.id for method in usable] == ["median"]
-    assert "being downloaded" in failures["attention-unet"]
+    available = find_available(["attention-unet", "median"], wait=0.1)
+    assert list(available.denoisers) == ["median"]
+    assert "being downloaded" in available.refusals["attention-unet"]
     [described] = [d for d in api.denoisers_endpoint()["denoisers"] if d["id"] == "attention-unet"]
     assert not described["available"]
 
 
 def test_the_api_waits_a_moment_for_a_download(models):
-    usable, failures = api._load_denoisers(["attention-unet"])
-    assert [method.info.label for method in usable] == ["Tiny"]
-    assert not failures
+    available = find_available(["attention-unet"], api.HUB_SECONDS)
+    assert [method.info.label for method in available.denoisers.values()] == ["Tiny"]
+    assert not available.refusals
 
 
 def test_a_model_is_described_without_a_request(models):

@@ -30,6 +30,7 @@ from denoiser.analysis.inspection import (
 )
 from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
+from denoiser.denoisers import registry
 from denoiser.denoisers.background import LoadingError
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.network import NetworkDenoiser
@@ -424,19 +425,8 @@ def methods(monkeypatch, gated, divided):
             raise WeightsError("The model 'gone' has no weights here.")
         return made[method_id]
 
-    from denoiser import pipeline
-    from denoiser.denoisers import registry
-    from denoiser.ui.experiment import run
-
-    def denoise(noisy, method_id, **options):
-        return pipeline.denoise(noisy, create(method_id), **options)
-
-    monkeypatch.setattr(run, "denoise", denoise)
-    monkeypatch.setattr(inside_payload, "denoise", denoise)
-    monkeypatch.setattr(inside_payload, "create_denoiser", create)
-    monkeypatch.setattr(inspection, "create_denoiser", create)
-    for module in (run, inside_payload):
-        monkeypatch.setattr(module, "ensure_loaded", lambda method_id: registry.ensure_loaded("median"))
+    for module in (inside_payload, inspection, registry):
+        monkeypatch.setattr(module, "create_denoiser", create)
     return infos
 
 
@@ -534,13 +524,12 @@ def test_what_is_missing_is_a_sentence_beside_the_others(methods, shown):
 
 
 def test_a_model_on_its_way_is_asked_for_again(methods, shown, monkeypatch):
-    def loading(method_id):
-        raise LoadingError("The model is being downloaded")
+    def loading(method_id, wait=0.0):
+        raise LoadingError("The model is being downloaded.")
 
-    monkeypatch.setattr(inside_payload, "ensure_loaded", loading)
+    monkeypatch.setattr(registry, "ensure_loaded", loading)
     payload = invention_payload(shown, settings("median"), methods, 0.2, 0)
     assert payload["pending"]
-    monkeypatch.setattr("denoiser.ui.experiment.run.ensure_loaded", loading)
     assert gates_payload(shown, settings(), methods["gated"])["pending"]
     assert bias_payload(shown, settings("median"), methods)["pending"]
 

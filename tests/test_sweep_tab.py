@@ -157,7 +157,7 @@ class TestCompute:
         def create(name):
             raise WeightsError(f"There are no weights of {name}.")
 
-        monkeypatch.setattr(sweep_job, "create_denoiser", create)
+        monkeypatch.setattr("denoiser.denoisers.registry.create_denoiser", create)
         job = create_job(
             shown_face, experiment(), parse_choice(*own(methods=["patchgan"]), experiment())
         )

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import denoiser.ui
+from denoiser.denoisers import registry
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
 from denoiser.faces.fer2013 import FaceSet
 from denoiser.faces.samples import bundled_faces
@@ -232,13 +233,13 @@ def test_error_payload_has_no_pictures():
 
 
 def test_missing_weights_stop_only_their_own_method(face, monkeypatch):
-    def fail(noisy, method_id, **settings):
+    def fail(method_id):
         if method_id == "patchgan":
             raise WeightsError("The weight file of the model 'patchgan' is missing.")
-        return denoise(noisy, method_id, **settings)
+        return create(method_id)
 
-    denoise = run.denoise
-    monkeypatch.setattr(run, "denoise", fail)
+    create = registry.create_denoiser
+    monkeypatch.setattr(registry, "create_denoiser", fail)
     settings = parse(methods=["patchgan", "median"])
     cards = live_payload(face, settings, describe_methods(), 1)["cards"]
     assert cards[2]["error"] == "The weight file of the model 'patchgan' is missing."

@@ -1,13 +1,16 @@
 """The list of all denoisers, and how to get one by id."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 
-from denoiser.denoisers.background import BackgroundLoader
+from denoiser.denoisers.background import BackgroundLoader, LoadingError
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.network import load_denoiser
-from denoiser.weights.checkpoint import hub_source
+from denoiser.weights.checkpoint import WeightsError, hub_source
 
 MODELS: tuple[str, ...] = (
     "attention-unet",
@@ -113,6 +116,53 @@ def ensure_loaded(denoiser_id: str, wait: float = 0.0) -> None:
     """
     if comes_from_hub(denoiser_id):
         _BACKGROUND.ensure(denoiser_id, wait)
+
+
+@dataclass(frozen=True)
+class Available:
+    """Which of the denoisers asked for can run, and why the others can't.
+
+    Attributes:
+        denoisers: By id, in the order asked for.
+        failures: One sentence for each that can't be had, by id.
+        loading: Likewise for each whose weights are on their way.
+    """
+
+    denoisers: Mapping[str, Denoiser]
+    failures: Mapping[str, str]
+    loading: Mapping[str, str]
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """A sentence for each that can't run now."""
+        return {**self.failures, **self.loading}
+
+
+def find_available(denoiser_ids: Iterable[str], wait: float = 0.0) -> Available:
+    """Get the denoisers that can run; one that has no weights does not stop the others.
+
+    Args:
+        denoiser_ids: Known ids.
+        wait: How many seconds to wait, in all, for those that come from the Hub; they are fetched at
+            the same time.
+    """
+    wanted = list(denoiser_ids)
+    deadline = time.monotonic() + wait
+    for denoiser_id in wanted if wait else ():
+        with contextlib.suppress(WeightsError):
+            ensure_loaded(denoiser_id)
+    denoisers: dict[str, Denoiser] = {}
+    failures: dict[str, str] = {}
+    loading: dict[str, str] = {}
+    for denoiser_id in wanted:
+        try:
+            ensure_loaded(denoiser_id, max(0.0, deadline - time.monotonic()))
+            denoisers[denoiser_id] = create_denoiser(denoiser_id)
+        except LoadingError as error:
+            loading[denoiser_id] = str(error)
+        except WeightsError as error:
+            failures[denoiser_id] = str(error)
+    return Available(denoisers, failures, loading)
 
 
 def comes_from_hub(denoiser_id: str) -> bool:

@@ -5,11 +5,9 @@ Numbers in the answers are plain floats. What JSON cannot hold is written as tex
 """
 
 import base64
-import contextlib
 import functools
 import inspect
 import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any, ParamSpec, TypeVar
@@ -17,7 +15,13 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 
 from denoiser.denoisers.base import Denoiser
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser, ensure_loaded, list_denoisers
+from denoiser.denoisers.registry import (
+    DEFAULT_DENOISERS,
+    create_denoiser,
+    ensure_loaded,
+    find_available,
+    list_denoisers,
+)
 from denoiser.faces.samples import pick_samples, sample_emotions
 from denoiser.images import Image, ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
@@ -82,9 +86,10 @@ def register_api(source: FaceSource) -> None:
         methods = _check_denoisers(denoisers)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, request, face, sample, crop_face)
-        usable, failures = _load_denoisers(methods)
+        available = find_available(methods, HUB_SECONDS)
+        usable = list(available.denoisers.values())
         comparison = compare(image, model, _check_seed(seed), usable, clip=clip, round_8bit=round_8bit)
-        return {**describe(comparison), "failures": failures, "note": note}
+        return {**describe(comparison), "failures": available.refusals, "note": note}
 
     def intermediate_endpoint(
         request: gr.Request,
@@ -305,28 +310,6 @@ def _check_denoisers(denoisers: object) -> list[str]:
     for name in denoisers:
         _check_known(name)
     return list(dict.fromkeys(denoisers))
-
-
-def _load_denoisers(denoiser_ids: list[str]) -> tuple[list[Denoiser], dict[str, str]]:
-    """Return the denoisers that can run, and a sentence for each that can't."""
-    usable: list[Denoiser] = []
-    failures: dict[str, str] = {}
-    deadline = time.monotonic() + HUB_SECONDS
-    _start_loading(denoiser_ids)
-    for denoiser_id in denoiser_ids:
-        try:
-            ensure_loaded(denoiser_id, max(0.0, deadline - time.monotonic()))
-            usable.append(create_denoiser(denoiser_id))
-        except WeightsError as error:
-            failures[denoiser_id] = str(error)
-    return usable, failures
-
-
-def _start_loading(denoiser_ids: Iterable[str]) -> None:
-    """Have all models from the Hub downloaded at the same time."""
-    for denoiser_id in denoiser_ids:
-        with contextlib.suppress(WeightsError):
-            ensure_loaded(denoiser_id)
 
 
 def _check_known(denoiser_id: str) -> None:

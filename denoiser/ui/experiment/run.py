@@ -5,19 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from denoiser.denoisers.background import LoadingError
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.network import read_info
 from denoiser.denoisers.registry import (
     MODELS,
     create_denoiser,
-    ensure_loaded,
+    find_available,
     list_denoisers,
 )
 from denoiser.images import Image
 from denoiser.pipeline import (
     Comparison,
-    DenoiseResult,
     Experiment,
     corrupt,
     denoise,
@@ -79,20 +77,13 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
         clip=experiment.clip,
         round_8bit=experiment.round_8bit,
     )
-    results: dict[str, DenoiseResult] = {}
-    failures: dict[str, str] = {}
-    loading: dict[str, str] = {}
-    for method_id in method_ids:
-        try:
-            ensure_loaded(method_id)
-            results[method_id] = denoise(
-                corruption.noisy, method_id, sigma=corruption.sigma, clean=corruption.clean
-            )
-        except LoadingError as error:
-            loading[method_id] = str(error)
-        except WeightsError as error:
-            failures[method_id] = str(error)
-    return Outcome(Comparison(corruption, score_noisy(corruption), results), failures, loading)
+    available = find_available(method_ids)
+    results = {
+        method_id: denoise(corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean)
+        for method_id, method in available.denoisers.items()
+    }
+    comparison = Comparison(corruption, score_noisy(corruption), results)
+    return Outcome(comparison, available.failures, available.loading)
 
 
 def _describe(method_id: str) -> DenoiserInfo:

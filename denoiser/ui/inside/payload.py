@@ -34,7 +34,7 @@ from denoiser.analysis.inspection import (
 from denoiser.analysis.results import CLEAN, NOISY, NOISY_LABEL
 from denoiser.denoisers.background import LoadingError
 from denoiser.denoisers.base import DenoiserInfo
-from denoiser.denoisers.registry import create_denoiser, ensure_loaded
+from denoiser.denoisers.registry import create_denoiser, find_available
 from denoiser.images import Image, to_uint8
 from denoiser.metrics import psnr, write_number, write_psnr
 from denoiser.pipeline import Corruption, DenoiseResult, Experiment, denoise
@@ -420,17 +420,16 @@ def invention_payload(
         shown = _signed_panel(panel_id, label, off, BIAS_REACH)
         return _with_numbers(shown, numbers)
 
+    available = find_available(experiment.methods)
     panels = [panel("noise", "In: gray with noise", noise)]
-    pending = False
     for method_id in experiment.methods:
-        info = methods[method_id]
-        try:
-            ensure_loaded(method_id)
-            panels.append(panel(method_id, info.label, denoise(noise, method_id, sigma=sigma).image))
-        except WeightsError as error:
-            pending = pending or isinstance(error, LoadingError)
-            panels.append(Panel(method_id, info.label, note=str(error)))
-    return panels_payload(panels, pending)
+        label = methods[method_id].label
+        method = available.denoisers.get(method_id)
+        if method is None:
+            panels.append(Panel(method_id, label, note=available.refusals[method_id]))
+        else:
+            panels.append(panel(method_id, label, denoise(noise, method, sigma=sigma).image))
+    return panels_payload(panels, bool(available.loading))
 
 
 # Colours

@@ -26,14 +26,12 @@ from denoiser.analysis.sweeps import (
     vary,
     window_median,
 )
-from denoiser.denoisers.background import LoadingError
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
-from denoiser.denoisers.registry import create_denoiser, ensure_loaded, list_denoisers
+from denoiser.denoisers.registry import find_available, list_denoisers
 from denoiser.pipeline import Experiment, SweepPoint, corrupt, score_noisy
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, experiment_key
-from denoiser.weights.checkpoint import WeightsError
 
 VIEWS: Mapping[str, str] = {
     "sweep": "Sweep",
@@ -211,17 +209,9 @@ def _strength_takers() -> list[str]:
 
 def _load(names: Sequence[str]) -> tuple[list[Denoiser], list[str]]:
     """Return the methods that can run, and a sentence for each that can't."""
-    methods: list[Denoiser] = []
-    sentences: list[str] = []
-    for name in names:
-        try:
-            ensure_loaded(name)
-            methods.append(create_denoiser(name))
-        except LoadingError as error:
-            sentences.append(f"{error} Press Run once it has come.")
-        except WeightsError as error:
-            sentences.append(str(error))
-    return methods, sentences
+    available = find_available(names)
+    later = [f"{sentence} Press Run once it has come." for sentence in available.loading.values()]
+    return list(available.denoisers.values()), [*available.failures.values(), *later]
 
 
 def _noise_job(request: _Request, notes: list[str]) -> Job:
