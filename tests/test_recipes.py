@@ -21,9 +21,19 @@ STEP = re.compile(r"([^\n]+(?:\n[^\n]+)*)\n\n```(\w+)\n(.*?)```\n", re.DOTALL)
 
 # What is green after each, before anything is scored; it runs over the lists.
 GREEN = {
-    "noise": ["noise", "results", "trained", "share", "api", "sweeps", "ui", "blind_test"],
-    "filter": ["classical", "registry", "results", "sweeps", "inspection"],
-    "network": ["architectures", "registry", "train_config", "train_recipe", "inspection"],
+    "noise": [
+        *("library/test_noise", "library/test_training_noise", "analysis/test_results"),
+        *("analysis/test_sweeps", "analysis/test_blind_test"),
+        *("page/test_share", "page/test_api", "page/test_page"),
+    ],
+    "filter": [
+        *("library/test_filters", "library/test_registry", "analysis/test_results"),
+        *("analysis/test_sweeps", "analysis/test_inspection"),
+    ],
+    "network": [
+        *("library/test_architectures", "library/test_registry", "analysis/test_inspection"),
+        *("training/test_config", "training/test_recipe"),
+    ],
 }
 
 
@@ -115,7 +125,7 @@ def recipe(tmp_path):
 @pytest.mark.parametrize("name", GREEN)
 def test_a_recipe_works_word_for_word(recipe, name):
     recipe.follow(name)
-    tests = [f"tests/test_{test}.py" for test in GREEN[name]]
+    tests = [f"tests/{test}.py" for test in GREEN[name]]
     recipe.python("-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *tests)
     recipe.python("-m", "ruff", "check", "denoiser")
     recipe.python("-m", "ruff", "format", "--check", "denoiser")

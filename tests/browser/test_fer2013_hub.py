@@ -8,7 +8,7 @@ from denoiser.faces.samples import bundled_faces, get_sample
 from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import Lab
 from tests.conftest import watched_page
-from tests.test_fer2013_hub import ID, fer2013
+from tests.library.test_fer2013_hub import ID, fer2013
 from tests.tiny import pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]

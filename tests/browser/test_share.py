@@ -16,7 +16,7 @@ from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import Lab
 from tests.browser.test_compare import WIDTHS, assert_shows
 from tests.conftest import watched_page
-from tests.test_fer2013_hub import ID, fer2013
+from tests.library.test_fer2013_hub import ID, fer2013
 from tests.tiny import pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]

@@ -1,6 +1,6 @@
 """How events wait for each other: Gradio's queue made fair, and events that run in a lane.
 
-Only this module knows what is inside Gradio's queue; ``tests/test_queue.py`` looks at it
+Only this module knows what is inside Gradio's queue; ``tests/page/test_queue.py`` looks at it
 from outside.
 """
 

@@ -23,9 +23,8 @@ from starlette.testclient import TestClient
 from denoiser.ui.server import uploads
 from denoiser.ui.server.guard import GuardedBlocks
 from denoiser.ui.server.uploads import NOT_YOURS
-
-from .conftest import ROOT, app_environment, free_port, stop
-from .doubles import run
+from tests.conftest import ROOT, app_environment, free_port, stop
+from tests.doubles import run
 
 JSON = {"content-type": "application/json"}
 META = {"_type": "gradio.FileData"}

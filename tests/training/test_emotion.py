@@ -15,6 +15,8 @@ import torch
 
 from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, load_classifier
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError
+from tests.doubles import Fixed
+from tests.tiny import pictures
 from train import __main__ as command_line
 from train.config import ConfigError
 from train.emotion import evaluate as scoring
@@ -37,9 +39,6 @@ from train.emotion.fit import (
 )
 from train.evaluation.readme import RESULTS, ROOT, SHOWN, emotion_table, update_emotion
 from train.evaluation.score import Pictures
-
-from .doubles import Fixed
-from .tiny import pictures
 
 HAPPY, SAD, UNKNOWN = (EMOTIONS.index(name) for name in ("happiness", "sadness", "unknown"))
 CONFIG = EmotionTrainConfig(
@@ -134,7 +133,7 @@ def test_votes_go_with_their_pictures(tmp_path):
 
 
 def test_data_without_votes_are_refused(tmp_path):
-    from .tiny import write_fer2013
+    from tests.tiny import write_fer2013
 
     with pytest.raises(FaceDataError, match="votes_neutral"):
         read_labelled(write_fer2013(tmp_path), "test")

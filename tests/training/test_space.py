@@ -18,12 +18,11 @@ from packaging.utils import canonicalize_name
 
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS
 from denoiser.weights.checkpoint import read_config
+from tests.browser.lab import Lab
+from tests.conftest import ROOT, free_port, running, sentence, watched_page
 from train.__main__ import main
 from train.publish import space as publishing
 from train.publish.space import HARDWARE, space_files
-
-from .browser.lab import Lab
-from .conftest import ROOT, free_port, running, sentence, watched_page
 
 SPACE = "tester/lab"
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}

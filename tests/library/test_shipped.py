@@ -44,13 +44,12 @@ from denoiser.noise import (
     SpeckleNoise,
 )
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
+from tests.golden.make import golden_file, golden_input
 from train.config import read_config as read_train_config
 from train.config import validation_noise
 from train.evaluation.score import CONDITIONS
 from train.fit import model_config
 from train.publish.cards import make_card
-
-from .golden.make import golden_file, golden_input
 
 SHIPPED = [model_id for model_id in MODELS if (WEIGHTS / model_id).is_dir()]
 BENCHMARK = WEIGHTS / "benchmark.json"

@@ -14,8 +14,7 @@ from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.ui.api import accelerator
 from denoiser.ui.api.accelerator import MAX_FACES, compare_processors, time_on_gpu, time_runs
-
-from .conftest import ROOT
+from tests.conftest import ROOT
 
 NETWORK = "autoencoder"
 

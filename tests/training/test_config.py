@@ -13,6 +13,7 @@ from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminat
 from denoiser.denoisers.registry import MODELS
 from denoiser.noise import PRESETS, create_noise
 from denoiser.weights.training_noise import describe_trained_on
+from tests.tiny import ADVERSARIAL, CONFIG, write_config
 from train.config import (
     MIXTURES,
     AdversarialConfig,
@@ -22,8 +23,6 @@ from train.config import (
     trained_on,
     validation_noise,
 )
-
-from .tiny import ADVERSARIAL, CONFIG, write_config
 
 CONFIGS = Path(train.__file__).parent / "configs"
 FILES = sorted(CONFIGS.glob("*.toml"))

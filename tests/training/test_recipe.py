@@ -11,11 +11,10 @@ import pytest
 import train
 from denoiser.architectures.loading import load_network
 from denoiser.denoisers.registry import MODELS
+from tests.tiny import write_config, write_fer2013
 from train.__main__ import main
 from train.config import ConfigError, read_config
 from train.recipe.run import Step, find_needs, read_recipe, schedule, train_all
-
-from .tiny import write_config, write_fer2013
 
 CONFIGS = Path(train.__file__).parent / "configs"
 

@@ -6,8 +6,7 @@ import threading
 import pytest
 
 from denoiser.ui.server.lane import Lane, LaneFullError
-
-from .doubles import run
+from tests.doubles import run
 
 
 async def finish(job):

@@ -18,6 +18,7 @@ from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
 from denoiser.weights.checkpoint import ModelConfig, read_config, save_model
+from tests.tiny import pictures, write_fer2013
 from train.__main__ import main
 from train.evaluation import readme as report
 from train.evaluation.score import (
@@ -33,8 +34,6 @@ from train.evaluation.score import (
 )
 from train.files import file_hash
 from train.publish.cards import FiguresError, write_card
-
-from .tiny import pictures, write_fer2013
 
 GAUSSIAN = create_noise("gaussian", sigma=0.1)
 

@@ -5,13 +5,12 @@ from dataclasses import asdict
 
 import pytest
 
+from tests.tiny import write_fer2013
 from train.__main__ import main
 from train.config import ConfigError
 from train.evaluation import score as evaluating
 from train.evaluation.committed import check_replaceable, read_results
 from train.evaluation.score import NOISY, Score, evaluate
-
-from .tiny import write_fer2013
 
 IDS = ("median", "gaussian-filter")
 NOISES = ("gaussian-low", "jpeg-20")

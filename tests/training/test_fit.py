@@ -25,6 +25,7 @@ from denoiser.architectures.loading import load_discriminator, load_network
 from denoiser.weights.checkpoint import MODEL_NAME, ModelConfig, read_config, save_model
 from denoiser.weights.files import write_together
 from denoiser.weights.training_noise import NoiseRange, TrainingNoise
+from tests.tiny import ADVERSARIAL, write_config, write_fer2013
 from train import config as train_config
 from train.__main__ import _left, main
 from train.config import ConfigError
@@ -32,9 +33,7 @@ from train.fit import average_weights, build_module, fit, write_history
 from train.modules.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient
 from train.modules.supervised import SupervisedModule, WarmUpAndCosine, run_progress
 
-from .tiny import ADVERSARIAL, write_config, write_fer2013
-
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

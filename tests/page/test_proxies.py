@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from denoiser.ui.server.proxies import ProxyError, join_exceptions, settle_proxies
-
-from .conftest import ROOT, app_environment, free_port, stop
+from tests.conftest import ROOT, app_environment, free_port, stop
 
 SERVED = "To create a public link"  # the last that Gradio prints once it has asked its own page
 

@@ -18,7 +18,7 @@ from denoiser.faces.download import Dataset, parse_dataset
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError, FaceSet, find_fer2013, read_fer2013
 from denoiser.faces.samples import bundled_faces, get_sample, load_samples, pick_samples, sample_emotions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VOTES = [f"votes_{emotion.replace(' ', '_')}" for emotion in EMOTIONS]
 
 

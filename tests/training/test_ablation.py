@@ -15,14 +15,13 @@ from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
 from denoiser.weights.checkpoint import WeightsError
+from tests.tiny import write_config, write_fer2013
 from train.__main__ import main
 from train.ablation import run as sweep_module
 from train.ablation.plot import svg
 from train.ablation.run import markdown, read_sweep, run_sweep
 from train.config import ConfigError, read_config
 from train.fit import fit
-
-from .tiny import write_config, write_fer2013
 
 SWEEPS = sorted((Path(train.__file__).parent / "ablations").glob("*.toml"))
 BUDGET = {"base": "base.toml", "epochs": 1, "limit": 16, "pictures": 5}

@@ -25,8 +25,7 @@ from denoiser.images import (
     to_uint8,
 )
 from denoiser.images.decoding import MAX_DEEP_PIXELS, decode
-
-from .pictures import (
+from tests.pictures import (
     linear_gray_profile,
     png_chunk,
     png_profile,

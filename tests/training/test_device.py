@@ -14,13 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from denoiser.noise import NOISES, create_noise, random_source
+from tests.conftest import ROOT
+from tests.tiny import CONFIG, pictures
 from train.config import parse_config
 from train.emotion.fit import EmotionModule, read_emotion_config
 from train.modules.experts import ExpertModule
 from train.modules.supervised import SupervisedModule
-
-from .conftest import ROOT
-from .tiny import CONFIG, pictures
 
 DEVICE = torch.device("meta")
 EVERY_NOISE = [{"stages": [{"kind": kind.id}]} for kind in NOISES]

@@ -19,13 +19,12 @@ from denoiser.architectures.loading import load_discriminator_from_hub, save_dis
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.weights.checkpoint import MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
 from denoiser.weights.hub import WEIGHTS_VERSION
+from tests.conftest import ROOT, free_port, sentence
 from train.__main__ import main
 from train.files import file_hash
 from train.publish import models as pushing
 from train.publish.cards import make_card
 from train.publish.models import COLLECTION, DESCRIPTION
-
-from .conftest import ROOT, free_port, sentence
 
 MODELS = ("blind", "blind.gaussian-low")
 REPOS = tuple(f"tester/fer2013-{model_id}" for model_id in MODELS)

@@ -15,6 +15,7 @@ from torch.utils.data import DistributedSampler
 from denoiser.faces.fer2013 import FaceDataError, FaceSet
 from denoiser.images import from_uint8
 from denoiser.noise import PRESETS, create_noise
+from tests.tiny import pictures, write_config, write_fer2013
 from train.config import Component, Stage, read_config
 from train.data import (
     EpochBatches,
@@ -27,8 +28,6 @@ from train.data import (
     without_copies,
 )
 from train.modules.mixture import NoiseMixture, deal
-
-from .tiny import pictures, write_config, write_fer2013
 
 
 def mixture(*parts):

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from denoiser.architectures import build_network
+from tests.tiny import CONFIG, pictures
 from train.config import parse_config
 from train.fit import build_module
 from train.modules.experts import ExpertModule, deal_to_experts, share_out
 from train.modules.muon import Muon
-
-from .tiny import CONFIG, pictures
 
 SMALL = {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
 NAMES = ["rest", "faint", "strong"]

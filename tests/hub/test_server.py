@@ -16,8 +16,8 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx
 
-from .conftest import ROOT
-from .hub import LoopbackHub
+from tests.conftest import ROOT
+from tests.hub import LoopbackHub
 
 CONTENT = bytes(range(256)) * 40
 NET = {"config.json": b'{"id": "net"}', "model.safetensors": CONTENT, "data/train.csv": b"a,b\n"}

@@ -1,0 +1,1 @@
+"""Tests of the page and how it is served, without a browser."""
