@@ -11,8 +11,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlparse
@@ -66,13 +67,27 @@ def fer2013() -> Path:
     pytest.skip("FER2013 is not at hand: set FER2013_PATH or put it into data/fer2013")
 
 
+@pytest.fixture(scope="session")
+def usual_client() -> Callable[[], Any]:
+    """Makes what huggingface_hub talks HTTP with where nobody set something else."""
+    from huggingface_hub import close_session, get_session
+    from huggingface_hub.utils import httpx
+
+    # What makes it there has no public name; what it made has.
+    made = get_session()
+    options = {name: getattr(made, name) for name in ("event_hooks", "follow_redirects", "timeout")}
+    close_session()
+    return partial(httpx.Client, **options)
+
+
 @pytest.fixture
-def loopback_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub]:
+def loopback_hub(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, usual_client: Callable[[], Any]
+) -> Iterator[LoopbackHub]:
     """A Hub of the test's own, to which this process's client talks, logged out, with an empty cache."""
     import huggingface_hub.hf_api
     from huggingface_hub import constants
     from huggingface_hub.utils import logging, set_client_factory
-    from huggingface_hub.utils._http import default_client_factory
 
     verbosity = logging.get_verbosity()
     home = tmp_path / "hf-home"
@@ -98,17 +113,15 @@ def loopback_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lo
         monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", hub.endpoint)
         yield hub
     # The next test gets neither this Hub's half-closed connections nor what the code set.
-    set_client_factory(default_client_factory)
+    set_client_factory(usual_client)
     logging.set_verbosity(verbosity)
 
 
 @pytest.fixture
 def hub(loopback_hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
     """That Hub; whoever runs the test is logged in, and the client doesn't wait between two tries."""
-    from huggingface_hub.utils import _http as http
-
     monkeypatch.setenv("HF_TOKEN", loopback_hub.token)
-    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return loopback_hub
 
 

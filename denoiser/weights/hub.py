@@ -1,9 +1,24 @@
 """The one place that downloads from the Hugging Face Hub.
 
-Files go into the Hub's own cache (``HF_HUB_CACHE``), so ``hf cache`` lists and removes them. Of
-``huggingface_hub`` this uses the parts, not ``hf_hub_download``: that one checks no hash, and with a Hub
-that does not answer it takes minutes to say so. Here a file is checked before it gets its name in the
-cache, and again whenever it is taken from there.
+Files go into the Hub's own cache (``HF_HUB_CACHE``), so ``hf cache`` lists and removes them. Here a file
+is checked before it gets its name in the cache, and again whenever it is taken from there.
+
+Why not ``hf_hub_download`` (huggingface_hub 2.4.0 against ``tests/hub``, 2026-11-26; in brackets
+:func:`fetch_file`): it
+
+- says after 395 s that the Hub is silent, after 94 s where no request may wait longer than 10 s, for it
+  asks seven times (once: 3 s), and after 24 s that it answers 500 or 503 (at once);
+- sleeps five times for as long as a 429 says: 106 s in all at ``Retry-After: 20`` (returns at once);
+- needs 66 s to give up a download that stalls (33 s), and doesn't go on after a TCP reset;
+- returns a file with a flipped byte, the next time too. ``HfApi.verify_repo_checksums`` finds it, but
+  asks the Hub for the list of files, for which it still waited after 100 s (what is cached: no request);
+- reads 10 MB at a time: no weights here would show progress, and a slow download is not noticed.
+
+Built on it, with the probe before and the hash after it made here, no wait at 429 and capped timeouts,
+this module was at most 37 lines shorter, and 24 of the 109 tests in ``tests/test_hub_pull.py`` failed:
+16 because it leaves ``CACHEDIR.TAG`` and lock files, ``test_progress_ends_with_the_whole_file`` and
+``test_a_download_that_breaks_off_goes_on[reset]`` as above, and six for how they look at tokens, links
+and the log, or fill the disk.
 """
 
 import hashlib
