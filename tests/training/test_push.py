@@ -5,9 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import huggingface_hub.utils._http as http
 import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard, constants
@@ -342,7 +342,7 @@ def test_a_passing_trouble_is_overcome(hub, push):
 @pytest.mark.parametrize("path", ["/api/whoami-v2", "/preupload/", "/lfs/upload/", "/commit/"])
 def test_too_many_requests(hub, push, path, monkeypatch):
     waited = []
-    monkeypatch.setattr(http.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     hub.fault(path, 429, retry_after=3600)
     code, _, err = push()
     assert code == 1
