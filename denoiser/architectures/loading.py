@@ -21,6 +21,7 @@ from denoiser.weights.checkpoint import (
     fill,
     find_checkpoint,
     find_on_hub,
+    hub_errors_as_weights,
     hub_source,
     read_cached_config,
     read_config,
@@ -29,7 +30,6 @@ from denoiser.weights.checkpoint import (
 )
 from denoiser.weights.files import write_together
 from denoiser.weights.hub import cached_file, fetch_file, list_files
-from denoiser.weights.hub_errors import HubError
 
 DISCRIMINATOR_CONFIG_NAME = "discriminator.json"
 DISCRIMINATOR_NAME = "discriminator.safetensors"
@@ -91,7 +91,7 @@ def load_discriminator_from_hub(source: HubSource) -> PatchDiscriminator:
             :func:`load_discriminator` would accept.
     """
     revision = source.revision
-    try:
+    with hub_errors_as_weights():
         cached = cached_file(source.repo_id, DISCRIMINATOR_CONFIG_NAME, revision=revision)
         if cached is None and DISCRIMINATOR_CONFIG_NAME not in list_files(
             source.repo_id, revision=revision
@@ -108,8 +108,6 @@ def load_discriminator_from_hub(source: HubSource) -> PatchDiscriminator:
             ),
             f"discriminator of the model {source.repo_id!r}",
         )
-    except HubError as error:
-        raise WeightsError(str(error), error.retry_after) from None
 
 
 def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None:

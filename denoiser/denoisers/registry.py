@@ -137,6 +137,11 @@ class Available:
         """A sentence for each that can't run now."""
         return {**self.failures, **self.loading}
 
+    @property
+    def pending(self) -> bool:
+        """Whether any is on its way."""
+        return bool(self.loading)
+
 
 def find_available(denoiser_ids: Iterable[str], wait: float = 0.0) -> Available:
     """Get the denoisers that can run; one that has no weights does not stop the others.

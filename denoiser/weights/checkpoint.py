@@ -6,9 +6,10 @@ live in ``weights/``. With ``DENOISER_HUB_NAMESPACE`` set, all models come from 
 on the Hugging Face Hub instead, and ``weights/`` is not used.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -58,6 +59,15 @@ class WeightsError(RuntimeError):
     def __init__(self, message: str, retry_after: float = 0.0):
         super().__init__(message)
         self.retry_after = retry_after
+
+
+@contextlib.contextmanager
+def hub_errors_as_weights() -> Iterator[None]:
+    """Raise what the Hub fails with as :class:`WeightsError`, in the same words."""
+    try:
+        yield
+    except HubError as error:
+        raise WeightsError(str(error), error.retry_after) from None
 
 
 @dataclass(frozen=True)
@@ -177,10 +187,8 @@ class Checkpoint:
             WeightsError: It can't be built, or its weights are missing, damaged or another network's.
         """
         network = build_on_meta(build, self.name)  # no need to fetch weights for what can't be used
-        try:
+        with hub_errors_as_weights():
             path = self.get_weights()
-        except HubError as error:
-            raise WeightsError(str(error), error.retry_after) from None
         return fill(network, path, self.name)
 
 
@@ -201,12 +209,10 @@ def find_on_hub(source: HubSource) -> Checkpoint:
         WeightsError: It can't be had, or is no model's.
     """
     name = f"model {source.repo_id!r}"
-    try:
+    with hub_errors_as_weights():
         config_file = fetch_file(
             source.repo_id, CONFIG_NAME, revision=source.revision, max_bytes=MAX_CONFIG_BYTES
         )
-    except HubError as error:
-        raise WeightsError(str(error), error.retry_after) from None
     # The weights of the same commit, even if the tag is moved at this moment.
     commit = config_file.parent.name
     return Checkpoint(

@@ -11,7 +11,6 @@ figures are in ``near_copies.json``.
 """
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
@@ -21,7 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from denoiser.faces.fer2013 import read_fer2013
+from denoiser.weights.checkpoint import MODEL_NAME
 from train.copies import find_copies
+from train.files import file_hash
 
 DENOISERS = ("attention-unet", "autoencoder", "residual-unet")
 NOISE, SIGMA = "gaussian-25", 25 / 255
@@ -51,13 +52,6 @@ def score(checkout: Path, faces: Path) -> np.ndarray:
         return np.load(file)
 
 
-def digest(checkout: Path, denoiser: str) -> str:
-    """SHA-256 of a checkout's weights."""
-    return hashlib.sha256(
-        (checkout / "weights" / denoiser / "model.safetensors").read_bytes()
-    ).hexdigest()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
@@ -80,7 +74,7 @@ def main() -> None:
         for name, checkout in checkouts.items():
             mine = scores[name][:, column]
             row[name] = {
-                "weights": digest(checkout, denoiser),
+                "weights": file_hash(checkout / "weights" / denoiser / MODEL_NAME),
                 "all": round(mine.mean(), 3),
                 "copied": round(mine[copied].mean(), 3),
                 "others": round(mine[~copied].mean(), 3),

@@ -218,7 +218,7 @@ def make_play(faces: FaceSource, setup: Setup) -> Play:
 
     def play(played: Round) -> Comparison:
         outcome = _run(faces, setup, played, played.methods)
-        for sentence in (*outcome.failures.values(), *outcome.loading.values()):
+        for sentence in outcome.available.refusals.values():
             raise BlindTestError(f"A method of this round can't run: {sentence} Start again later.")
         return outcome.comparison
 
@@ -240,7 +240,7 @@ def keep_usable(
         BlindTestError: Too few are left, or the face is gone.
     """
     outcome = _run(faces, setup, first, setup.pool)
-    missing = {**outcome.failures, **outcome.loading}
+    missing = outcome.available.refusals
     usable = tuple(method for method in setup.pool if method not in missing)
     reasons = " ".join(f"Without {labels[method]}: {why}" for method, why in missing.items())
     if len(usable) < SHOWN:

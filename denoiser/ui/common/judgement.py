@@ -8,12 +8,9 @@ from denoiser.pipeline import (
 NOTHING_TO_REMOVE = "nothing to remove"
 """What the noisy picture's card says where it is the clean one."""
 
-
 WORSE = "worse than doing nothing"
 
-
 _NO_BETTER = "no better than doing nothing"
-
 
 _LEAST_SHOWN = 0.05  # of 255; less is 0.0 where it is shown
 

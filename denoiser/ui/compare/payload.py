@@ -33,10 +33,8 @@ Six take about 50 ms on one core (``weights/benchmark.json``).
 See ``tests/benchmarks/slider_to_pixels.py`` too.
 """
 
-
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
-
 
 _FORGOTTEN = (
     "The server no longer has this page's face, as the page was left alone for long or the server was "
@@ -125,13 +123,13 @@ def forgotten_payload(face: Face) -> Payload:
 
 
 def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
-    if info.id in outcome.loading:
-        return _pending(info) | {"note": outcome.loading[info.id]}
+    if info.id in outcome.available.loading:
+        return _pending(info) | {"note": outcome.available.loading[info.id]}
     if info.id in outcome.comparison and comes_from_hub(info.id):
         info = create_denoiser(info.id).info  # now its own config is known
     card = {"id": info.id, "label": info.label, "kind": _kind(info)}
-    if info.id in outcome.failures:
-        return card | {"error": outcome.failures[info.id]}
+    if info.id in outcome.available.failures:
+        return card | {"error": outcome.available.failures[info.id]}
     result = outcome.comparison[info.id]
     return (
         card

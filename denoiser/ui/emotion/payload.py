@@ -43,7 +43,7 @@ def emotion_payload(
         _card(name, text, picture, read[name], read[CLEAN], label)
         for name, (text, picture) in shown.items()
     ]
-    notes = {**outcome.failures, **outcome.loading}
+    notes = outcome.available.refusals
     cards += [
         {"id": name, "label": names[name].label, "note": notes[name]}
         for name in experiment.methods

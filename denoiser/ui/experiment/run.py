@@ -1,14 +1,15 @@
 """Running the chosen methods on a face: what ran, what could not, and what is still on its way."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.network import read_info
 from denoiser.denoisers.registry import (
     MODELS,
+    Available,
     create_denoiser,
     find_available,
     list_denoisers,
@@ -51,13 +52,11 @@ class Outcome:
 
     Attributes:
         comparison: The methods that ran.
-        failures: One sentence for each that could not, by id.
-        loading: Likewise for each whose weights are on their way.
+        available: Which could, and a sentence for each that could not.
     """
 
     comparison: Comparison
-    failures: Mapping[str, str]
-    loading: Mapping[str, str] = field(default_factory=dict)
+    available: Available
 
 
 def describe_methods() -> dict[str, DenoiserInfo]:
@@ -82,8 +81,7 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
         method_id: denoise(corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean)
         for method_id, method in available.denoisers.items()
     }
-    comparison = Comparison(corruption, score_noisy(corruption), results)
-    return Outcome(comparison, available.failures, available.loading)
+    return Outcome(Comparison(corruption, score_noisy(corruption), results), available)
 
 
 def _describe(method_id: str) -> DenoiserInfo:

@@ -37,10 +37,10 @@ from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import create_denoiser, find_available
 from denoiser.images import Image, to_uint8
 from denoiser.metrics import psnr, write_number, write_psnr
-from denoiser.pipeline import Corruption, DenoiseResult, Experiment, denoise
+from denoiser.pipeline import DenoiseResult, Experiment, denoise
 from denoiser.ui.common.colours import DIVERGING, colour_table
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
-from denoiser.ui.experiment.run import Face, run_methods
+from denoiser.ui.experiment.run import Face, Outcome, run_methods
 from denoiser.weights.checkpoint import WeightsError
 
 BIAS_REACH = 32
@@ -101,23 +101,6 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What some methods made, and the sentences of those that could not.
-
-    Attributes:
-        corruption: What they were given.
-        results: By id.
-        sentences: By id.
-        pending: Whether a model is on its way.
-    """
-
-    corruption: Corruption
-    results: Mapping[str, DenoiseResult]
-    sentences: Mapping[str, str]
-    pending: bool
-
-
-@dataclass(frozen=True)
 class Profiles:
     """Gray values along a line.
 
@@ -126,26 +109,14 @@ class Profiles:
         end: Where it ends.
         values: By method id, after ``CLEAN`` and ``NOISY``; [0, 1].
         labels: Names for people, by the same ids; no two are equal.
-        attempt: What they are of.
+        outcome: What they are of.
     """
 
     start: Place
     end: Place
     values: Mapping[str, Map]
     labels: Mapping[str, str]
-    attempt: Attempt = field(repr=False)
-
-
-def try_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -> Attempt:
-    """Corrupt the face and run some methods; what is missing does not stop the others."""
-    outcome = run_methods(face, experiment, method_ids)
-    comparison = outcome.comparison
-    return Attempt(
-        comparison.corruption,
-        comparison.results,
-        {**outcome.failures, **outcome.loading},
-        bool(outcome.loading),
-    )
+    outcome: Outcome = field(repr=False)
 
 
 def panels_payload(panels: Iterable[Panel], pending: bool = False) -> Payload:
@@ -176,10 +147,12 @@ def gates_payload(
         over_face: Lay the maps over the clean face.
         own_range: Let each map's colours span its own values, instead of 0 to 1.
     """
-    attempt = try_methods(face, experiment, [method.id])
-    if method.id not in attempt.results:
-        return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
-    corruption, result = attempt.corruption, attempt.results[method.id]
+    outcome = run_methods(face, experiment, [method.id])
+    if method.id not in outcome.comparison:
+        return panels_payload(
+            _missing(outcome, {method.id: method}, [method.id]), outcome.available.pending
+        )
+    corruption, result = outcome.comparison.corruption, outcome.comparison[method.id]
     maps = attention_maps(create_denoiser(method.id), corruption.noisy)
     base = gray_pixels(corruption.clean) if over_face else None
     gates = [_gate_panel(n, gate, base, own_range) for n, gate in enumerate(maps, 1)]
@@ -194,10 +167,12 @@ def gates_payload(
 
 def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) -> Payload:
     """Show what every expert of a network makes of the noisy face, and which one the router asks."""
-    attempt = try_methods(face, experiment, [method.id])
-    if method.id not in attempt.results:
-        return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
-    clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
+    outcome = run_methods(face, experiment, [method.id])
+    if method.id not in outcome.comparison:
+        return panels_payload(
+            _missing(outcome, {method.id: method}, [method.id]), outcome.available.pending
+        )
+    clean, noisy = outcome.comparison.corruption.clean, outcome.comparison.corruption.noisy
     views = ask_experts(create_denoiser(method.id), noisy)
     asked = max(views, key=lambda view: view.share)
     return panels_payload(
@@ -227,10 +202,12 @@ def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) ->
 
 def intermediate_payload(face: Face, experiment: Experiment, method: DenoiserInfo) -> Payload:
     """Show what a method of two parts makes after its first one."""
-    attempt = try_methods(face, experiment, [method.id])
-    if method.id not in attempt.results:
-        return panels_payload(_missing(attempt, {method.id: method}, [method.id]), attempt.pending)
-    corruption, result = attempt.corruption, attempt.results[method.id]
+    outcome = run_methods(face, experiment, [method.id])
+    if method.id not in outcome.comparison:
+        return panels_payload(
+            _missing(outcome, {method.id: method}, [method.id]), outcome.available.pending
+        )
+    corruption, result = outcome.comparison.corruption, outcome.comparison[method.id]
     half = create_denoiser(method.id).intermediate(corruption.noisy)
     second = 255 * (result.image.astype(np.float64) - half)
     return panels_payload(
@@ -272,8 +249,8 @@ def patches_payload(
         return sentence_payload(str(error)) | {"pending": True}
     except WeightsError as error:
         return sentence_payload(str(error))
-    attempt = try_methods(face, experiment, experiment.methods)
-    clean, noisy = attempt.corruption.clean, attempt.corruption.noisy
+    outcome = run_methods(face, experiment, experiment.methods)
+    clean, noisy = outcome.comparison.corruption.clean, outcome.comparison.corruption.noisy
 
     def panel(panel_id: str, label: str, picture: Image) -> Panel:
         scores = score_patches(judge, noisy, picture)
@@ -291,9 +268,9 @@ def patches_payload(
         [
             panel("clean", "Clean", clean),
             panel("noisy", NOISY_LABEL, noisy),
-            *_each(experiment, attempt, methods, lambda info, r: panel(info.id, info.label, r.image)),
+            *_each(experiment, outcome, methods, lambda info, r: panel(info.id, info.label, r.image)),
         ],
-        attempt.pending,
+        outcome.available.pending,
     )
 
 
@@ -305,11 +282,11 @@ def residual_payload(
     Returns:
         The payload, and both of them for the charts; None where the method can't run.
     """
-    attempt = try_methods(face, experiment, [method.id])
-    if method.id not in attempt.results:
-        missing = _missing(attempt, {method.id: method}, [method.id])
-        return panels_payload(missing, attempt.pending), None
-    corruption, result = attempt.corruption, attempt.results[method.id]
+    outcome = run_methods(face, experiment, [method.id])
+    if method.id not in outcome.comparison:
+        missing = _missing(outcome, {method.id: method}, [method.id])
+        return panels_payload(missing, outcome.available.pending), None
+    corruption, result = outcome.comparison.corruption, outcome.comparison[method.id]
     both = find_residual(corruption.clean, corruption.noisy, result.image)
 
     def panel(panel_id: str, label: str, values: Map) -> Panel:
@@ -328,26 +305,26 @@ def find_profiles(
     face: Face, experiment: Experiment, methods: Mapping[str, DenoiserInfo], start: Place, end: Place
 ) -> Profiles:
     """Read the gray values along a line in the clean, the noisy and every denoised picture."""
-    attempt = try_methods(face, experiment, experiment.methods)
-    pictures = {CLEAN: attempt.corruption.clean, NOISY: attempt.corruption.noisy}
+    outcome = run_methods(face, experiment, experiment.methods)
+    pictures = {CLEAN: outcome.comparison.corruption.clean, NOISY: outcome.comparison.corruption.noisy}
     labels = {CLEAN: "Clean", NOISY: NOISY_LABEL}
-    for method_id, result in attempt.results.items():
+    for method_id, result in outcome.comparison.items():
         pictures[method_id] = result.image
         label = methods[method_id].label
         labels[method_id] = f"{label} ({method_id})" if label in labels.values() else label
     values = {name: edge_profile(picture, start, end) for name, picture in pictures.items()}
-    return Profiles(start, end, values, labels, attempt)
+    return Profiles(start, end, values, labels, outcome)
 
 
 def line_payload(profiles: Profiles, methods: Mapping[str, DenoiserInfo]) -> Payload:
     """Show the clean face with the line, and how steep each profile's steepest step is."""
-    clean = gray_pixels(profiles.attempt.corruption.clean)
+    clean = gray_pixels(profiles.outcome.comparison.corruption.clean)
     height, width = clean.shape[:2]
     steps = [
         [profiles.labels[name], f"{255 * steepest_step(values):.0f}"]
         for name, values in profiles.values.items()
     ]
-    sentences = profiles.attempt.sentences
+    sentences = profiles.outcome.available.refusals
     return {
         "version": new_version(),
         "width": width,
@@ -357,7 +334,7 @@ def line_payload(profiles: Profiles, methods: Mapping[str, DenoiserInfo]) -> Pay
         "end": list(profiles.end),
         "numbers": steps,
         "notes": [f"{methods[method_id].label}: {text}" for method_id, text in sentences.items()],
-        "pending": profiles.attempt.pending,
+        "pending": profiles.outcome.available.pending,
     }
 
 
@@ -376,8 +353,8 @@ def bias_payload(
         methods: What there is to know about all of them.
         show_result: Show what is left, instead of what is lost.
     """
-    attempt = try_methods(face, experiment, experiment.methods)
-    corruption = attempt.corruption
+    outcome = run_methods(face, experiment, experiment.methods)
+    corruption = outcome.comparison.corruption
 
     def panel(info: DenoiserInfo, _: DenoiseResult) -> Panel:
         result = denoise_clean(info.id, corruption.clean, corruption.noisy, corruption.sigma)
@@ -393,9 +370,9 @@ def bias_payload(
     return panels_payload(
         [
             Panel("clean", "In: clean picture", gray_pixels(corruption.clean)),
-            *_each(experiment, attempt, methods, panel),
+            *_each(experiment, outcome, methods, panel),
         ],
-        attempt.pending,
+        outcome.available.pending,
     )
 
 
@@ -429,7 +406,7 @@ def invention_payload(
             panels.append(Panel(method_id, label, note=available.refusals[method_id]))
         else:
             panels.append(panel(method_id, label, denoise(noise, method, sigma=sigma).image))
-    return panels_payload(panels, bool(available.loading))
+    return panels_payload(panels, available.pending)
 
 
 # Colours
@@ -492,24 +469,24 @@ def _with_numbers(panel: Panel, numbers: Sequence[tuple[str, str]]) -> Panel:
 
 def _each(
     experiment: Experiment,
-    attempt: Attempt,
+    outcome: Outcome,
     methods: Mapping[str, DenoiserInfo],
     make: Callable[[DenoiserInfo, DenoiseResult], Panel],
 ) -> list[Panel]:
     """Make a panel of every method chosen that ran, and a sentence of those that could not."""
     panels = []
     for method_id in experiment.methods:
-        if method_id in attempt.results:
-            panels.append(make(methods[method_id], attempt.results[method_id]))
+        if method_id in outcome.comparison:
+            panels.append(make(methods[method_id], outcome.comparison[method_id]))
         else:
-            panels += _missing(attempt, methods, [method_id])
+            panels += _missing(outcome, methods, [method_id])
     return panels
 
 
 def _missing(
-    attempt: Attempt, methods: Mapping[str, DenoiserInfo], method_ids: Iterable[str]
+    outcome: Outcome, methods: Mapping[str, DenoiserInfo], method_ids: Iterable[str]
 ) -> list[Panel]:
-    return [Panel(m, methods[m].label, note=attempt.sentences[m]) for m in method_ids]
+    return [Panel(m, methods[m].label, note=outcome.available.refusals[m]) for m in method_ids]
 
 
 def _quality(result: DenoiseResult) -> list[tuple[str, str]]:

@@ -318,7 +318,10 @@ def _connect(
         return value, gr.update(value=draw_chart(made.chart), visible=True)
 
     def restore(kept: Any) -> Any:
-        return _lesson_values(Progress.read(kept), results, labels)
+        progress = Progress.read(kept)
+        if progress == Progress():  # as the page is built
+            return [gr.skip()] * len(tab.outputs)
+        return _lesson_values(progress, results, labels)
 
     def select(kept: Any, event: gr.EventData) -> Any:
         return _lesson_values(Progress.read(kept).open(event.id), results, labels)

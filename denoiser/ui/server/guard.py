@@ -76,9 +76,8 @@ def with_defaults(sent: list[Any], components: Sequence[gr.blocks.Block]) -> lis
         The arguments, followed by the defaults of those left out.
     """
     left_out = components[len(sent) :]
-    if not all(isinstance(component, Api) for component in left_out):
-        return sent  # Gradio refuses it
-    return [*sent, *(component.value for component in left_out if isinstance(component, Api))]
+    defaults = [component.value for component in left_out if isinstance(component, Api)]
+    return [*sent, *defaults] if len(defaults) == len(left_out) else sent  # which Gradio refuses
 
 
 def refuse_foreign_files(sent: Any, session: str | None) -> None:
