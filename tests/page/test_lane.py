@@ -66,6 +66,17 @@ def test_an_error_ends_one_job_and_not_the_lane():
     run(test())
 
 
+def test_who_saw_the_end_may_begin_the_same_again():
+    async def test():
+        lane = Lane(1, 1)
+        for _ in range(1_000):
+            job = lane.start("s", "a", "k", lambda: iter(()))
+            while job.end is None:
+                await asyncio.sleep(0)
+
+    run(test())
+
+
 def test_addresses_take_turns_and_not_sessions():
     async def test():
         lane, gate = Lane(9, 9), Gate()

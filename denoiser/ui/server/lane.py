@@ -59,21 +59,21 @@ class Job:
         """Return what was computed since the last time, in its order; None's are left out."""
         return [self._results.popleft() for _ in range(len(self._results))]
 
-    def _step(self) -> None:
-        """Compute one step, in the lane's thread."""
+    def _step(self) -> End | None:
+        """Compute one step, in the lane's thread; return how the computation ended, if it did."""
         try:
             if self._steps is None:
                 self._steps = self._make()
             result = next(self._steps)
         except StopIteration:
-            self._finish("done")
+            return "done"
         except Exception as error:
             self.error = error
-            self._finish("failed")
-        else:
-            if result is not None and self.end is None:
-                self._results.append(result)
-                self._wake()
+            return "failed"
+        if result is not None and self.end is None:
+            self._results.append(result)
+            self._wake()
+        return self.end
 
     def _finish(self, end: End) -> None:
         self.end = self.end or end
@@ -159,10 +159,10 @@ class Lane:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            job._step()
-            if job.end is not None:
-                with self._lock:
-                    self._end(job, job.end)
+            end = job._step()
+            if end is not None:
+                with self._lock:  # whoever sees the end finds its place free
+                    self._end(job, end)
 
     def _next(self) -> Job | None:
         """Return whose turn it is, and put it behind all others; None, and no more work, without any."""
