@@ -50,9 +50,17 @@ class Registry:
     def __init__(self, entries: Iterable[tuple[str, Callable[[], Denoiser]]]):
         self._factories: dict[str, Callable[[], Denoiser]] = {}
         for denoiser_id, factory in entries:
-            if denoiser_id in self._factories:
-                raise ValueError(f"there are two denoisers with the id {denoiser_id!r}")
-            self._factories[denoiser_id] = factory
+            self.add(denoiser_id, factory)
+
+    def add(self, denoiser_id: str, factory: Callable[[], Denoiser]) -> None:
+        """Add a denoiser behind all others; before the page is built, which lists those that there are.
+
+        Raises:
+            ValueError: There is one of this id.
+        """
+        if denoiser_id in self._factories:
+            raise ValueError(f"there are two denoisers with the id {denoiser_id!r}")
+        self._factories[denoiser_id] = factory
 
     def ids(self) -> list[str]:
         """Return all ids."""

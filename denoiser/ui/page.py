@@ -2,17 +2,18 @@
 
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from starlette.middleware import Middleware
 
+from denoiser.analysis.emotion.classifier import CLASSIFIER_WEIGHTS
 from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
     MODELS,
-    create_denoiser,
-    ensure_loaded,
+    find_available,
     list_denoisers,
 )
 from denoiser.faces.fer2013 import FACE_SIZE
@@ -36,7 +37,6 @@ from denoiser.ui.server.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.server.stopping import CountRequests, InFlight, serve_until_told
 from denoiser.ui.server.uploads import UploadDoor, sweeping
 from denoiser.ui.sweep.tab import create_sweep_tab
-from denoiser.weights.checkpoint import WeightsError
 
 TITLE = "Face denoising lab"
 _INTRODUCTION = (
@@ -46,11 +46,12 @@ _INTRODUCTION = (
 )
 
 
-def build_app(faces: FaceSource) -> gr.Blocks:
-    """Build the page.
+def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> gr.Blocks:
+    """Build the page, with all denoisers that the registry lists at this moment.
 
     Args:
         faces: Where the samples come from.
+        emotion_weights: Folder of the emotion classifier and its scores.
     """
     with GuardedBlocks(title=TITLE, analytics_enabled=False, fill_width=True) as app:
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
@@ -68,10 +69,11 @@ def build_app(faces: FaceSource) -> gr.Blocks:
             with gr.Tab("Blind test", id="blind") as blind:
                 create_blind_tab(controls, faces, app.load, blind.select, VotingClasses())
             with gr.Tab("Emotion check", id="emotion") as emotion:
-                create_emotion_tab(controls, faces, emotion.select)
+                create_emotion_tab(controls, faces, emotion_weights, emotion.select)
             with gr.Tab("Benchmark", id="benchmark") as benchmark:
                 opened = benchmark.select
-                create_benchmark_tab(opened, partial(create_accuracy_section, opened))
+                accuracy = partial(create_accuracy_section, opened, emotion_weights)
+                create_benchmark_tab(opened, accuracy)
         register_api(faces)
     return app
 
@@ -135,9 +137,6 @@ def warm_up() -> None:
     """
     blank = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
     filters = [method_id for method_id in list_denoisers() if method_id not in MODELS]
-    for method_id in dict.fromkeys([*DEFAULT_DENOISERS, *filters]):
-        try:
-            ensure_loaded(method_id)  # starts a download, and does not wait for it
-            create_denoiser(method_id)(blank)
-        except WeightsError:  # the method's card will say so
-            continue
+    # Starts downloads, and does not wait for them. What can't be had, the method's card will say.
+    for method in find_available([*DEFAULT_DENOISERS, *filters]).denoisers.values():
+        method(blank)

@@ -39,11 +39,15 @@ def folder(tmp_path_factory, classifier):
     return folder
 
 
-@pytest.fixture(scope="module")
-def url(folder):
+def running_emotion_app(folder):
     port = free_port()
     command = [sys.executable, "-m", "tests.browser.emotion_app", str(folder)]
-    with running(command, port, app_environment(port), seconds=240) as address:
+    return running(command, port, app_environment(port), seconds=240)
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    with running_emotion_app(folder) as address:
         yield address
 
 
@@ -104,11 +108,8 @@ def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, clas
     page.get_by_text("★ 80.0").wait_for()
 
 
-def test_missing_weights_are_told(desktop, url, folder, tmp_path):
-    kept = {file: file.read_bytes() for file in folder.iterdir()}
-    for file in kept:
-        file.unlink()
-    try:
+def test_missing_weights_are_told(desktop, tmp_path):
+    with running_emotion_app(tmp_path) as url:
         Lab(desktop.page).open(url)
         open_tab(desktop.page, "Emotion check")
         error = desktop.page.locator(".emotion-error")
@@ -117,7 +118,4 @@ def test_missing_weights_are_told(desktop, url, folder, tmp_path):
         told = desktop.page.locator("#emotion-scores-text")
         told.get_by_text("was not scored yet").wait_for()
         assert desktop.page.locator("#emotion-table").is_hidden()
-    finally:
-        for file, content in kept.items():
-            file.write_bytes(content)
-    assert desktop.errors == []
+        assert desktop.errors == []

@@ -23,7 +23,7 @@ def tiny_two_part() -> NetworkDenoiser:
 
 
 if __name__ == "__main__":
-    REGISTRY._factories["tiny-two"] = tiny_two_part
+    REGISTRY.add("tiny-two", tiny_two_part)
 
     from app import demo, faces
     from denoiser.ui.page import launch

@@ -376,7 +376,7 @@ def test_warm_up_survives_missing_weights(monkeypatch):
     def fail(denoiser_id):
         raise WeightsError("nothing here")
 
-    monkeypatch.setattr("denoiser.ui.page.create_denoiser", fail)
+    monkeypatch.setattr("denoiser.denoisers.registry.create_denoiser", fail)
     warm_up()
 
 
@@ -387,7 +387,7 @@ def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
         used.append(denoiser_id)
         return lambda picture: picture
 
-    monkeypatch.setattr("denoiser.ui.page.create_denoiser", create)
+    monkeypatch.setattr("denoiser.denoisers.registry.create_denoiser", create)
     warm_up()
     assert used[:4] == list(DEFAULT_DENOISERS)
     assert set(used) & set(MODELS) == set(DEFAULT_DENOISERS) & set(MODELS)

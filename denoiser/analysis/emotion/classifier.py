@@ -34,6 +34,9 @@ from denoiser.weights.files import write_together
 CLASSIFIER = "emotion"
 """Name of the classifier's folder in weights/."""
 
+CLASSIFIER_WEIGHTS = WEIGHTS / CLASSIFIER
+"""The shipped classifier's folder, with its scores."""
+
 CLASSIFIER_CONFIG_NAME = "classifier.json"
 CLASSIFIER_NAME = "classifier.safetensors"
 
@@ -109,7 +112,7 @@ def as_face(picture: Image) -> Image:
     return np.clip(gray, 0.0, 1.0).astype(np.float32)
 
 
-def load_classifier(folder: Path = WEIGHTS / CLASSIFIER) -> EmotionClassifier:
+def load_classifier(folder: Path = CLASSIFIER_WEIGHTS) -> EmotionClassifier:
     """Load the classifier.
 
     Raises:
@@ -122,13 +125,13 @@ def load_classifier(folder: Path = WEIGHTS / CLASSIFIER) -> EmotionClassifier:
 
 
 @cache
-def create_classifier() -> EmotionClassifier:
-    """Return the shipped classifier, loaded once; it keeps no state.
+def create_classifier(folder: Path = CLASSIFIER_WEIGHTS) -> EmotionClassifier:
+    """Return a classifier, the shipped one unless told otherwise, loaded once; it keeps no state.
 
     Raises:
         WeightsError: As for :func:`load_classifier`.
     """
-    return load_classifier()
+    return load_classifier(folder)
 
 
 def load_emotion_net(folder: Path) -> EmotionNet:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denoiser.analysis.emotion.classifier import CLASSIFIER
+from denoiser.analysis.emotion.classifier import CLASSIFIER_WEIGHTS
 from denoiser.analysis.results import NOISY, NOISY_LABEL, Condition, ResultsError, read_condition
-from denoiser.weights.checkpoint import WEIGHTS
 
-EMOTION_METRICS = WEIGHTS / CLASSIFIER / "metrics.json"
-"""Written by ``python -m train emotion`` and ``evaluate-emotion``."""
+METRICS_NAME = "metrics.json"
+"""In the classifier's folder; written by ``python -m train emotion`` and ``evaluate-emotion``."""
 
 ACCURACY, AGREEMENT = "accuracy", "agreement"
 
@@ -56,7 +55,7 @@ class EmotionResults:
         return self.scores.get((method, condition), {}).get(metric)
 
 
-def read_emotion_results(path: Path = EMOTION_METRICS) -> EmotionResults:
+def read_emotion_results(path: Path = CLASSIFIER_WEIGHTS / METRICS_NAME) -> EmotionResults:
     """Read the results.
 
     Raises:

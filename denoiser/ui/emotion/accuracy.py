@@ -2,11 +2,18 @@
 
 import html
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, EmotionResults, read_emotion_results
+from denoiser.analysis.emotion.results import (
+    ACCURACY,
+    AGREEMENT,
+    METRICS_NAME,
+    EmotionResults,
+    read_emotion_results,
+)
 from denoiser.analysis.results import ResultsError
 from denoiser.ui.common.events import RAW
 from denoiser.ui.common.html import read_script
@@ -18,14 +25,15 @@ _TABLE = (
 )
 
 
-def create_accuracy_section(opened: Callable[..., Any]) -> None:
+def create_accuracy_section(opened: Callable[..., Any], weights: Path) -> None:
     """Add the classifier's accuracy under every noise and denoiser to the tab "Benchmark".
 
     Args:
         opened: The tab's event of being opened.
+        weights: The classifier's folder.
     """
     try:
-        results = read_emotion_results()
+        results = read_emotion_results(weights / METRICS_NAME)
     except ResultsError as error:
         gr.Markdown(_heading(html.escape(str(error))))
         return

@@ -2,12 +2,13 @@
 
 import html
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from denoiser.analysis.emotion.classifier import create_classifier
-from denoiser.analysis.emotion.results import ACCURACY, read_emotion_results
+from denoiser.analysis.emotion.results import ACCURACY, METRICS_NAME, read_emotion_results
 from denoiser.analysis.results import ResultsError
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.ui.common.events import RAW
@@ -44,12 +45,15 @@ _PANEL = (
 )
 
 
-def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[..., Any]) -> None:
+def create_emotion_tab(
+    controls: Controls, faces: FaceSource, weights: Path, opened: Callable[..., Any]
+) -> None:
     """Add the tab's content to the page.
 
     Args:
         controls: The controls of the tab "Compare".
         faces: Where the samples come from, with their emotions.
+        weights: The classifier's folder.
         opened: The tab's event of being opened.
     """
     with gr.Column(elem_id="emotion"):
@@ -72,13 +76,15 @@ def create_emotion_tab(controls: Controls, faces: FaceSource, opened: Callable[.
     def read(*values: Any) -> Payload:
         try:
             face, experiment = controls.read(values)
-            return emotion_payload(face, experiment, create_classifier(), crowd_label(face, faces))
+            return emotion_payload(
+                face, experiment, create_classifier(weights), crowd_label(face, faces)
+            )
         except (ExperimentError, WeightsError) as error:
             return {"version": new_version(), "error": str(error)}
 
     def show_scores(*values: Any) -> Any:
         try:
-            results = read_emotion_results()
+            results = read_emotion_results(weights / METRICS_NAME)
         except ResultsError as error:
             return _heading(html.escape(str(error))), gr.Column(visible=False), gr.skip()
         try:
