@@ -35,6 +35,7 @@ from denoiser.ui.common.charts import (
     SIDE,
     SYMBOLS,
     TEXT,
+    looks,
     styled,
     with_legend_below,
     wrapped,
@@ -153,14 +154,6 @@ class _Area:
         )
 
 
-def looks(benchmark: Benchmark) -> dict[str, dict[str, str]]:
-    """Return colour and symbol of every denoiser, by its id."""
-    return {
-        method.id: {"color": COLOURS[i % len(COLOURS)], "symbol": SYMBOLS[i % len(SYMBOLS)]}
-        for i, method in enumerate(benchmark.methods)
-    }
-
-
 def strength_curves(
     benchmark: Benchmark,
     curve: Curve,
@@ -185,7 +178,7 @@ def strength_curves(
     figure = go.Figure()
     read = benchmark.gain if gain else benchmark.value
     shown = [method for method in benchmark.methods if method.id in methods]
-    style = looks(benchmark)
+    style = looks(method.id for method in benchmark.methods)
     for method in shown:
         x, y = _along(curve, method.id, metric, read)
         figure.add_scatter(
@@ -233,7 +226,7 @@ def quality_against_time(
     figure = go.Figure()
     _add_front(figure, front, "hv")
     hover = f"%{{x:.3~g}} ms, {metric.label} %{{y:.{metric.digits}f}}"
-    _add_points(figure, points, looks(benchmark), hover)
+    _add_points(figure, points, looks(method.id for method in benchmark.methods), hover)
     _add_level(figure, noisy, NOISY_LABEL)
     area.name(figure, front)
     area.scale(figure)
@@ -273,7 +266,7 @@ def distortion_against_perception(
         _add_front(figure, front, "vh")
     else:
         _add_level(figure, 1.0, "As sharp as the clean picture")
-    _add_points(figure, points, looks(benchmark), hover)
+    _add_points(figure, points, looks(method.id for method in benchmark.methods), hover)
     others = [] if front else [1.0]
     if x is not None and y is not None and y > 0:
         _add_marker(figure, x, y, NOISY_LABEL, {"color": NOISY_COLOUR, "symbol": "x"}, hover)

@@ -24,27 +24,30 @@ _LEGEND_LINE = 19  # pixels
 _LEGEND_SYMBOL = 50  # pixels of a legend's symbol and the gap after it
 
 
-def with_legend_below(figure: go.Figure, width: int, height: int, top: int, axis: int) -> go.Figure:
+def with_legend_below(
+    figure: go.Figure, width: int | None, height: int, top: int, axis: int
+) -> go.Figure:
     """Put the legend below, with room for all of it, style the figure, and return it.
 
     Plotly's own layout of a legend would cut into the plot.
 
     Args:
         figure: What to finish.
-        width: Of the figure, in pixels.
+        width: Of the figure, in pixels; None for one name a line, which fits any.
         height: Of the figure without its legend, in pixels.
         top: Pixels above the plot.
         axis: Pixels for the horizontal axis with its title.
     """
     named = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
     entry = _LEGEND_SYMBOL + math.ceil(max(map(len, named), default=0) * LETTER)
-    lines = math.ceil(len(named) / max(1, (width - SIDE + 10) // entry))  # as many as Plotly fits
+    per_line = 1 if width is None else max(1, (width - SIDE + 10) // entry)  # as many as Plotly fits
+    lines = math.ceil(len(named) / per_line)
     legend = _LEGEND_LINE * lines + 12
     figure.update_layout(
         height=height + legend,
         margin={"l": 10, "r": 15, "t": top, "b": axis + legend},
         legend={
-            "orientation": "h",
+            "orientation": "v" if width is None else "h",
             "maxheight": 2 * height + legend,  # whatever it needs; by default, half the figure
             "yref": "container",
             "y": 0,

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from denoiser.analysis.inspection import LAGS, Map, Residual, autocorrelation
 from denoiser.analysis.results import CLEAN, NOISY
 from denoiser.metrics import radial_power_spectrum
-from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, looks, styled
+from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, looks, styled, with_legend_below
 from denoiser.ui.common.colours import DIVERGING, colour_scale
 
 CORRELATION_MAX = 0.3
@@ -22,10 +22,9 @@ RESIDUAL_LABEL = "Residual"
 NOISE_LABEL = "True noise"
 
 _RESIDUAL = "#d0561e"
-_HEIGHT = 320  # pixels of a chart
+_HEIGHT = 320  # pixels without the legend
 _BINS = 41  # odd, so that zero is the middle of a bin
-_LEGEND_LINE = 22  # pixels
-_LEGEND_ENTRY = 190  # pixels that a name in a legend takes, roughly
+_AXIS = 50  # pixels for the horizontal axis with its title
 
 
 def residual_histogram(residual: Residual) -> go.Figure:
@@ -49,7 +48,7 @@ def residual_histogram(residual: Residual) -> go.Figure:
         )
     figure.update_xaxes(title="gray value, of 255", gridcolor=GRID, automargin=True)
     figure.update_yaxes(title="density", gridcolor=GRID, automargin=True, rangemode="tozero")
-    return _with_legend(figure, "Histogram", lines=2)
+    return _finished(figure, "Histogram")
 
 
 def power_spectra(residual: Residual) -> go.Figure:
@@ -81,7 +80,7 @@ def power_spectra(residual: Residual) -> go.Figure:
         range=[0, 0.5],
     )
     figure.update_yaxes(title="strength, of 255", gridcolor=GRID, automargin=True, rangemode="tozero")
-    return _with_legend(figure, "Spectrum", lines=1)
+    return _finished(figure, "Spectrum")
 
 
 def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
@@ -158,8 +157,7 @@ def profile_chart(profiles: Mapping[str, Map], labels: Mapping[str, str], width:
     figure.update_yaxes(title="gray value, of 255", gridcolor=GRID, automargin=True)
     figure.update_layout(hovermode="x unified", hoverlabel={"bgcolor": "rgba(40, 40, 40, 0.9)"})
     figure.update_layout(hoverlabel_font_color="#ffffff")
-    per_line = max(1, width // _LEGEND_ENTRY)
-    return _with_legend(figure, "", lines=math.ceil(len(profiles) / per_line))
+    return _finished(figure, "", width)
 
 
 _STYLES = (
@@ -168,22 +166,8 @@ _STYLES = (
 )
 
 
-def _with_legend(figure: go.Figure, title: str, lines: int) -> go.Figure:
-    """Put the legend below, with room for its lines, and return the figure in the page's style."""
-    below = _LEGEND_LINE * lines + 10
-    top = 34 if title else 10
-    figure.update_layout(
-        height=_HEIGHT + below,
-        title={"text": title, "font": {"size": 14}, "x": 0.5} if title else None,
-        margin={"l": 10, "r": 10, "t": top, "b": below + 50},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-            "bgcolor": "rgba(0, 0, 0, 0)",
-        },
-        showlegend=True,
-    )
-    return styled(figure)
+def _finished(figure: go.Figure, title: str, width: int | None = None) -> go.Figure:
+    """Give a chart its title and its legend, and return it in the page's style."""
+    if title:
+        figure.update_layout(title={"text": title, "font": {"size": 14}, "x": 0.5})
+    return with_legend_below(figure, width, _HEIGHT, 34 if title else 10, _AXIS)

@@ -5,11 +5,10 @@ import textwrap
 import plotly.graph_objects as go
 
 from denoiser.lessons.base import Chart
-from denoiser.ui.common.charts import COLOURS, GRID, SYMBOLS, TEXT, styled
+from denoiser.ui.common.charts import COLOURS, GRID, SYMBOLS, TEXT, with_legend_below
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _HEIGHT = 300  # pixels without title and legend
-_LEGEND_LINE = 20  # pixels
 _TITLE_LINE = 20  # pixels
 _TITLE_LETTERS = 42  # as many as a phone has room for
 _TICKS = (0.01, 0.1, 1, 10, 100, 1000)
@@ -40,10 +39,7 @@ def draw_chart(chart: Chart) -> go.Figure:
         )
     title = textwrap.wrap(chart.title, _TITLE_LETTERS)
     top = len(title) * _TITLE_LINE + 20
-    bottom = _AXIS + _LEGEND_LINE * len(chart.lines)
-    height = _HEIGHT + top + bottom
     figure.update_layout(
-        height=height,
         title={
             "text": "<br>".join(title),
             "font": {"size": 14},
@@ -52,14 +48,11 @@ def draw_chart(chart: Chart) -> go.Figure:
             "yanchor": "top",
             "pad": {"t": 10},
         },
-        margin={"l": 10, "r": 15, "t": top, "b": bottom},
-        legend={"x": 0, "y": -_AXIS / _HEIGHT, "xanchor": "left", "yanchor": "top"},
-        showlegend=True,
     )
     figure.update_xaxes(title=chart.x_label, gridcolor=GRID, zerolinecolor=GRID)
     if chart.log_x:
         places = [x for line in chart.lines for x in line.x]
         is_short = bool(places) and max(places) < 1000 * min(places)
         figure.update_xaxes(type="log", tickvals=_FINE_TICKS if is_short else _TICKS)
-    figure.update_yaxes(title=chart.y_label, automargin=True, gridcolor=GRID, zerolinecolor=GRID)
-    return styled(figure)
+    figure.update_yaxes(title=chart.y_label, gridcolor=GRID, zerolinecolor=GRID)
+    return with_legend_below(figure, None, _HEIGHT + top + _AXIS, top, _AXIS)
