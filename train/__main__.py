@@ -120,6 +120,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         workers=options.workers,
         limit=options.limit,
         only=options.denoisers,
+        noises=options.noises,
         output=options.output,
     )
     return 0
@@ -292,6 +293,7 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="score every denoiser on the test split")
     evaluate.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
+    evaluate.add_argument("--noises", nargs="+", help="likewise, such as gaussian-25 or jpeg-10")
     evaluate.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
     evaluate.add_argument("--limit", type=_count, default=0, help="only so many test pictures (a trial)")
     evaluate.add_argument("--cache", type=Path, default=Path("runs/evaluate"), help="for resuming")

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from denoiser.noise import NOISES, NoiseModel, create_noise
+from denoiser.noise import NOISES, NoiseChain, NoiseModel, create_noise
 from denoiser.weights.checkpoint import WEIGHTS, WeightsError, read_config
 from denoiser.weights.training_noise import describe_trained_on, parse_trained_on
 
@@ -106,7 +106,7 @@ class Condition:
         id: Its key in the results.
         label: Short name for people, such as ``Gaussian 25``.
         description: Kind and strength in words.
-        kind: Id of its kind of noise; None for one that this version doesn't know.
+        kind: Id of its kind of noise; None for a chain, and for one that this version doesn't know.
         settings: All parameters in the units that the page shows, the strength first.
     """
 
@@ -282,7 +282,7 @@ def read_history(model: str, weights: Path = WEIGHTS) -> History:
 
 
 def read_condition(condition_id: str, entry: Mapping[str, Any]) -> Condition:
-    """Read a noise that a file of results holds as kind and parameters.
+    """Read a noise that a file of results holds as kind and parameters, or a chain as such stages.
 
     One of a kind that this version doesn't know has its id for a name, and stands on no curve.
 
@@ -291,17 +291,27 @@ def read_condition(condition_id: str, entry: Mapping[str, Any]) -> Condition:
         LookupError: It has no kind or no parameters.
         TypeError: It is nothing of the sort.
     """
-    if str(entry["kind"]) not in _KINDS:
+    entries = entry.get("stages", [entry])
+    if any(str(stage["kind"]) not in _KINDS for stage in entries):
         return Condition(condition_id, condition_id, condition_id, None, ())
-    noise = create_noise(entry["kind"], **entry["parameters"])
-    settings = tuple(p.displayed(getattr(noise, p.name)) for p in noise.parameters)
-    label = _strength_label(type(noise), settings[0]) if settings else condition_id
-    return Condition(condition_id, label, noise.describe(), noise.id, settings)
+    stages = tuple(create_noise(stage["kind"], **stage["parameters"]) for stage in entries)
+    label = " + ".join(map(_strength_label, stages))
+    if len(stages) > 1:
+        return Condition(condition_id, label, NoiseChain(stages).describe(), None, ())
+    settings = _settings(stages[0])
+    return Condition(condition_id, label, stages[0].describe(), stages[0].id, settings)
 
 
-def _strength_label(kind: type[NoiseModel], strength: float) -> str:
-    unit = " %" if kind.parameters[0].unit.startswith("%") else ""
-    return f"{kind.label.partition(' (')[0]} {strength:.3g}{unit}"
+def _settings(noise: NoiseModel) -> tuple[float, ...]:
+    return tuple(p.displayed(getattr(noise, p.name)) for p in noise.parameters)
+
+
+def _strength_label(noise: NoiseModel) -> str:
+    name = noise.label.partition(" (")[0]
+    if not noise.parameters:
+        return name
+    unit = " %" if noise.parameters[0].unit.startswith("%") else ""
+    return f"{name} {_settings(noise)[0]:.3g}{unit}"
 
 
 def _facts(content: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from denoiser.noise import NOISES, NoiseModel, Parameter, noise_kind
+from denoiser.noise import NOISES, NoiseChain, NoiseModel, Parameter, noise_kind
 
 Span = tuple[float, float]
 """Lowest and highest value, both included."""
@@ -94,7 +94,9 @@ def describe_trained_on(noises: Sequence[TrainingNoise]) -> str:
 
 
 def point(noise: NoiseModel) -> dict[str, Any]:
-    """Return a noise with its strength as data, for a file."""
+    """Return a noise with its strength as data, for a file; of a chain, its stages."""
+    if isinstance(noise, NoiseChain):
+        return {"stages": [point(stage) for stage in noise.stages]}
     return {"kind": noise.id, "parameters": {p.name: getattr(noise, p.name) for p in noise.parameters}}
 
 

@@ -15,7 +15,7 @@ from denoiser.analysis.results import (
     read_condition,
     read_history,
 )
-from denoiser.noise import NOISES, PRESETS, create_noise
+from denoiser.noise import NOISES, PRESETS, NoiseChain, create_noise
 from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.training_noise import point
 
@@ -176,6 +176,17 @@ class TestConditions:
     def test_labels(self):
         points = [point(PRESETS[name]) for name in ("gaussian-low", "salt-and-pepper-10")]
         assert [read_condition("", p).label for p in points] == ["Gaussian 5.1", "Salt and pepper 10 %"]
+
+    def test_a_chain_is_named_by_its_stages_and_stands_on_no_curve(self):
+        chain = NoiseChain((create_noise("gaussian", sigma=15 / 255), create_noise("jpeg", quality=30)))
+        condition = read_condition("any", json.loads(json.dumps(point(chain))))
+        assert condition.label == "Gaussian 15 + JPEG compression 30"
+        assert condition.description == chain.describe()
+        assert (condition.kind, condition.settings) == (None, ())
+        unknown = {"stages": [point(create_noise("gaussian")), {"kind": "new", "parameters": {}}]}
+        assert read_condition("any", unknown).label == "any"
+        with pytest.raises((ValueError, LookupError, TypeError)):
+            read_condition("any", {"stages": "gaussian"})
 
 
 class TestHistories:

@@ -20,6 +20,7 @@ from denoiser.noise import create_noise
 from denoiser.weights.checkpoint import ModelConfig, read_config, save_model
 from tests.tiny import pictures, write_fer2013
 from train.__main__ import main
+from train.config import ConfigError
 from train.evaluation import readme as report
 from train.evaluation.score import (
     CONDITIONS,
@@ -179,6 +180,23 @@ def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
         evaluate(other, **options)
 
 
+def test_only_some_noises_are_scored_and_the_others_keep_theirs(tmp_path, monkeypatch):
+    data = write_fer2013(tmp_path / "fer2013", train=2, validation=2, test=3)
+    monkeypatch.setattr("train.evaluation.score._TIMED_FACES", 2)
+    options = {"workers": 1, "only": ["median"], "output": tmp_path}
+    first = evaluate(data, cache=tmp_path / "a", noises=["gaussian-25", "jpeg-20"], **options)
+    assert {s["noise"] for s in first["scores"] if s["denoiser"] == "median"} == {
+        "gaussian-25",
+        "jpeg-20",
+    }
+    again = evaluate(data, cache=tmp_path / "b", noises=["gaussian-15+jpeg-30"], **options)
+    found = {s["noise"]: s for s in again["scores"] if s["denoiser"] == "median"}
+    assert set(found) == {"gaussian-25", "jpeg-20", "gaussian-15+jpeg-30"}
+    assert found["jpeg-20"] in first["scores"]
+    with pytest.raises(ConfigError, match=r"Unknown noise fog; choose of gaussian-low"):
+        evaluate(data, cache=tmp_path / "b", noises=["fog"], **options)
+
+
 def test_models_of_the_hub_are_not_scored_as_those_in_weights(monkeypatch, capsys):
     monkeypatch.setenv("DENOISER_HUB_NAMESPACE", "somebody")
     assert main(["evaluate", "--data", "nowhere"]) == 1
@@ -273,7 +291,7 @@ def test_results_table():
     header, rule, *rows = cells(report.results_table(BENCHMARK))
     assert header == ["denoiser", "ms", "gaussian-low", "salt-and-pepper-10"]
     assert set(rule) == {"---"}
-    assert [row[0] for row in rows] == [
+    assert [row[0] for row in rows[:5]] == [
         "`noisy`",
         "`attention-unet`",
         "`attention-unet.gaussian-low`",
@@ -286,6 +304,27 @@ def test_results_table():
     assert rows[1][3] == "**40.00 / 0.900**"
     assert rows[4][1] == "0.03"
     assert sum(cell.startswith("**") for row in rows for cell in row) == 2  # one best for a noise
+    assert rows[5][0] == "*95 % interval, at most*"
+
+
+def test_intervals_shrink_with_the_root_of_the_number_of_pictures():
+    score = {"psnr_std": 2.0, "ssim_std": 0.1, "pictures": 400}
+    assert report.half_widths(score) == pytest.approx((0.196, 0.0098))
+    assert report.half_widths(score | {"pictures": 1600}) == pytest.approx((0.098, 0.0049))
+
+
+def test_published_denoisers_stand_beside_ours():
+    _, _, *rows = cells(report.published_table(BENCHMARK))
+    assert [row[0] for row in rows[-3:]] == ["`attention-unet`", "`autoencoder`", "`residual-unet`"]
+    assert rows[-3][3] == "37.46"
+    assert all(len(row) == 7 and row[1] for row in rows)
+
+
+def test_chains_and_damages_have_tables():
+    scores = [made_score(m, n, 30.0) for m in ("noisy", "residual-unet") for n in report.CHAINS[:1]]
+    header, _, *rows = cells(report.tables(BENCHMARK | {"scores": scores})["chains"])
+    assert header == ["denoiser", "gaussian-15+salt-and-pepper-10"]
+    assert [row[0] for row in rows] == ["`noisy`", "`residual-unet`"]
 
 
 def test_sharpness_table():
@@ -315,7 +354,15 @@ def test_true_psnr():
     assert report.true_psnr(16 * 0.01) == pytest.approx(20)
 
 
-TABLES = ("results", "reference", "sharpness", "generalisation")
+TABLES = (
+    "results",
+    "reference",
+    "sharpness",
+    "generalisation",
+    "restoration",
+    "chains",
+    "published",
+)
 
 
 def page(*names):
@@ -370,10 +417,10 @@ def test_tables_go_between_the_markers(tmp_path, pages):
     text = results.read_text()
     for table in report.tables(BENCHMARK).values():
         assert text.count(table) == 1
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert text.startswith("# Title\nbetween\n<!-- results:start -->\n| denoiser")
     assert "|\n<!-- results:end -->\nbetween\n<!-- reference:start -->\n" in text
-    assert text.endswith("<!-- generalisation:end -->\nbetween\nlast\n")
+    assert text.endswith("<!-- published:end -->\nbetween\nlast\n")
     report.update_pages(BENCHMARK, tmp_path)
     assert results.read_text() == text  # once more changes nothing
 

@@ -110,7 +110,7 @@ def evaluate_emotion(
         WeightsError: There is no classifier.
     """
     ids = [NOISY, *list_denoisers()]
-    check_known(only, ids)
+    check_known("denoiser", only, ids)
     folder = weights / CLASSIFIER
     classifier = load_classifier(folder)
     tasks = [EmotionTask(denoiser, noise, data, limit, folder) for noise in SHOWN for denoiser in ids]

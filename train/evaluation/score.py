@@ -29,7 +29,7 @@ from denoiser.denoisers.registry import MODELS, create_denoiser, list_denoisers
 from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, sharpness, spectral_distance, ssim
-from denoiser.noise import PRESETS, NoiseModel, create_noise
+from denoiser.noise import PRESETS, NoiseChain, NoiseModel, create_noise
 from denoiser.pipeline import denoise
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
@@ -44,6 +44,11 @@ AnyScore = TypeVar("AnyScore")
 
 _BATCH = 64
 _TIMED_FACES = 50
+
+
+def _chain(*stages: NoiseModel) -> NoiseChain:
+    return NoiseChain(stages)
+
 
 CONDITIONS: dict[str, NoiseModel] = {
     **PRESETS,
@@ -61,10 +66,26 @@ CONDITIONS: dict[str, NoiseModel] = {
     "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
     "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
     "occlusion-8": create_noise("occlusion", size=8, count=1),
+    "occlusion-8-gray": create_noise("occlusion", size=8, count=1, level=0.5),
+    "occlusion-8-grain": create_noise("occlusion", size=8, count=1, level=0.5, grain=50 / 255),
     "blur-1": create_noise("blur", sigma=1.0),
+    "blur-1+gaussian-2": _chain(
+        create_noise("blur", sigma=1.0), create_noise("gaussian", sigma=2 / 255)
+    ),
+    "jpeg-10": create_noise("jpeg", quality=10),
     "jpeg-20": create_noise("jpeg", quality=20),
+    "jpeg-30": create_noise("jpeg", quality=30),
+    "gaussian-15+salt-and-pepper-10": _chain(
+        create_noise("gaussian", sigma=15 / 255), create_noise("salt-and-pepper", amount=0.1)
+    ),
+    "poisson-30+impulse-10": _chain(
+        create_noise("poisson", peak=30), create_noise("impulse", amount=0.1)
+    ),
+    "gaussian-15+jpeg-30": _chain(
+        create_noise("gaussian", sigma=15 / 255), create_noise("jpeg", quality=30)
+    ),
 }
-"""The presets and a grid of strengths, by the id they have in the results."""
+"""The presets, a grid of strengths, and chains of two, by the id they have in the results."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +160,7 @@ def evaluate(
     workers: int | None = None,
     limit: int = 0,
     only: Sequence[str] | None = None,
+    noises: Sequence[str] | None = None,
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Score, then write ``benchmark.json``, each ``metrics.json`` and model card, and the tables.
@@ -153,6 +175,7 @@ def evaluate(
         limit: Only the first pictures, for a trial: prints the scores and writes nothing.
         only: Denoiser ids; the others keep what is in the cache or in ``benchmark.json``, if it is of
             the weights that they have now.
+        noises: Keys of :data:`CONDITIONS`; the others' scores are kept likewise.
         output: Folder to write ``benchmark.json`` into, and nothing else: the committed results, the
             cards and the tables of README and ``docs/results.md`` stay as they are.
 
@@ -160,19 +183,21 @@ def evaluate(
         What ``benchmark.json`` holds.
 
     Raises:
-        ConfigError: ``only`` names an unknown denoiser, or results on file would be replaced by fewer.
+        ConfigError: An unknown denoiser or noise is named, or results on file would be replaced by
+            fewer.
         FaceDataError: The pictures can't be read.
     """
     ids = [NOISY, *list_denoisers()]
-    check_known(only, ids)
+    check_known("denoiser", only, ids)
+    check_known("noise", noises, list(CONDITIONS))
     target = (output or WEIGHTS) / BENCHMARK_NAME
     tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
     pictures = len(_faces(data, limit))
     versions = {denoiser: weights_version(denoiser) for denoiser in ids}
-    kept = kept_scores(target, Score, versions, pictures) if only else {}
+    kept = kept_scores(target, Score, versions, pictures) if only or noises else {}
 
     def is_asked_for(task: Task) -> bool:
-        if only is None or task.denoiser in only:
+        if (only is None or task.denoiser in only) and (noises is None or task.noise in noises):
             return True
         # What a denoiser gained can only be told beside the noisy pictures: of a new noise, too.
         return task.denoiser == NOISY and (NOISY, task.noise) not in kept
@@ -370,11 +395,11 @@ def score_all(
             progress.update()
 
 
-def check_known(only: Sequence[str] | None, ids: Sequence[str]) -> None:
-    """Raise ConfigError, naming them, where there are no denoisers of these ids."""
-    unknown = sorted(set(only or ()) - set(ids))
+def check_known(kind: str, named: Sequence[str] | None, ids: Sequence[str]) -> None:
+    """Raise ConfigError, naming them, where there are no denoisers or noises of these ids."""
+    unknown = sorted(set(named or ()) - set(ids))
     if unknown:
-        raise ConfigError(f"Unknown denoiser {', '.join(unknown)}; choose of {', '.join(ids)}")
+        raise ConfigError(f"Unknown {kind} {', '.join(unknown)}; choose of {', '.join(ids)}")
 
 
 def file_version(path: Path) -> str:
