@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ from denoiser.denoisers.registry import MODELS
 from tests.tiny import write_config, write_fer2013
 from train.__main__ import main
 from train.config import ConfigError, read_config
-from train.recipe.run import Step, find_needs, read_recipe, schedule, train_all
+from train.recipe.progress import read_curve
+from train.recipe.run import Step, find_needs, follow_up, read_recipe, schedule, train_all
 
 CONFIGS = Path(train.__file__).parent / "configs"
 
@@ -293,6 +295,45 @@ def test_the_command_names_what_the_recipe_has_not(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_picture_shows_how_far_every_step_is(workshop):
+    workshop.fate["b"] = (1, 1)
+    assert workshop.run(ALL) == ["b", "c"]
+    picture = (workshop.root / "runs/all/progress.svg").read_text()
+    shown = re.findall(r">(a|b|c|d)<.*?>(waiting|running|done|failed)<", picture, re.DOTALL)
+    assert dict(shown) == {"a": "done", "b": "failed", "c": "failed", "d": "done"}
+
+
+def test_a_half_written_log_is_no_curve_yet(tmp_path):
+    log = tmp_path / "one" / "log" / "version_0"
+    log.mkdir(parents=True)
+    (log / "metrics.csv").write_text("epoch,step,val_psnr\n0,10,25.5\n0,20,26.5\n")
+    assert read_curve(tmp_path) == [(10, 25.5), (20, 26.5)]
+    (log / "metrics.csv").write_text("epoch,step,val_psnr\n0,10,25.5\n0,2")
+    assert read_curve(tmp_path) in ([], [(10, 25.5)])
+    (log / "metrics.csv").write_text("epoch,step,val_psnr\n0,10,25.5\n0")
+    assert read_curve(tmp_path) == []
+
+
+@pytest.mark.parametrize("failing", [None, "evaluate"])
+def test_what_was_trained_is_scored_and_its_outputs_are_kept(tmp_path, monkeypatch, failing):
+    commands = []
+
+    def run(command, check):
+        commands.append(command[2:])
+        return SimpleNamespace(returncode=int(failing in command))
+
+    monkeypatch.setattr("train.recipe.run.subprocess.run", run)
+    data = tmp_path / "fer2013"
+    ids = ["residual-unet-start", "autoencoder", "patchgan"]  # in the recipe's order; one is not offered
+    assert follow_up(ids, data, tmp_path) is (failing is None)
+    expected = ["evaluate"] if failing else ["evaluate", "evaluate-emotion"]
+    assert [command[1] for command in commands if command[0] == "train"] == expected
+    assert commands[0][2:7] == ["--data", str(data), "--denoisers", "patchgan", "autoencoder"]
+    goldens = [command for command in commands if command[0] == "tests.golden.make"]
+    assert goldens == ([] if failing else [["tests.golden.make", "patchgan", "autoencoder"]])
+    assert follow_up(["residual-unet-start"], data, tmp_path)
+
+
 @pytest.mark.slow
 def test_two_steps_in_earnest(tmp_path, monkeypatch):
     """The second starts from the weights of the first; both are exported."""
@@ -314,3 +355,8 @@ def test_two_steps_in_earnest(tmp_path, monkeypatch):
     assert failed == [], logs
     for name in ("one", "two"):
         load_network(name, tmp_path / "weights")
+    picture = (tmp_path / "runs" / "all" / "progress.svg").read_text()
+    for name in ("one", "two"):
+        (_, psnr), *_ = curve = read_curve(tmp_path / "runs" / "all" / "runs" / name)
+        assert 0 < psnr < 60
+        assert f"done, {curve[-1][1]:.2f} dB" in picture

@@ -1,15 +1,13 @@
 """A sweep's results as a picture: one panel for each noise, one row for each variant."""
 
-import io
 import statistics
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-_INK = "#555555"  # readable on GitHub's light and dark pages
-_VARIANT = "#1f77b4"
+from train.figures import INK, LINE, tidy, to_svg
+
 _PUBLISHED = "#d95f02"
 _MEAN = "mean"
 
@@ -23,13 +21,7 @@ def svg(report: Mapping[str, Any]) -> str:
     Args:
         report: What :func:`train.ablation.run.run_sweep` returns.
     """
-    # "none" keeps words as words; the salt makes the ids in the file the same every time.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sweep", "font.size": 9}):
-        file = io.StringIO()
-        _figure(report).savefig(
-            file, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
-        )
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+    return to_svg(_figure(report))
 
 
 def _figure(report: Mapping[str, Any]) -> Figure:
@@ -40,17 +32,13 @@ def _figure(report: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(1.4 + 1.75 * len(panels), 0.9 + 0.3 * len(rows)))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, axis in zip(panels, axes, strict=True):
-        for figures, marker, fill in ((variants, "o", _VARIANT), (published, "D", "none")):
+        for figures, marker, fill in ((variants, "o", LINE), (published, "D", "none")):
             points = [(row[panel], rows.index(name)) for name, row in figures.items() if panel in row]
             if points:
-                colour = _VARIANT if marker == "o" else _PUBLISHED
+                colour = LINE if marker == "o" else _PUBLISHED
                 axis.scatter(*zip(*points, strict=True), s=36, c=fill, marker=marker, edgecolors=colour)
-        axis.set_title(panel, color=_INK, fontsize=9)
-        axis.set_xlabel("PSNR in dB", color=_INK)
-        axis.grid(color=_INK, alpha=0.25)
-        axis.tick_params(colors=_INK, length=0)
-        for spine in axis.spines.values():
-            spine.set_visible(False)
+        tidy(axis, panel)
+        axis.set_xlabel("PSNR in dB", color=INK)
         axis.margins(x=0.15)
     axes[0].set_yticks(range(len(rows)), rows)
     axes[0].set_ylim(len(rows) - 0.5, -0.5)

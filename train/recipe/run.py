@@ -5,23 +5,27 @@ that it starts from; others may run beside it. What is finished is not trained a
 cut off goes on from its last checkpoint.
 """
 
+import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from denoiser.denoisers.registry import MODELS
 from train.config import ConfigError, TrainConfig, build_checked, read_config, read_toml
 from train.data import PREPARED, prepare_faces
+from train.recipe.progress import State, write_progress
 
 RECIPE = Path(__file__).parent / "recipe.toml"
 """What ships, in the order in which it is trained."""
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 _POLL_SECONDS = 0.5
+_PICTURE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def train_all(
     jobs: int = 1,
     options: Sequence[str] = (),
 ) -> list[str]:
-    """Run the steps, each in a process of its own, with its log in ``runs/all``.
+    """Run the steps, each in a process of its own, with its log in ``runs/all``, and a picture of all.
 
     Args:
         steps: What to train.
@@ -146,7 +150,16 @@ def train_all(
     failed: list[Step] = []
     running: dict[Step, subprocess.Popen] = {}
     waiting = [slot.step for slot in slots if slot.step not in done]
+
+    def tell_progress() -> None:
+        states = {step.config: _state(step, done, failed, running) for step in steps}
+        write_progress(states, logs / "runs", logs)
+
+    told = -math.inf
     while waiting or running:
+        if time.monotonic() - told > _PICTURE_SECONDS:
+            tell_progress()
+            told = time.monotonic()
         for step in [step for step, process in running.items() if process.poll() is not None]:
             if running.pop(step).returncode == 0:
                 _mark(step, logs, "done")
@@ -167,7 +180,38 @@ def train_all(
                 print(f"{step.config}: started {' '.join(limit)}", flush=True)
         waiting = [step for step in waiting if step not in running]
         time.sleep(_POLL_SECONDS)
+    tell_progress()
     return [step.config for step in failed]
+
+
+def follow_up(model_ids: Sequence[str], data: Path, runs: Path) -> bool:
+    """Score trained models in weights/, and write what depends on them: cards, tables, golden outputs.
+
+    Args:
+        model_ids: Which; those that the app does not offer are left out.
+        data: Where FER2013 is, with its test split.
+        runs: Folder of all runs; finished scores are kept there.
+
+    Returns:
+        Whether all of it went well; if not, the command that failed has said why.
+    """
+    offered = [model_id for model_id in MODELS if model_id in model_ids]
+    if not offered:
+        return True
+    scoring = ["--data", str(data), "--denoisers", *offered, "--cache"]
+    commands = [
+        ["train", "evaluate", *scoring, str(runs / "evaluate")],
+        ["train", "evaluate-emotion", *scoring, str(runs / "evaluate-emotion")],
+        ["tests.golden.make", *offered],
+    ]
+    return all(subprocess.run([sys.executable, "-m", *c], check=False).returncode == 0 for c in commands)
+
+
+def _state(
+    step: Step, done: Container[Step], failed: Container[Step], running: Container[Step]
+) -> State:
+    groups: dict[State, Container[Step]] = {"done": done, "failed": failed, "running": running}
+    return next((state for state, steps in groups.items() if step in steps), "waiting")
 
 
 def _start(
