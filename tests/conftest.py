@@ -42,6 +42,35 @@ CHROMIUM_ARGS = [
 ]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The second tier: ``--all``."""
+    parser.addoption("--all", action="store_true", help="the slow tests too; named ones always run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run whatever is named: only without any names does the first tier stand for all tests."""
+    if hasattr(config, "workerinput"):  # one of the processes that run tests, which is given the option
+        return
+    by_path = config.args_source is pytest.Config.ArgsSource.ARGS
+    if by_path or config.option.keyword or config.option.markexpr:
+        config.option.all = True
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say which tier runs."""
+    return "all tests" if config.getoption("all") else "without the slow tests; --all runs them too"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out of the first tier."""
+    if config.getoption("all"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes run the tests: one a core, but each may hold an app, a browser and 1.5 GB."""
     return min(4, os.cpu_count() or 1)

@@ -105,7 +105,7 @@ def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
             showscale=column == 2,
             colorbar={
                 "orientation": "h",
-                "y": -0.22,
+                "y": -0.34,
                 "yanchor": "top",
                 "thickness": 12,
                 "tickvals": [-CORRELATION_MAX, 0, CORRELATION_MAX],
@@ -121,7 +121,7 @@ def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
     figure.update_yaxes(scaleratio=1, autorange="reversed", dtick=4, tick0=0, constrain="domain")
     figure.update_yaxes(scaleanchor="x", title="pixels down", row=1, col=1)
     figure.update_yaxes(scaleanchor="x2", row=1, col=2)
-    figure.update_layout(height=_HEIGHT, margin={"l": 45, "r": 10, "t": 50, "b": 80})
+    figure.update_layout(height=_HEIGHT + 25, margin={"l": 45, "r": 10, "t": 50, "b": 105})
     return styled(figure)
 
 
