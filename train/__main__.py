@@ -324,7 +324,9 @@ def _parser() -> argparse.ArgumentParser:
     reading.set_defaults(run=_evaluate_emotion)
 
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
-    sweep.add_argument("file", type=Path, help="a file in train/ablations; the results go beside it")
+    sweep.add_argument(
+        "file", type=Path, help="a file in train/ablation/studies; the results go beside it"
+    )
     sweep.add_argument("--workers", type=_count, default=1, help="variants to train at once")
     sweep.add_argument(
         "--limit", type=_count, default=0, help="only so many pictures, one epoch (a trial)"

@@ -25,9 +25,9 @@ from denoiser.analysis.blind_test import (
 )
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.ui.blind import classes as classes_module
-from denoiser.ui.blind.classes import VotingClass, VotingClassError, VotingClasses
+from denoiser.ui.blind import voting_classes as classes_module
 from denoiser.ui.blind.session import BlindSession, BlindTestError, keep_usable, make_play, tally_view
+from denoiser.ui.blind.voting_classes import VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.weights.checkpoint import WeightsError
 

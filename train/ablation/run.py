@@ -385,7 +385,7 @@ def _report(
     return {
         "sweep": sweep.name,
         "note": sweep.note,
-        "command": f"python -m train sweep train/ablations/{sweep.name}.toml --data PATH",
+        "command": f"python -m train sweep train/ablation/studies/{sweep.name}.toml --data PATH",
         "base": sweep.base.id,
         "epochs": sweep.epochs,
         "limit": sweep.limit,

@@ -53,7 +53,7 @@ _PATTERNS = (
     "docs/*.png",
     "train/configs/*.toml",
     "train/mixtures/*.toml",
-    "train/ablations/*",
+    "train/ablation/studies/*",
     "tests/benchmarks/*.json*",
 )
 _OWN = "denoiser/__init__.py"  # a Space without it is another one

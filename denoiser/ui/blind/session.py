@@ -30,7 +30,7 @@ from denoiser.denoisers.base import DenoiserInfo
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.metrics import sharpness, write_number
 from denoiser.pipeline import Comparison, DenoiseResult, Experiment
-from denoiser.ui.blind.classes import Seat
+from denoiser.ui.blind.voting_classes import Seat
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.run import Face, Outcome, run_methods

@@ -11,7 +11,6 @@ import numpy as np
 from denoiser.analysis.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.faces.samples import pick_samples
-from denoiser.ui.blind.classes import Seat, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.blind.session import (
     BlindSession,
     BlindTestError,
@@ -20,12 +19,13 @@ from denoiser.ui.blind.session import (
     make_play,
     tally_view,
 )
+from denoiser.ui.blind.voting_classes import Seat, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource
-from denoiser.ui.experiment.link import CLASS_PARAMETER
+from denoiser.ui.experiment.link_format import CLASS_PARAMETER
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.server.address import address_of

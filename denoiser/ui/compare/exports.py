@@ -14,7 +14,7 @@ from denoiser.analysis.results import NOISY_LABEL
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.images import Image, to_png, to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult
-from denoiser.ui.common.judgement import write_loss
+from denoiser.ui.common.gain_labels import write_loss
 from denoiser.weights.checkpoint import WeightsError
 
 CSV_COLUMNS = (

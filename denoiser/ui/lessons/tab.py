@@ -32,7 +32,7 @@ _DEMO = '<div class="lesson-demo"></div>'
 # To the top of the lesson, when another one is opened from below.
 _SCROLL = "() => { document.querySelector('#lesson').scrollIntoView({ block: 'start' }); }"
 # By its button, which is there at every width: as an event's output the tabs would make every move of a
-# slider slower from then on (see experiment/share.py).
+# slider slower from then on (see experiment/link_components.py).
 _OPEN_COMPARE = """() => {
   document.querySelector("#tabs [data-tab-id=compare]").click();
   window.scrollTo(0, 0);

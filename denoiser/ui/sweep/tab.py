@@ -1,7 +1,7 @@
 """The tab "Sweep": one experiment at many strengths, windows, seeds or assumed strengths.
 
-The chart grows while it computes. One listener computes whatever is chosen, in a lane of its own: it
-does nothing where that is on show already, so that opening the tab again costs nothing.
+The chart grows while it computes. One listener computes whatever is chosen, with a scheduler of its
+own: it does nothing where that is on show already, so that opening the tab again costs nothing.
 """
 
 import base64
@@ -25,8 +25,8 @@ from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, describe_methods, experiment_key
 from denoiser.ui.experiment.summary import create_summary
-from denoiser.ui.server.lane import Lane
-from denoiser.ui.server.queue import LANE_PLACES, LANE_PLACES_EACH, in_lane
+from denoiser.ui.server.queue import JOB_PLACES, JOB_PLACES_EACH, scheduled
+from denoiser.ui.server.scheduler import FairScheduler
 from denoiser.ui.sweep.job import (
     DRAWS,
     PLACES,
@@ -297,7 +297,7 @@ def _create() -> Tab:
 
 def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     own = len(tab.choices)
-    lane = Lane(LANE_PLACES, LANE_PLACES_EACH)
+    scheduler = FairScheduler(JOB_PLACES, JOB_PLACES_EACH)
     nothing = [gr.skip()] * len(tab.outputs)
 
     def split(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
@@ -358,17 +358,17 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     chosen = [component.input for component in tab.choices]
     gr.on(
         [opened, *chosen, tab.run.click],
-        in_lane(lane, run, wanted, nothing, say),
+        scheduled(scheduler, run, wanted, nothing, say),
         inputs,
         tab.outputs,
         js=WITH_WIDTH,
-        concurrency_limit=None,  # the lane has its own
+        concurrency_limit=None,  # the scheduler has its own
         concurrency_id="sweep",
         **(RAW | {"trigger_mode": "multiple"}),
     )
 
     def stop(request: gr.Request) -> None:
-        lane.stop_session(request.session_hash or "")
+        scheduler.stop_session(request.session_hash or "")
 
     # Not Gradio's "cancels": it knows of one event at a time, and an older one may be the one that runs.
     tab.cancel.click(stop, None, None, queue=False, **SILENT)

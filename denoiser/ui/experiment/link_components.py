@@ -13,7 +13,7 @@ from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, sample_id
-from denoiser.ui.experiment.link import (
+from denoiser.ui.experiment.link_format import (
     Link,
     describe_problems,
     link_keys,
@@ -207,4 +207,4 @@ def create_address(value: dict[str, Any]) -> gr.HTML:
         '<div class="share"><p class="share-said" role="status"></p>'
         '<label class="share-box" hidden>Link <input type="text" readonly></label></div>'
     )
-    return painted("experiment/share.js", template, value=value, elem_id="share")
+    return painted("experiment/link_components.js", template, value=value, elem_id="share")

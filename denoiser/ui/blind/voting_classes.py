@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from denoiser.analysis.blind_test import ROUNDS, Setup, Tally, Vote
-from denoiser.ui.server.pace import Allowance, Allowances
+from denoiser.ui.server.rate_limits import Allowance, Allowances
 
 MAX_CLASSES = 300
 CLASSES_EACH = 3
