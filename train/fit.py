@@ -31,7 +31,7 @@ from train.config import (
     validation_noise,
 )
 from train.data import FaceData
-from train.files import write_model, write_whole
+from train.files import write_model
 from train.modules.adversarial import AdversarialModule
 from train.modules.experts import ExpertModule
 from train.modules.supervised import Engine, SupervisedModule
@@ -250,11 +250,6 @@ def model_config(config: TrainConfig, network: Any) -> ModelConfig:
         clipped_input=clipped_input(config),
         validation={noise_name(n): point(validation_noise(n)) for n in config.validation},
     )
-
-
-def write_history(run: Path, target: Path) -> None:
-    """Write a run's history; see :func:`history_csv`."""
-    write_whole(target, history_csv(run))
 
 
 def history_csv(run: Path) -> str:

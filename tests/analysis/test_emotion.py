@@ -15,7 +15,6 @@ from denoiser.analysis.emotion.classifier import (
     Prediction,
     as_face,
     load_classifier,
-    save_emotion_net,
 )
 from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
 from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, read_emotion_results
@@ -29,6 +28,7 @@ from denoiser.ui.emotion.payload import emotion_payload, summary, table_value
 from denoiser.ui.experiment.run import Face
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.training_noise import point
+from tests.weights import save_emotion_net
 
 TINY = EmotionNetConfig(stem=2, widths=(4, 8))
 

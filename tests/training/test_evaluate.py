@@ -17,8 +17,9 @@ from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
-from denoiser.weights.checkpoint import ModelConfig, read_config, save_model
+from denoiser.weights.checkpoint import ModelConfig, read_config
 from tests.tiny import pictures, write_fer2013
+from tests.weights import save_model
 from train.__main__ import main
 from train.evaluation import readme as report
 from train.evaluation.score import (
