@@ -16,10 +16,10 @@ from denoiser.ui.blind.session import (
     BlindTestError,
     describe_labels,
     keep_usable,
-    make_play,
+    make_round_comparer,
     tally_view,
 )
-from denoiser.ui.blind.voting_classes import Seat, VotingClass, VotingClassError, VotingClasses
+from denoiser.ui.blind.voting_classes import Voter, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload, new_version
@@ -64,17 +64,17 @@ class Member:
     """A session's place in a class.
 
     Attributes:
-        seat: From where it votes in which class.
+        voter: Who votes, and in which class.
         is_teacher: Whether it may see the totals and close it.
     """
 
-    seat: Seat
+    voter: Voter
     is_teacher: bool
 
     @property
     def voting_class(self) -> VotingClass:
         """Which class."""
-        return self.seat.voting_class
+        return self.voter.voting_class
 
 
 @dataclass(frozen=True)
@@ -237,15 +237,15 @@ def _connect_test(
     opened: Callable[..., Any],
 ) -> None:
     def start(pool: Any, noise: Any, member: Member | None, *values: Any) -> Iterator[Any]:
-        seat = member.seat if member is not None and member.voting_class.is_open else None
+        voter = member.voter if member is not None and member.voting_class.is_open else None
         try:
             setup = (
-                parse_setup(pool, noise, controls, values) if seat is None else seat.voting_class.setup
+                parse_setup(pool, noise, controls, values) if voter is None else voter.voting_class.setup
             )
         except ExperimentError as error:
             yield gr.skip(), _error(str(error))
             return
-        yield from _begin(setup, faces, labels, seat)
+        yield from _begin(setup, faces, labels, voter)
 
     def invite(request: gr.Request, blind_session: BlindSession | None, *rest: Any) -> Iterator[Any]:
         """Begin without being asked, unless a test is under way or the address brings one."""
@@ -290,12 +290,12 @@ def _connect_class(
         values[tab.class_outputs.index(tab.said)] = str(error)
         return values
 
-    def take_seat(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
-        return Member(voting_class.seat(request.session_hash or "", address_of(request)), is_teacher)
+    def make_member(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
+        return Member(voting_class.voter(request.session_hash or "", address_of(request)), is_teacher)
 
     def join(request: gr.Request, entered: Any) -> Iterator[list[Any]]:
         try:
-            member = take_seat(*voting_classes.find(entered, address_of(request)), request)
+            member = make_member(*voting_classes.find(entered, address_of(request)), request)
         except VotingClassError as error:
             yield refuse(error)
             return
@@ -304,7 +304,7 @@ def _connect_class(
         if not member.is_teacher:
             # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
             joined = values[: tab.class_outputs.index(tab.blind_session)]
-            for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.seat):
+            for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.voter):
                 yield [*joined, blind_session, payload | {"invited": True}]
 
     def teach(
@@ -314,7 +314,7 @@ def _connect_class(
             setup = parse_setup(pool, noise, controls, values)
             if member is not None and member.is_teacher:
                 member.voting_class.close()  # one class for each teacher
-            return enter(take_seat(voting_classes.open(setup, address_of(request)), True, request))
+            return enter(make_member(voting_classes.open(setup, address_of(request)), True, request))
         except (ExperimentError, VotingClassError) as error:
             return refuse(error)
 
@@ -352,19 +352,19 @@ def _connect_class(
 
 
 def _begin(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], voter: Voter | None
 ) -> Iterator[tuple[BlindSession | None, Payload]]:
     """Begin a test: the values of the session's test and of the board, step by step."""
     yield None, _idle("Making the pictures\N{HORIZONTAL ELLIPSIS}")  # a model's first use takes seconds
     try:
-        blind_session, note = _prepare(setup, faces, labels, seat)
+        blind_session, note = _prepare(setup, faces, labels, voter)
         yield blind_session, blind_session.view() | {"warning": note}
     except BlindTestError as error:
         yield None, _idle("") | {"warning": str(error)}
 
 
 def _prepare(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], voter: Voter | None
 ) -> tuple[BlindSession, str]:
     """Make a test, and say which methods it does without.
 
@@ -377,7 +377,7 @@ def _prepare(
     first = draw_rounds(setup, names, generator, count=1)[0]
     usable, note = keep_usable(faces, setup, first, labels)
     rounds = draw_rounds(usable, names, generator)
-    return BlindSession(usable, rounds, make_play(faces, usable), labels, seat), note
+    return BlindSession(usable, rounds, make_round_comparer(faces, usable), labels, voter), note
 
 
 def _answer(blind_session: BlindSession | None, ask: Callable[[BlindSession], Payload]) -> Payload:
