@@ -83,11 +83,11 @@ def average_weights(decay: float) -> WeightAveraging:
     def average(
         means: list[torch.Tensor], values: list[torch.Tensor], steps: torch.Tensor | int
     ) -> None:
-        taken = int(steps)
+        count = int(steps)
         if not means[0].is_floating_point():  # batch norm's count of batches; a list has one type
             torch._foreach_copy_(means, values)
             return
-        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + taken) / (10 + taken)))
+        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + count) / (10 + count)))
 
     return WeightAveraging(multi_avg_fn=average)
 
@@ -139,7 +139,7 @@ def fit(
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
     module = build_module(config, start_weights or weights, engine)
-    chosen = run(
+    checkpoint = run(
         module,
         FaceData(data, config, limit),
         folder,
@@ -154,7 +154,7 @@ def fit(
         use_distributed_sampler=False,  # FaceData's own does it
         **trainer_options,
     )
-    return None if chosen is None else export(config, chosen, folder, weights)
+    return None if checkpoint is None else export(config, checkpoint, folder, weights)
 
 
 def run(

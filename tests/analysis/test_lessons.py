@@ -373,7 +373,7 @@ def test_progress():
 
 def test_what_the_browser_keeps_is_checked():
     come = Progress().commit("1").step(2).commit("0")
-    assert Progress.read(json.loads(json.dumps(come.kept))) == come
+    assert Progress.read(json.loads(json.dumps(come.browser_state))) == come
     for nonsense in (None, 7, "x", [], {}, {"answers": []}, {"lesson": ["x"], "answers": {"x": 1}}):
         assert Progress.read(nonsense) == Progress()
     first = LESSONS[0].id

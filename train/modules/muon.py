@@ -53,9 +53,9 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            trained = [p for p in group["params"] if p.grad is not None]
-            self._take_muon_steps([p for p in trained if not _has_one_direction(p)], group)
-            self._take_adam_steps([p for p in trained if _has_one_direction(p)], group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            self._take_muon_steps([p for p in parameters if not _has_one_direction(p)], group)
+            self._take_adam_steps([p for p in parameters if _has_one_direction(p)], group)
         return loss
 
     def _take_muon_steps(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:

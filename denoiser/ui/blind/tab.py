@@ -90,7 +90,7 @@ class _Tab:
     code: gr.Textbox
     join: gr.Button
     teach: gr.Button
-    said: gr.Markdown
+    message: gr.Markdown
     class_box: gr.Column
     panel: gr.HTML
     close: gr.Button
@@ -107,7 +107,7 @@ class _Tab:
     @property
     def class_outputs(self) -> list[Any]:
         """Everything that joining or leaving a class changes."""
-        return [*self.class_shown, self.said, self.member, self.blind_session, self.board]
+        return [*self.class_shown, self.message, self.member, self.blind_session, self.board]
 
 
 def create_blind_tab(
@@ -189,7 +189,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
                         )
                         join = gr.Button("Join", size="md", min_width=80, elem_id="class-join")
                     teach = gr.Button("Start a class", size="md", elem_id="class-start")
-                said = gr.Markdown(elem_id="class-said")
+                message = gr.Markdown(elem_id="class-said")
             with gr.Accordion("How it is counted", open=False, elem_id="blind-counting"):
                 gr.Markdown(_COUNTING)
         with gr.Column(scale=3, min_width=300, elem_id="blind-results"):
@@ -209,7 +209,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
         code,
         join,
         teach,
-        said,
+        message,
         class_box,
         panel,
         close,
@@ -256,10 +256,12 @@ def _connect_test(
             yield begun, payload | {"invited": True}
 
     def vote(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
-        return _answer(blind_session, lambda s: s.vote(_told(event, "token"), _told(event, "picture")))
+        return _answer(
+            blind_session, lambda s: s.vote(_event_value(event, "token"), _event_value(event, "picture"))
+        )
 
     def look_back(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
-        return _answer(blind_session, lambda s: s.look_back(_told(event, "round")))
+        return _answer(blind_session, lambda s: s.look_back(_event_value(event, "round")))
 
     begin = [tab.pool, tab.noise, tab.member, *controls.inputs]
     for listen in (tab.start.click, tab.board.again):  # gr.on takes no events of a script's own
@@ -287,15 +289,15 @@ def _connect_class(
 
     def refuse(error: Exception) -> list[Any]:
         values = [gr.skip()] * len(tab.class_outputs)
-        values[tab.class_outputs.index(tab.said)] = str(error)
+        values[tab.class_outputs.index(tab.message)] = str(error)
         return values
 
     def make_member(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
         return Member(voting_class.voter(request.session_hash or "", address_of(request)), is_teacher)
 
-    def join(request: gr.Request, entered: Any) -> Iterator[list[Any]]:
+    def join(request: gr.Request, code: Any) -> Iterator[list[Any]]:
         try:
-            member = make_member(*voting_classes.find(entered, address_of(request)), request)
+            member = make_member(*voting_classes.find(code, address_of(request)), request)
         except VotingClassError as error:
             yield refuse(error)
             return
@@ -328,12 +330,12 @@ def _connect_class(
         return gr.skip() if member is None else _panel(member, labels)
 
     def follow_link(request: gr.Request) -> Iterator[list[Any]]:
-        entered = request.query_params.get(CLASS_PARAMETER)
-        if entered is None:
+        code = request.query_params.get(CLASS_PARAMETER)
+        if code is None:
             yield [gr.skip()] * (1 + len(tab.class_outputs))
             return
         opened: Any = gr.Accordion(open=True)
-        for values in join(request, entered):
+        for values in join(request, code):
             yield [opened, *values]
             opened = gr.skip()
 
@@ -343,8 +345,8 @@ def _connect_class(
         "preprocess": False,
     }
     gr.on([tab.join.click, tab.code.submit], join, tab.code, tab.class_outputs, **_QUEUED)
-    chosen = [tab.member, tab.pool, tab.noise, *controls.inputs]
-    tab.teach.click(teach, chosen, tab.class_outputs, **light)
+    setup_inputs = [tab.member, tab.pool, tab.noise, *controls.inputs]
+    tab.teach.click(teach, setup_inputs, tab.class_outputs, **light)
     tab.close.click(close, tab.member, tab.class_shown, **light)
     tab.leave.click(lambda: enter(None), None, tab.class_outputs, **light)
     tab.timer.tick(refresh, tab.member, tab.panel, **light)
@@ -406,7 +408,7 @@ def _class_values(member: Member | None, labels: Mapping[str, str]) -> list[Any]
 def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
     voting_class = member.voting_class
     noise = voting_class.setup.noise
-    shown: Payload = {
+    payload: Payload = {
         "phase": "class",
         "version": new_version(),
         "code": voting_class.code,
@@ -416,10 +418,10 @@ def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
         f"Noise: {'varied' if noise is None else noise.describe()}.",
     }
     if not member.is_teacher:
-        return shown
+        return payload
     tally = voting_class.tally
     totals = tally_view(tally, voting_class.setup.pool, labels, "The class")
-    return shown | totals | {"key": voting_class.key, "votes": tally.votes}
+    return payload | totals | {"key": voting_class.key, "votes": tally.votes}
 
 
 def _idle(text: str) -> Payload:
@@ -430,7 +432,7 @@ def _error(sentence: str) -> Payload:
     return {"error": sentence, "version": new_version()}
 
 
-def _told(event: gr.EventData, name: str) -> Any:
+def _event_value(event: gr.EventData, name: str) -> Any:
     """Return what the page's script said with an event; it may have said anything."""
     data = event._data
     return data.get(name) if isinstance(data, dict) else None

@@ -207,10 +207,10 @@ def method_labels(comparison: Comparison, labels: Mapping[str, str] | None = Non
     Returns:
         Names by id, ``"noisy"`` first.
     """
-    given = labels or {}
-    names = {"noisy": given.get("noisy", NOISY_LABEL)}
+    own_labels = labels or {}
+    names = {"noisy": own_labels.get("noisy", NOISY_LABEL)}
     for method_id in comparison:
-        names[method_id] = given.get(method_id) or _registered_label(method_id)
+        names[method_id] = own_labels.get(method_id) or _registered_label(method_id)
     return names
 
 

@@ -104,16 +104,16 @@ def slow_payload(
     The card of a model whose weights are still on their way is pending again.
     """
     live = live_methods(experiment.methods)
-    shown = [
+    infos = [
         methods[method_id]
         for method_id in experiment.methods
         if method_id not in live or comes_from_hub(method_id)
     ]
-    outcome = run_methods(face, experiment, [info.id for info in shown])
+    outcome = run_methods(face, experiment, [info.id for info in infos])
     return {
         "version": version,
         "key": experiment_key(face, experiment),
-        "cards": [_card(info, outcome) for info in shown],
+        "cards": [_card(info, outcome) for info in infos],
     }
 
 

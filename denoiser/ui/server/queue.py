@@ -61,12 +61,12 @@ def in_turn(events: Sequence[Event], whose: Callable[[Event], Hashable]) -> list
         events: In the order in which they came.
         whose: Says who sent one.
     """
-    seen: Counter[Hashable] = Counter()
+    counts: Counter[Hashable] = Counter()
     ranks = []
     for event in events:
         sender = whose(event)
-        ranks.append(seen[sender])
-        seen[sender] += 1
+        ranks.append(counts[sender])
+        counts[sender] += 1
     order = sorted(range(len(events)), key=lambda index: ranks[index])
     return [events[index] for index in order]
 
@@ -103,13 +103,13 @@ def scheduled(
             return
         if job is None:
             return
-        heard = time.monotonic()
+        last_read = time.monotonic()
         try:
             while job.end is None:
                 await job.wait(_PULSE_SECONDS)
                 now = time.monotonic()
-                heard = now if _has_read_all(request) else heard
-                if now - heard > NOBODY_SECONDS:
+                last_read = now if _has_read_all(request) else last_read
+                if now - last_read > NOBODY_SECONDS:
                     break
                 # Without anything to say, too: at a yield Gradio ends what has lost its client.
                 for outputs in job.take() or [nothing]:
