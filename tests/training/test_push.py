@@ -62,7 +62,7 @@ def save(folder, model_id, seed):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def exported_weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for seed, model_id in enumerate(MODELS):
         save(folder, model_id, seed)
@@ -70,9 +70,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def weights(made, tmp_path):
+def weights(exported_weights, tmp_path):
     """A copy that a test may change."""
-    return shutil.copytree(made, tmp_path / "weights")
+    return shutil.copytree(exported_weights, tmp_path / "weights")
 
 
 @pytest.fixture
