@@ -14,7 +14,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the API reference imports 
 project = "Face Denoising Lab"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
-include_patterns = ["README.md", "CONTRIBUTING.md", "docs/*.md", "docs/*.rst", "train/ablations/*.md"]
+include_patterns = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "docs/*.rst",
+    "train/ablation/studies/*.md",
+]
 html_theme = "furo"
 html_title = project
 
@@ -44,7 +50,7 @@ CONTRIBUTING
 :glob:
 :caption: Variants side by side
 
-train/ablations/*
+train/ablation/studies/*
 ```
 """
 

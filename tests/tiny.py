@@ -27,14 +27,14 @@ def pictures(count: int, seed: int) -> np.ndarray:
     """Spotted discs before gradients, no two of them near copies: uint8 (N, 48, 48)."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:48, :48] / 47
-    made = []
+    discs = []
     for _ in range(count):
         tilt, row, column, radius, light = rng.random(5)
         picture = 0.2 + 0.6 * (tilt * rows + (1 - tilt) * columns)
         inside = np.hypot(rows - row, columns - column) < 0.1 + 0.4 * radius
         spots = cv2.resize(rng.normal(0, 0.1, (12, 12)), (48, 48))
-        made.append(np.where(inside, light, picture) + spots)
-    return (np.stack(made).clip(0, 1) * 255).astype(np.uint8)
+        discs.append(np.where(inside, light, picture) + spots)
+    return (np.stack(discs).clip(0, 1) * 255).astype(np.uint8)
 
 
 def write_fer2013(folder: Path, *, train: int = 64, validation: int = 8, test: int = 8) -> Path:

@@ -88,9 +88,9 @@ def _all(options: argparse.Namespace) -> int:
     unknown = set(options.only or ()) - {step.config for step in steps}
     if unknown:
         raise ConfigError(f"the recipe has no {', '.join(sorted(unknown))}")
-    passed = ["--accelerator", options.accelerator, "--devices", options.devices]
-    passed += ["--precision", options.precision, "--engine", options.engine]
-    passed += ["--limit", str(options.limit)] if options.limit else []
+    fit_options = ["--accelerator", options.accelerator, "--devices", options.devices]
+    fit_options += ["--precision", options.precision, "--engine", options.engine]
+    fit_options += ["--limit", str(options.limit)] if options.limit else []
     data = _data(options.data)
     failed = train_all(
         steps,
@@ -99,7 +99,7 @@ def _all(options: argparse.Namespace) -> int:
         weights=options.weights,
         budget=options.budget,
         jobs=options.jobs,
-        options=passed,
+        options=fit_options,
     )
     if failed:
         raise ConfigError(f"not trained: {', '.join(failed)}; see the logs in {options.runs / 'all'}")
@@ -221,13 +221,13 @@ def _data(place: str | None, *splits: Split) -> Path:
     """Return where FER2013 lies here; of the Hub, only these splits are fetched, or all for none."""
     if place is not None:
         return locate_fer2013(place, *splits)
-    found = find_fer2013()
-    if found is None:
+    path = find_fer2013()
+    if path is None:
         raise FaceDataError(
             "FER2013 isn't here: give its place with --data PATH or FER2013_PATH, or fetch it from the "
             f"Hugging Face Hub with --data {DEFAULT_DATASET}"
         )
-    return found
+    return path
 
 
 def _duration(text: str) -> timedelta:
@@ -330,7 +330,9 @@ def _parser() -> argparse.ArgumentParser:
     reading.set_defaults(run=_evaluate_emotion)
 
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
-    sweep.add_argument("file", type=Path, help="a file in train/ablations; the results go beside it")
+    sweep.add_argument(
+        "file", type=Path, help="a file in train/ablation/studies; the results go beside it"
+    )
     sweep.add_argument("--workers", type=_count, default=1, help="variants to train at once")
     sweep.add_argument(
         "--limit", type=_count, default=0, help="only so many pictures, one epoch (a trial)"

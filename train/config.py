@@ -393,9 +393,9 @@ def build_checked(kind: type[T], values: Mapping[str, Any]) -> T:
         ConfigError: A key is missing or unknown, or a value of the wrong type or out of range.
     """
     check_keys({f.name for f in fields(kind)}, values)  # type: ignore[arg-type]
-    for name, wanted in get_type_hints(kind, include_extras=True).items():
+    for name, hint in get_type_hints(kind, include_extras=True).items():
         if name in values:
-            _check_value(name, values[name], wanted)
+            _check_value(name, values[name], hint)
     try:
         return kind(**values)
     except TypeError as error:
@@ -435,24 +435,24 @@ def _check_number(name: str, value: Any) -> None:
         raise ConfigError(f"{name} must be a number, not {value!r}")
 
 
-def _check_value(name: str, value: Any, wanted: Any) -> None:
+def _check_value(name: str, value: Any, hint: Any) -> None:
     """Raise ConfigError where a word, number or choice is something else, or a number out of range."""
     limits = Between()
-    if get_origin(wanted) is Annotated:
-        wanted, limits = get_args(wanted)
-    choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+    if get_origin(hint) is Annotated:
+        hint, limits = get_args(hint)
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
     if choices and value not in choices:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     accepted: dict[Any, Any] = {str: str, bool: bool, int: int, float: (int, float)}
-    if (get_origin(wanted) or wanted) is Mapping and not isinstance(value, Mapping):
+    if (get_origin(hint) or hint) is Mapping and not isinstance(value, Mapping):
         raise ConfigError(f"{name} must be a table, not {value!r}")
-    if get_origin(wanted) is tuple and not isinstance(value, list | tuple):
+    if get_origin(hint) is tuple and not isinstance(value, list | tuple):
         raise ConfigError(f"{name} must be a list, not {value!r}")
-    kinds = accepted.get(wanted)
+    kinds = accepted.get(hint)
     if kinds is None:
         return
-    if not isinstance(value, kinds) or (wanted is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{name} must be of type {wanted.__name__}, not {value!r}")
-    if wanted in (int, float) and not (limits.least <= value <= limits.most and value < math.inf):
+    if not isinstance(value, kinds) or (hint is not bool and isinstance(value, bool)):
+        raise ConfigError(f"{name} must be of type {hint.__name__}, not {value!r}")
+    if hint in (int, float) and not (limits.least <= value <= limits.most and value < math.inf):
         up = "up" if limits.most == math.inf else f"to {limits.most}"
         raise ConfigError(f"{name} must be a number from {limits.least} {up}, not {value}")

@@ -56,21 +56,23 @@ def find_copies(
     Returns:
         (N,); the same for the same pictures, in whatever order.
     """
-    found = np.zeros(len(pictures), bool)
+    is_copy = np.zeros(len(pictures), bool)
     if not len(pictures) or not len(held_out):
-        return found
-    seen = _tensor(pictures)
+        return is_copy
+    picture_tensor = _tensor(pictures)
     for mirrored in (False, True):
-        sought = _tensor(held_out[:, :, ::-1] if mirrored else held_out)
-        pairs = _candidates(seen, sought)
-        pairs = pairs[_correlate(seen, sought, pairs, _MEDIUM, cell=2) >= _MEDIUM_LEAST]
-        best = _correlate(seen, sought, pairs, _FINE)
+        held_out_tensor = _tensor(held_out[:, :, ::-1] if mirrored else held_out)
+        pairs = _candidates(picture_tensor, held_out_tensor)
+        pairs = pairs[
+            _correlate(picture_tensor, held_out_tensor, pairs, _MEDIUM, cell=2) >= _MEDIUM_LEAST
+        ]
+        best = _correlate(picture_tensor, held_out_tensor, pairs, _FINE)
         for scale in _SCALES:
-            left = (best >= _FINE_LEAST) & (best < COPY)
-            scaled = _correlate(seen, sought, pairs[left], _FINE, scale)
-            best[left] = np.maximum(best[left], scaled)
-        found[pairs[best >= COPY, 1]] = True
-    return found
+            unsure = (best >= _FINE_LEAST) & (best < COPY)
+            scaled = _correlate(picture_tensor, held_out_tensor, pairs[unsure], _FINE, scale)
+            best[unsure] = np.maximum(best[unsure], scaled)
+        is_copy[pairs[best >= COPY, 1]] = True
+    return is_copy
 
 
 def _tensor(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
@@ -151,24 +153,27 @@ def _correlate(
     """
     if not len(pairs):
         return np.empty(0)
-    (sought, first), (seen, second) = (np.unique(side, return_inverse=True) for side in pairs.T)
-    whole = _band_passed(pictures[seen], *(_cells(_SIDE, cell) @ _smoothing(s) for s in band))
+    (held_out_rows, first), (picture_rows, second) = (
+        np.unique(side, return_inverse=True) for side in pairs.T
+    )
+    whole = _band_passed(pictures[picture_rows], *(_cells(_SIDE, cell) @ _smoothing(s) for s in band))
     windows = _band_passed(
-        held_out[sought], *(_cells(_WINDOW, cell) @ _smoothing(s, scale)[_middle(scale)] for s in band)
+        held_out[held_out_rows],
+        *(_cells(_WINDOW, cell) @ _smoothing(s, scale)[_middle(scale)] for s in band),
     )
     side = windows.shape[-1]
     least = _LEAST_RMS * side
     windows = windows - windows.mean((1, 2), keepdim=True)
     windows = windows / windows.norm(dim=(1, 2), keepdim=True).clamp_min(least)
-    found = []
+    correlations = []
     for part in torch.from_numpy(np.stack([first, second], axis=1)).split(_PAIRS_AT_ONCE):
         there = whole[part[:, 1]][None]
         mean = F.avg_pool2d(there, side, stride=1)
         power = F.avg_pool2d(there**2, side, stride=1)
         norm = ((power - mean**2).clamp_min(0).sqrt() * side).clamp_min(least)
         products = F.conv2d(there, windows[part[:, 0]][:, None], groups=len(part))
-        found.append((products / norm)[0].amax((1, 2)))
-    return torch.cat(found).double().numpy()
+        correlations.append((products / norm)[0].amax((1, 2)))
+    return torch.cat(correlations).double().numpy()
 
 
 def _cells(size: int, side: int) -> npt.NDArray[np.float64]:

@@ -37,9 +37,9 @@ def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
     and more are near copies (:mod:`train.copies`).
     """
     pictures = np.concatenate([train.images[:0], *(faces.images for faces in held_out)])
-    seen = {picture.tobytes() for picture in pictures}
+    held_out_bytes = {picture.tobytes() for picture in pictures}
     # Blank pictures have nothing to be compared by, but may be identical.
-    identical = np.array([picture.tobytes() in seen for picture in train.images], dtype=bool)
+    identical = np.array([picture.tobytes() in held_out_bytes for picture in train.images], dtype=bool)
     return ~(identical | find_copies(train.images, pictures))
 
 
@@ -188,8 +188,8 @@ class OnDevice(Dataset):
 
     def __getitem__(self, rows: list[int]) -> list[torch.Tensor]:
         """Return these rows of each tensor."""
-        chosen = torch.tensor(rows).to(self.tensors[0].device, non_blocking=True)
-        return [tensor[chosen] for tensor in self.tensors]
+        index = torch.tensor(rows).to(self.tensors[0].device, non_blocking=True)
+        return [tensor[index] for tensor in self.tensors]
 
 
 def augment(

@@ -31,7 +31,7 @@ from train.config import (
     validation_noise,
 )
 from train.data import FaceData
-from train.files import write_model, write_whole
+from train.files import write_model
 from train.modules.adversarial import AdversarialModule
 from train.modules.experts import ExpertModule
 from train.modules.supervised import Engine, SupervisedModule
@@ -83,11 +83,11 @@ def average_weights(decay: float) -> WeightAveraging:
     def average(
         means: list[torch.Tensor], values: list[torch.Tensor], steps: torch.Tensor | int
     ) -> None:
-        taken = int(steps)
+        count = int(steps)
         if not means[0].is_floating_point():  # batch norm's count of batches; a list has one type
             torch._foreach_copy_(means, values)
             return
-        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + taken) / (10 + taken)))
+        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + count) / (10 + count)))
 
     return WeightAveraging(multi_avg_fn=average)
 
@@ -139,7 +139,7 @@ def fit(
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
     module = build_module(config, start_weights or weights, engine)
-    chosen = run(
+    checkpoint = run(
         module,
         FaceData(data, config, limit),
         folder,
@@ -154,7 +154,7 @@ def fit(
         use_distributed_sampler=False,  # FaceData's own does it
         **trainer_options,
     )
-    return None if chosen is None else export(config, chosen, folder, weights)
+    return None if checkpoint is None else export(config, checkpoint, folder, weights)
 
 
 def run(
@@ -250,11 +250,6 @@ def model_config(config: TrainConfig, network: Any) -> ModelConfig:
         clipped_input=clipped_input(config),
         validation={noise_name(n): point(validation_noise(n)) for n in config.validation},
     )
-
-
-def write_history(run: Path, target: Path) -> None:
-    """Write a run's history; see :func:`history_csv`."""
-    write_whole(target, history_csv(run))
 
 
 def history_csv(run: Path) -> str:

@@ -45,10 +45,10 @@ def migrate(
         )
         if path is not None
     ]
-    told = {folder.name: _read(folder / CONFIG_NAME)["trained_on"] for folder in models}
+    training_noises = {folder.name: _read(folder / CONFIG_NAME)["trained_on"] for folder in models}
     for method in benchmark["denoisers"]:
         if isinstance(method["trained_on"], str):
-            method["trained_on"] = told[method["id"]]
+            method["trained_on"] = training_noises[method["id"]]
     for path, results in (
         (weights / BENCHMARK_NAME, benchmark),
         (weights / CLASSIFIER / METRICS_NAME, _read(weights / CLASSIFIER / METRICS_NAME)),
@@ -85,15 +85,15 @@ def _metrics(folder: Path, benchmark: Mapping[str, Any]) -> Path | None:
     metrics = _read(path)
     versions = {method["id"]: method["weights"] for method in benchmark["denoisers"]}
     scores = {(s["denoiser"], s["noise"]): s for s in benchmark["scores"]}
-    found = file_hash(folder / MODEL_NAME)
-    scored = all(scores.get((s["denoiser"], s["noise"])) == s for s in metrics["scores"])
-    if WEIGHTS_HASH in metrics and metrics[WEIGHTS_HASH] != found:
+    weights_hash = file_hash(folder / MODEL_NAME)
+    is_current = all(scores.get((s["denoiser"], s["noise"])) == s for s in metrics["scores"])
+    if WEIGHTS_HASH in metrics and metrics[WEIGHTS_HASH] != weights_hash:
         path.unlink()
         return path
-    if WEIGHTS_HASH in metrics or not scored or versions.get(folder.name) != found[:12]:
+    if WEIGHTS_HASH in metrics or not is_current or versions.get(folder.name) != weights_hash[:12]:
         return None
     own = metrics.pop("scores")  # last, as they are many
-    write_json(path, {**metrics, WEIGHTS_HASH: found, "scores": own})
+    write_json(path, {**metrics, WEIGHTS_HASH: weights_hash, "scores": own})
     return path
 
 

@@ -61,8 +61,8 @@ def explained_options() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-        said = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(f"Lightning's Trainer can't run with these options: {said}") from None
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(f"Lightning's Trainer can't run with these options: {reason}") from None
 
 
 @contextmanager
@@ -115,10 +115,10 @@ def checkpoint_to_resume(folder: Path, module: nn.Module) -> Path:
             map_location=lambda storage, _: storage,  # the CPU
             weights_only=True,
         )
-        found = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
     except Exception:  # a reader of damaged bytes may raise anything
         raise RunError(f"The checkpoint {path} is damaged: {anew}") from None
-    if found != {name: tensor.shape for name, tensor in module.state_dict().items()}:
+    if shapes != {name: tensor.shape for name, tensor in module.state_dict().items()}:
         raise RunError(f"The checkpoint {path} is of another network than the config's: {anew}")
     return path
 

@@ -246,8 +246,8 @@ def favourites(shown: Sequence[str], scores: Sequence[Scores]) -> dict[str, str]
         scores: Their pictures' scores, in the same order.
     """
     return {
-        name: max(zip(shown, scores, strict=True), key=lambda pair: _ordered(wanted(pair[1])))[0]
-        for name, wanted in MEASURES.items()
+        name: max(zip(shown, scores, strict=True), key=lambda pair: _ordered(measure(pair[1])))[0]
+        for name, measure in MEASURES.items()
     }
 
 
@@ -319,33 +319,33 @@ def _draw_trios(
     trios = list(itertools.combinations(pool, SHOWN))
     shown = dict.fromkeys(pool, 0)
     met = dict.fromkeys(itertools.combinations(pool, 2), 0)
-    drawn = []
+    draws = []
     for _ in range(count):
         shuffled = [trios[int(index)] for index in generator.permutation(len(trios))]
         # The three shown least often, which keeps all within one of each other; of these trios, the
         # one whose members have met least often.
-        chosen = min(
+        rarest = min(
             shuffled,
             key=lambda trio: (
                 sum(shown[method] for method in trio),
                 sum(met[pair] ** 2 for pair in itertools.combinations(trio, 2)),
             ),
         )
-        for method in chosen:
+        for method in rarest:
             shown[method] += 1
-        for pair in itertools.combinations(chosen, 2):
+        for pair in itertools.combinations(rarest, 2):
             met[pair] += 1
-        drawn.append(tuple(chosen[int(index)] for index in generator.permutation(SHOWN)))
-    return drawn
+        draws.append(tuple(rarest[int(index)] for index in generator.permutation(SHOWN)))
+    return draws
 
 
 def _draw_noises(count: int, generator: np.random.Generator) -> list[NoiseModel]:
     """Every kind before one comes again."""
-    drawn: list[NoiseModel] = []
-    while len(drawn) < count:
+    noises: list[NoiseModel] = []
+    while len(noises) < count:
         for index in generator.permutation(len(_NOISES)):
             kind, low, high = _NOISES[int(index)]
             parameter = noise_kind(kind).parameters[0]
             value = int(generator.integers(low, high, endpoint=True)) / parameter.scale
-            drawn.append(create_noise(kind, **{parameter.name: value}))
-    return drawn[:count]
+            noises.append(create_noise(kind, **{parameter.name: value}))
+    return noises[:count]

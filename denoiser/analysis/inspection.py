@@ -300,8 +300,8 @@ def score_patches(discriminator: PatchDiscriminator, noisy: Image, picture: Imag
             f"{noisy.shape} and {picture.shape}"
         )
     with torch.inference_mode():
-        seen = (np.clip(image, 0.0, 1.0).astype(np.float32) for image in (noisy, picture))
-        pair = (torch.from_numpy(image)[None, None] for image in seen)
+        clipped = (np.clip(image, 0.0, 1.0).astype(np.float32) for image in (noisy, picture))
+        pair = (torch.from_numpy(image)[None, None] for image in clipped)
         scores = torch.sigmoid(discriminator(*pair))[0, 0].numpy().astype(np.float64)
     return PatchScores(
         scores, discriminator.first_centre, discriminator.stride, discriminator.patch_side

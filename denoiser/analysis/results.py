@@ -234,8 +234,8 @@ def read_benchmark(path: Path = WEIGHTS / BENCHMARK_NAME) -> Benchmark:
         noises, denoisers, scores = (content[key] for key in ("noises", "denoisers", "scores"))
         return Benchmark(
             facts=_facts(content),
-            methods=_told_apart(map(_method, denoisers)),
-            conditions=_told_apart(_sorted(read_condition(*noise) for noise in noises.items())),
+            methods=_with_unique_labels(map(_method, denoisers)),
+            conditions=_with_unique_labels(_sorted(read_condition(*noise) for noise in noises.items())),
             scores={(str(s["denoiser"]), str(s["noise"])): _metrics(s) for s in scores},
         )
     except OSError as error:
@@ -273,11 +273,11 @@ def read_history(model: str, weights: Path = WEIGHTS) -> History:
         columns = [name for name in rows[0] if name.startswith(_VALIDATION) or name.endswith(_LOSS)]
         labels = _column_labels(model, weights)
         series = [_series(rows, name, labels) for name in columns]
-        series = [made for made in series if made.steps]
+        series = [s for s in series if s.steps]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         raise ResultsError(f"The training history of {model!r} is damaged.") from error
-    validation = [made for made in series if made.name.startswith(_VALIDATION)]
-    validation.sort(key=lambda made: made.name != _VALIDATION)
+    validation = [s for s in series if s.name.startswith(_VALIDATION)]
+    validation.sort(key=lambda s: s.name != _VALIDATION)
     return History(model, tuple(validation), tuple(s for s in series if s.name.endswith(_LOSS)))
 
 
@@ -350,24 +350,24 @@ def _sorted(conditions: Iterable[Condition]) -> list[Condition]:
     return sorted(conditions, key=place)
 
 
-def _told_apart(entries: Iterable[_Labelled]) -> tuple[_Labelled, ...]:
+def _with_unique_labels(entries: Iterable[_Labelled]) -> tuple[_Labelled, ...]:
     """Add the id where two have the same label: a chart would take them for one."""
-    made = tuple(entries)
-    count = Counter(entry.label for entry in made)
+    all_entries = tuple(entries)
+    count = Counter(entry.label for entry in all_entries)
     return tuple(
         entry if count[entry.label] == 1 else replace(entry, label=f"{entry.label} ({entry.id})")
-        for entry in made
+        for entry in all_entries
     )
 
 
 def _curve(kind: str, rest: tuple[float, ...], members: Sequence[Condition], several: bool) -> Curve:
     strength, *others = _KINDS[kind].parameters
-    told = [f"{other.label.lower()} {value:.3g}" for other, value in zip(others, rest, strict=True)]
+    settings = [f"{other.label.lower()} {value:.3g}" for other, value in zip(others, rest, strict=True)]
     label = _KINDS[kind].label
     return Curve(
         id="_".join([kind, *(f"{value:g}" for value in rest)]),
         # The other parameters are only worth a word where they tell two curves apart.
-        label=f"{label}, {', '.join(told)}" if several else label,
+        label=f"{label}, {', '.join(settings)}" if several else label,
         axis=f"{strength.label} ({strength.unit})",
         conditions=tuple(members),
     )

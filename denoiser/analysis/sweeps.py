@@ -119,26 +119,26 @@ def noise_axis(clean: Image, noise: NoiseModel, axis_id: str, count: int) -> Axi
     )
 
 
-def vary(noise: NoiseModel, axis_id: str, shown: float) -> NoiseModel:
+def vary(noise: NoiseModel, axis_id: str, slider_value: float) -> NoiseModel:
     """Return the noise with one parameter changed.
 
     Args:
         noise: One noise or a chain.
         axis_id: A key of :func:`noise_axes`.
-        shown: The value, in the unit shown.
+        slider_value: The value, in the unit shown.
 
     Raises:
         ValueError: The noise has no such parameter, or the value is out of its range.
     """
     index, parameter = _find(noise, axis_id)
     # Dividing may end up a rounding error beyond what the noise accepts.
-    value = min(max(shown / parameter.scale, parameter.minimum), parameter.maximum)
-    made = replace(
+    value = min(max(slider_value / parameter.scale, parameter.minimum), parameter.maximum)
+    stage = replace(
         noise_stages(noise)[index], **{parameter.name: int(value) if parameter.integer else float(value)}
     )
     if not isinstance(noise, NoiseChain):
-        return made
-    return replace(noise, stages=(*noise.stages[:index], made, *noise.stages[index + 1 :]))
+        return stage
+    return replace(noise, stages=(*noise.stages[:index], stage, *noise.stages[index + 1 :]))
 
 
 def window_median(size: int) -> Filter:
@@ -186,8 +186,8 @@ def sweep_noises(
     """
     for value, noise in noises:
         for seed in seeds:
-            made = compare(clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit)
-            yield SweepPoint.of(value, made)
+            comparison = compare(clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit)
+            yield SweepPoint.of(value, comparison)
 
 
 def sweep_seeds(
@@ -201,8 +201,8 @@ def sweep_seeds(
 ) -> Iterator[SweepPoint]:
     """Repeat a comparison with other seeds; a point's value is its seed. Arguments as above."""
     for seed in seeds:
-        made = compare(clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit)
-        yield SweepPoint.of(seed, made)
+        comparison = compare(clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit)
+        yield SweepPoint.of(seed, comparison)
 
 
 def sweep_windows(
@@ -226,13 +226,13 @@ def sweep_windows(
         clip: Clip the noisy pictures to [0, 1].
         round_8bit: Round them to 8 bits.
     """
-    same = [compare(clean, noise, s, denoisers, clip=clip, round_8bit=round_8bit) for s in seeds]
+    comparisons = [compare(clean, noise, s, denoisers, clip=clip, round_8bit=round_8bit) for s in seeds]
     for size in sizes:
-        for made in same:
-            given = made.corruption
-            result = denoise(given.noisy, window_median(size), clean=given.clean)
-            results = {WINDOW_MEDIAN: result, **made.results}
-            yield SweepPoint.of(size, Comparison(given, made.noisy, results))
+        for comparison in comparisons:
+            corruption = comparison.corruption
+            result = denoise(corruption.noisy, window_median(size), clean=corruption.clean)
+            results = {WINDOW_MEDIAN: result, **comparison.results}
+            yield SweepPoint.of(size, Comparison(corruption, comparison.noisy, results))
 
 
 def sweep_assumed(
@@ -262,20 +262,22 @@ def sweep_assumed(
         ValueError: No standard deviation describes the noise.
     """
     blind = [method for method in denoisers if not method.info.uses_sigma]
-    same = compare(clean, noise, seed, blind, clip=clip, round_8bit=round_8bit)
-    given = same.corruption
-    if given.sigma is None:
+    comparison = compare(clean, noise, seed, blind, clip=clip, round_8bit=round_8bit)
+    corruption = comparison.corruption
+    if corruption.sigma is None:
         raise ValueError("no standard deviation describes this noise")
     for factor in factors:
-        if factor * given.sigma > 1:
+        if factor * corruption.sigma > 1:
             break
         results = {
-            method.info.id: denoise(given.noisy, method, sigma=factor * given.sigma, clean=given.clean)
+            method.info.id: denoise(
+                corruption.noisy, method, sigma=factor * corruption.sigma, clean=corruption.clean
+            )
             if method.info.uses_sigma
-            else same[method.info.id]
+            else comparison[method.info.id]
             for method in denoisers
         }
-        yield SweepPoint.of(factor, Comparison(given, same.noisy, results))
+        yield SweepPoint.of(factor, Comparison(corruption, comparison.noisy, results))
 
 
 def assumed_axis(clean: Image, noise: NoiseModel, seed: int, *, clip: bool, round_8bit: bool) -> Axis:
@@ -284,12 +286,12 @@ def assumed_axis(clean: Image, noise: NoiseModel, seed: int, *, clip: bool, roun
     Raises:
         ValueError: No standard deviation above 0 describes the noise.
     """
-    given = corrupt(clean, noise, seed, clip=clip, round_8bit=round_8bit)
-    if not given.sigma:
+    corruption = corrupt(clean, noise, seed, clip=clip, round_8bit=round_8bit)
+    if not corruption.sigma:
         raise ValueError("no standard deviation above 0 describes this noise")
-    estimated = estimate_noise(given.noisy) / given.sigma
-    values = tuple(factor for factor in FACTORS if factor * given.sigma <= 1)
-    marks = [(1.0, f"true: {255 * given.sigma:.1f} of 255"), (estimated, "estimated")]
+    estimated = estimate_noise(corruption.noisy) / corruption.sigma
+    values = tuple(factor for factor in FACTORS if factor * corruption.sigma <= 1)
+    marks = [(1.0, f"true: {255 * corruption.sigma:.1f} of 255"), (estimated, "estimated")]
     inside = tuple(mark for mark in marks if mark[0] <= values[-1])
     return Axis(ASSUMED, "Assumed over true strength", values, inside)
 

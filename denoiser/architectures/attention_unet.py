@@ -5,8 +5,9 @@ References:
     arXiv:1804.03999; O. Ronneberger et al., "U-Net", MICCAI 2015, doi:10.1007/978-3-319-24574-4_28.
 
 Ours: the network predicts the noise and subtracts it, and has no batch norm. What that is worth on a
-small budget is in ``train/ablations/unet-form.md``: predicting the noise gains 0.6 to 2.4 dB on faint
-noise and costs 0.2 dB at most on stronger Gaussian noise; batch norm beside it costs 0.8 dB on average.
+small budget is in ``train/ablation/studies/unet-form.md``: predicting the noise gains 0.6 to 2.4 dB on
+faint noise and costs 0.2 dB at most on stronger Gaussian noise; batch norm beside it costs 0.8 dB on
+average.
 """
 
 from dataclasses import dataclass

@@ -82,8 +82,8 @@ def _has_types(config: Any) -> bool:
 def _kinds(config_class: type) -> dict[str, type]:
     """Return the type of each field, or of its items."""
     return {
-        name: get_args(wanted)[0] if get_origin(wanted) is tuple else wanted
-        for name, wanted in get_type_hints(config_class).items()
+        name: get_args(hint)[0] if get_origin(hint) is tuple else hint
+        for name, hint in get_type_hints(config_class).items()
     }
 
 

@@ -103,10 +103,10 @@ class ExpertUNet(Network):
             (B, 1, H, W), not clipped.
         """
         denoised = torch.empty_like(noisy)
-        seen = self.expert_input(noisy)
+        inputs = self.expert_input(noisy)
         for place in choice.unique().tolist():
-            chosen = choice == place
-            denoised[chosen] = self._expert(self.config.experts[place])(seen[chosen])
+            mask = choice == place
+            denoised[mask] = self._expert(self.config.experts[place])(inputs[mask])
         return denoised
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:

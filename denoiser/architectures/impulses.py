@@ -60,11 +60,11 @@ def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
     for size in WINDOWS:
         window = _windows(trimmed, pending, size).sort(dim=1).values
         count = (window < torch.inf).sum(dim=1, keepdim=True)
-        found = count[:, 0] > 0
-        known, count = window[found], count[found]
-        middle = (known.gather(1, (count - 1) // 2) + known.gather(1, count // 2)) / 2
-        restored[pending[found].unbind(1)] = middle[:, 0]
-        pending = pending[~found]
+        has_values = count[:, 0] > 0
+        values, count = window[has_values], count[has_values]
+        middle = (values.gather(1, (count - 1) // 2) + values.gather(1, count // 2)) / 2
+        restored[pending[has_values].unbind(1)] = middle[:, 0]
+        pending = pending[~has_values]
         if not len(pending):
             return restored.reshape(batch.shape)
     restored[pending.unbind(1)] = _windows(planes, pending, 3).mean(dim=1)

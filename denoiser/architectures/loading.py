@@ -28,7 +28,6 @@ from denoiser.weights.checkpoint import (
     read_json,
     weight_bytes,
 )
-from denoiser.weights.files import write_together
 from denoiser.weights.hub import cached_file, fetch_file, list_files
 
 DISCRIMINATOR_CONFIG_NAME = "discriminator.json"
@@ -108,16 +107,6 @@ def load_discriminator_from_hub(source: HubSource) -> PatchDiscriminator:
             ),
             f"discriminator of the model {source.repo_id!r}",
         )
-
-
-def save_discriminator(network: PatchDiscriminator | None, folder: Path) -> None:
-    """Write a discriminator into its model's folder, or take an earlier one away.
-
-    Args:
-        network: What the model was trained against; None if nothing.
-        folder: The model's folder.
-    """
-    write_together(folder, discriminator_files(network))
 
 
 def discriminator_files(network: PatchDiscriminator | None) -> dict[str, bytes | None]:

@@ -81,8 +81,8 @@ class ResidualUNet(Network):
         if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
             raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
         # With biases: where there is no map, the level itself has to tell an impulse.
-        told = config.inputs + 2 * config.impulse_map
-        self.input = nn.Conv2d(told, widths[0], 3, padding=1)
+        channels = config.inputs + 2 * config.impulse_map
+        self.input = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
         )
@@ -130,8 +130,8 @@ class ResidualUNet(Network):
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
-        told = with_extremes(noisy) if self.config.impulse_map else noisy
-        features = self.input(told)
+        planes = with_extremes(noisy) if self.config.impulse_map else noisy
+        features = self.input(planes)
         skips = []
         for stage, down in zip(self.encoder, self.down, strict=False):
             features = stage(features)

@@ -64,9 +64,9 @@ class NetworkDenoiser(Denoiser):
         return self.run_padded(self.network.intermediate, noisy)
 
     def _run(self, part: NetworkPart, batch: np.ndarray) -> np.ndarray:
-        seen = np.clip(batch, 0.0, 1.0) if self.clipped_input else batch
+        pictures = np.clip(batch, 0.0, 1.0) if self.clipped_input else batch
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(seen))
+            tensor = torch.from_numpy(np.ascontiguousarray(pictures))
             return part(tensor.to(memory_format=torch.channels_last)).numpy()
 
 

@@ -159,15 +159,15 @@ def find_available(denoiser_ids: Iterable[str], wait: float = 0.0) -> Available:
         wait: How many seconds to wait, in all, for those that come from the Hub; they are fetched at
             the same time.
     """
-    wanted = list(denoiser_ids)
+    ids = list(denoiser_ids)
     deadline = time.monotonic() + wait
-    for denoiser_id in wanted if wait else ():
+    for denoiser_id in ids if wait else ():
         with contextlib.suppress(WeightsError):
             ensure_loaded(denoiser_id)
     denoisers: dict[str, Denoiser] = {}
     failures: dict[str, str] = {}
     loading: dict[str, str] = {}
-    for denoiser_id in wanted:
+    for denoiser_id in ids:
         try:
             ensure_loaded(denoiser_id, max(0.0, deadline - time.monotonic()))
             denoisers[denoiser_id] = create_denoiser(denoiser_id)

@@ -70,10 +70,10 @@ def find_dataset() -> Dataset | None:
     Raises:
         FaceDataError: The variable is set, but not to a dataset's id.
     """
-    named = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET).strip()
-    if not named:
+    setting = os.environ.get(DATASET_VARIABLE, DEFAULT_DATASET).strip()
+    if not setting:
         return None
-    dataset = parse_dataset(named)
+    dataset = parse_dataset(setting)
     if dataset is None:
         raise FaceDataError(
             f"{DATASET_VARIABLE} must be a dataset's id, such as {DEFAULT_DATASET}, or empty."
@@ -179,8 +179,8 @@ def _fetch_split(
     on_progress: Callable[[int, int], None] | None,
 ) -> Path:
     """Fetch a split, and return the folder that holds the dataset's files."""
-    wanted = split_names(names, split)
-    if not wanted:
+    paths = split_names(names, split)
+    if not paths:
         raise FaceDataError(
             f"{dataset.repo_id} on the Hub has no parquet files of the {split} split, such as "
             f"data/{split}-00000-of-00001.parquet."
@@ -194,7 +194,7 @@ def _fetch_split(
             max_bytes=_LARGEST_FILE,
             on_progress=on_progress,
         )
-        for name in wanted
+        for name in paths
     ]
     _check_count(files, split, dataset)
-    return files[0].parents[wanted[0].count("/")]
+    return files[0].parents[paths[0].count("/")]

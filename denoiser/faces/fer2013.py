@@ -124,9 +124,9 @@ def find_fer2013() -> Path | None:
     Raises:
         FaceDataError: ``FER2013_PATH`` is set but nothing readable is there.
     """
-    named = os.environ.get("FER2013_PATH")
-    if named:
-        path = Path(named)
+    setting = os.environ.get("FER2013_PATH")
+    if setting:
+        path = Path(setting)
         if not _is_readable(path):
             raise FaceDataError(f"FER2013_PATH is set, but nothing readable is there. {_ACCEPTED}.")
         return path
@@ -271,14 +271,14 @@ def _read_parquets(files: Sequence[Path], split: Split) -> FaceSet:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = {"image", "row", "label", *_VOTE_COLUMNS}
+    used_columns = {"image", "row", "label", *_VOTE_COLUMNS}
     try:
         # Opened as streams: given a path, pyarrow also reads columns out of the folders' names.
         tables = []
         for file in files:
             with file.open("rb") as stream:
                 parquet = pq.ParquetFile(stream)
-                columns = [name for name in parquet.schema_arrow.names if name in wanted]
+                columns = [name for name in parquet.schema_arrow.names if name in used_columns]
                 tables.append(parquet.read(columns=columns))
         table = pa.concat_tables(tables)
         labels = _table_labels(table)
@@ -439,14 +439,14 @@ def _face_set(
 ) -> FaceSet:
     if not images:
         raise FaceDataError(f"The {split} split is empty. {_ACCEPTED}.")
-    meant = {label: _parse_emotion(label) for label in labels}
-    unknown = sorted(label for label, emotion in meant.items() if emotion is None)
+    emotions = {label: _parse_emotion(label) for label in labels}
+    unknown = sorted(label for label, emotion in emotions.items() if emotion is None)
     remark = "; ".join(filter(None, [_count_remark(len(images), split), _label_remark(unknown)]))
     source = f"FER2013, {split} split"
     return FaceSet(
         images=np.stack(images),
         rows=np.array(rows, dtype=np.int64),
-        emotions=tuple(meant[label] or "" for label in labels),
+        emotions=tuple(emotions[label] or "" for label in labels),
         split=split,
         source=f"{source} ({remark})" if remark else source,
         remark=remark,
@@ -462,6 +462,6 @@ def _count_remark(count: int, split: Split) -> str:
 def _label_remark(unknown: Sequence[str]) -> str:
     if not unknown:
         return ""
-    named = ", ".join(repr(label[:20]) for label in unknown[:_NAMED_LABELS])
+    examples = ", ".join(repr(label[:20]) for label in unknown[:_NAMED_LABELS])
     more = f" and {len(unknown) - _NAMED_LABELS:,} more" if len(unknown) > _NAMED_LABELS else ""
-    return f"not understood as emotions: {named}{more}"
+    return f"not understood as emotions: {examples}{more}"

@@ -115,8 +115,12 @@ def load_face(source: ImageSource, size: int = 48, crop_face: bool = True) -> Lo
         ImageError: As for :func:`load_image`.
     """
     size = _check_size(size)
-    image, given = _load(source, size, gray=True)
-    return _crop_to_face(image, given, size) if crop_face else _crop_to_centre(image, given, size)
+    image, original_size = _load(source, size, gray=True)
+    return (
+        _crop_to_face(image, original_size, size)
+        if crop_face
+        else _crop_to_centre(image, original_size, size)
+    )
 
 
 def load_crops(source: ImageSource, size: int = 48) -> tuple[LoadedFace, LoadedFace]:
@@ -126,8 +130,8 @@ def load_crops(source: ImageSource, size: int = 48) -> tuple[LoadedFace, LoadedF
         ImageError: As for :func:`load_image`.
     """
     size = _check_size(size)
-    image, given = _load(source, size, gray=True)
-    return _crop_to_face(image, given, size), _crop_to_centre(image, given, size)
+    image, original_size = _load(source, size, gray=True)
+    return _crop_to_face(image, original_size, size), _crop_to_centre(image, original_size, size)
 
 
 def _check_size(size: int) -> int:
@@ -141,15 +145,15 @@ def _check_size(size: int) -> int:
     return pixels
 
 
-def _crop_to_face(image: Image, given: tuple[int, int], size: int) -> LoadedFace:
+def _crop_to_face(image: Image, original_size: tuple[int, int], size: int) -> LoadedFace:
     faces = _find_faces(image)
     face = _resize(_choose_square(image, faces).crop(image), size)
-    note = _describe(len(faces), is_square=given[0] == given[1])
-    return LoadedFace(face, bool(faces), len(faces), note, given)
+    note = _describe(len(faces), is_square=original_size[0] == original_size[1])
+    return LoadedFace(face, bool(faces), len(faces), note, original_size)
 
 
-def _crop_to_centre(image: Image, given: tuple[int, int], size: int) -> LoadedFace:
-    return LoadedFace(_resize(_centre_square(image).crop(image), size), False, 0, "", given)
+def _crop_to_centre(image: Image, original_size: tuple[int, int], size: int) -> LoadedFace:
+    return LoadedFace(_resize(_centre_square(image).crop(image), size), False, 0, "", original_size)
 
 
 def _load(source: ImageSource, size: int | None, gray: bool) -> tuple[Image, tuple[int, int]]:
@@ -257,7 +261,7 @@ def _find_faces(image: Image) -> list[_Square]:
         return []
     # In 8 bits, so that a file and the same picture with more bits, or in floats, are cropped alike.
     small = cv2.resize(to_uint8(image), (small_width, small_height), interpolation=cv2.INTER_AREA)
-    found = _face_cascade().detect_multi_scale(
+    boxes = _face_cascade().detect_multi_scale(
         img=_convert(small, gray=True),
         scale_factor=1.1,
         step_ratio=1,
@@ -267,7 +271,7 @@ def _find_faces(image: Image) -> list[_Square]:
     )
     return [
         _Square(round(box["r"] / scale), round(box["c"] / scale), round(box["width"] / scale))
-        for box in found
+        for box in boxes
     ]
 
 

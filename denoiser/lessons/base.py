@@ -230,8 +230,8 @@ class Results:
     def parameters(self, method: str) -> str:
         """Write how many parameters a denoiser has learned."""
         methods = () if self.benchmark is None else self.benchmark.methods
-        found = [m.parameters for m in methods if m.id == method]
-        return f"{found[0]:,}" if found else "not counted yet"
+        counts = [m.parameters for m in methods if m.id == method]
+        return f"{counts[0]:,}" if counts else "not counted yet"
 
 
 Demonstrate = Callable[[Image, float, Results], Demonstration]

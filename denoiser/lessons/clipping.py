@@ -39,11 +39,11 @@ def clipped_mean(level: np.ndarray, sigma: float) -> np.ndarray:
 
 def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstration:
     noise = GaussianNoise(sigma=strength / 255)
-    kept = corrupt(clean, noise, clip=False)
+    unclipped = corrupt(clean, noise, clip=False)
     clipped = corrupt(clean, noise)
     rounded = corrupt(clean, noise, round_8bit=True)
     once = (
-        score_picture("Not clipped", kept.noisy, clean, "shown clipped, scored as it is"),
+        score_picture("Not clipped", unclipped.noisy, clean, "shown clipped, scored as it is"),
         score_picture("Clipped", clipped.noisy, clean),
         score_picture("Clipped and rounded", rounded.noisy, clean),
     )
@@ -84,9 +84,9 @@ def _dots(clean: Image, averaged: np.ndarray) -> tuple[tuple[float, ...], tuple[
     """Mean gray level and mean error of the pixels of neighbouring levels."""
     error = 255 * (averaged - clean)
     bins = (255 * clean / _LEVEL).astype(int)
-    found = [bins == index for index in range(256 // _LEVEL) if (bins == index).sum() >= _FEWEST]
-    places = tuple(float(255 * clean[where].mean()) for where in found)
-    return places, tuple(float(error[where].mean()) for where in found)
+    masks = [bins == index for index in range(256 // _LEVEL) if (bins == index).sum() >= _FEWEST]
+    places = tuple(float(255 * clean[where].mean()) for where in masks)
+    return places, tuple(float(error[where].mean()) for where in masks)
 
 
 def _explain(results: Results) -> str:

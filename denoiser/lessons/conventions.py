@@ -163,8 +163,10 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
             f"PSNR runs from {write_psnr(min(finite))} to {write_psnr(max(finite))}, SSIM from "
             f"{write_ssim(min(ssims))} to {write_ssim(max(ssims))}, and no pixel changed.",
         )
-    shown = (Picture("Clean", clean), *pictures)
-    return Demonstration((Group(_NOISE.describe(), shown),), (table, published), None, tuple(remarks))
+    all_pictures = (Picture("Clean", clean), *pictures)
+    return Demonstration(
+        (Group(_NOISE.describe(), all_pictures),), (table, published), None, tuple(remarks)
+    )
 
 
 def _explain(results: Results) -> str:

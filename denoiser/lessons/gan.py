@@ -28,7 +28,7 @@ _FLOOR = 1e-12  # keeps the logarithm of an empty frequency finite
 def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstration:
     corruption = corrupt(clean, _NOISE)
     pictures, missing = run_methods(corruption, _METHODS)
-    shown = (Picture("Clean", clean), *pictures)
+    all_pictures = (Picture("Clean", clean), *pictures)
     table = Table(
         "Close to the clean face, or as sharp as it",
         ("Picture", "PSNR", "SSIM", "Sharpness (clean: 1)"),
@@ -46,10 +46,10 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
         "How much fine detail there is",
         "frequency in cycles per pixel (right: finest detail)",
         "power in dB",
-        tuple(_spectrum(picture) for picture in shown if picture.label != "Noisy"),
+        tuple(_spectrum(picture) for picture in all_pictures if picture.label != "Noisy"),
     )
     remarks = missing or [_compare(clean, *pictures[1:3])]
-    return Demonstration((Group(_NOISE.describe(), shown),), (table,), chart, tuple(remarks))
+    return Demonstration((Group(_NOISE.describe(), all_pictures),), (table,), chart, tuple(remarks))
 
 
 def _compare(clean: Image, unet: Picture, gan: Picture) -> str:

@@ -41,10 +41,10 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
 
 def _window_table(corruption: Corruption) -> Table | None:
     """Write out what median and mean make of the nine pixels around one impulse."""
-    found = _telling_impulse(corruption)
-    if found is None:
+    impulse = _telling_impulse(corruption)
+    if impulse is None:
         return None
-    row, column = found
+    row, column = impulse
     window = slice(row - 1, row + 2), slice(column - 1, column + 2)
     levels = np.sort(255 * corruption.noisy[window], axis=None)
     return Table(

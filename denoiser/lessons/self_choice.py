@@ -131,8 +131,8 @@ def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstrati
         if choices["Blind spot"] != choices["Oracle"]
         else "Without the clean face, the blind spot picks the strength that the oracle picks."
     )
-    shown = (score_picture("Noisy", noisy, clean), *pictures)
-    return Demonstration((Group(_NOISE.describe(), shown),), (table,), chart, (remark,))
+    all_pictures = (score_picture("Noisy", noisy, clean), *pictures)
+    return Demonstration((Group(_NOISE.describe(), all_pictures),), (table,), chart, (remark,))
 
 
 def _explain(results: Results) -> str:

@@ -95,11 +95,11 @@ def _chart(pictures: dict[str, Picture], milliseconds: dict[str, float]) -> Char
     series = [(p, f"{p}-separable") for p in _PAIRS] + [(method,) for method in _ALONE]
     lines = []
     for members in series:
-        found = [method for method in members if method in pictures]
-        if found:
-            label = pictures[found[0]].label + (" and separable" if len(found) > 1 else "")
-            places = tuple(max(milliseconds[method], 1e-3) for method in found)
-            scores = tuple(pictures[method].psnr or 0.0 for method in found)
+        methods = [method for method in members if method in pictures]
+        if methods:
+            label = pictures[methods[0]].label + (" and separable" if len(methods) > 1 else "")
+            places = tuple(max(milliseconds[method], 1e-3) for method in methods)
+            scores = tuple(pictures[method].psnr or 0.0 for method in methods)
             lines.append(Line(label, places, scores, dots=True))
     return Chart(
         "Time against quality on this face", "milliseconds", "PSNR in dB", tuple(lines), log_x=True

@@ -46,10 +46,10 @@ def bias_and_variance(clean: Image, width: float, draws: list[Image]) -> tuple[f
         Estimates of squared bias and variance without bias of their own, averaged over pixels; they
         add up to the mean squared error. A squared bias near 0 may come out a little below it.
     """
-    made = maps([smooth(noisy, width) for noisy in draws], clean)
-    variance = float(np.mean(made.deviation**2))
+    errors = maps([smooth(noisy, width) for noisy in draws], clean)
+    variance = float(np.mean(errors.deviation**2))
     # The mean of the draws keeps its share of the noise, which is no bias.
-    return float(np.mean(made.bias**2)) - variance / len(draws), variance
+    return float(np.mean(errors.bias**2)) - variance / len(draws), variance
 
 
 def _demonstrate(clean: Image, strength: float, results: Results) -> Demonstration:

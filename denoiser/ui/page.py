@@ -19,20 +19,20 @@ from denoiser.denoisers.registry import (
 from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.ui.api.endpoints import register_api
 from denoiser.ui.benchmark.tab import create_benchmark_tab
-from denoiser.ui.blind.classes import VotingClasses
 from denoiser.ui.blind.tab import create_blind_tab
+from denoiser.ui.blind.voting_classes import VotingClasses
 from denoiser.ui.common.theme import create_theme, read_css
 from denoiser.ui.compare.tab import create_compare_tab
 from denoiser.ui.emotion.accuracy import create_accuracy_section
 from denoiser.ui.emotion.tab import create_emotion_tab
 from denoiser.ui.experiment.face_source import FaceSource
-from denoiser.ui.experiment.share import create_link_note
+from denoiser.ui.experiment.link_components import create_link_note
 from denoiser.ui.inside.tab import create_inside_tab
 from denoiser.ui.lessons.tab import create_lessons_tab, create_progress
 from denoiser.ui.server.guard import GuardedBlocks
-from denoiser.ui.server.hardening import OnlyOpenRoutes, SecurityHeaders
 from denoiser.ui.server.limits import MAX_FILE_BYTES, close_half_sent, create_middleware
 from denoiser.ui.server.queue import RUNNING, open_queue
+from denoiser.ui.server.security import OnlyOpenRoutes, SecurityHeaders
 from denoiser.ui.server.sessions import CAPACITY, keep_lean_sessions
 from denoiser.ui.server.stopping import CountRequests, InFlight, serve_until_told
 from denoiser.ui.server.uploads import UploadDoor, sweeping

@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from denoiser.weights.files import write_together
 from denoiser.weights.hub import WEIGHTS_VERSION, cached_file, fetch_file
 from denoiser.weights.hub_errors import HubError
 from denoiser.weights.training_noise import TrainingNoise, describe_trained_on, parse_trained_on
@@ -324,17 +323,6 @@ def fill(network: ModuleT, path: Path, name: str, config_name: str = CONFIG_NAME
         raise WeightsError(f"The weight file of the {name} holds NaN or infinity.")
     network.load_state_dict(state, assign=True)
     return channels_last(network.eval().requires_grad_(False))
-
-
-def save_model(network: nn.Module, config: ModelConfig, folder: Path = WEIGHTS) -> Path:
-    """Write a model's folder: weights in half precision, and its config.
-
-    Returns:
-        The folder.
-    """
-    target = folder / config.id
-    write_together(target, model_files(network, config))
-    return target
 
 
 def model_files(network: nn.Module, config: ModelConfig) -> dict[str, bytes]:

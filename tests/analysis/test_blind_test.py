@@ -25,9 +25,15 @@ from denoiser.analysis.blind_test import (
 )
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
-from denoiser.ui.blind import classes as classes_module
-from denoiser.ui.blind.classes import VotingClass, VotingClassError, VotingClasses
-from denoiser.ui.blind.session import BlindSession, BlindTestError, keep_usable, make_play, tally_view
+from denoiser.ui.blind import voting_classes as classes_module
+from denoiser.ui.blind.session import (
+    BlindSession,
+    BlindTestError,
+    keep_usable,
+    make_round_comparer,
+    tally_view,
+)
+from denoiser.ui.blind.voting_classes import VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.weights.checkpoint import WeightsError
 
@@ -71,8 +77,8 @@ def blind_session(source):
 
 def create_session(source, voting_class=None, seed=0):
     setup = Setup(POOL)
-    seat = None if voting_class is None else voting_class.seat(f"session-{seed}", HERE)
-    return BlindSession(setup, draw(setup, seed=seed), make_play(source, setup), LABELS, seat)
+    voter = None if voting_class is None else voting_class.voter(f"session-{seed}", HERE)
+    return BlindSession(setup, draw(setup, seed=seed), make_round_comparer(source, setup), LABELS, voter)
 
 
 @pytest.fixture
@@ -230,7 +236,7 @@ def test_a_picture_that_was_not_shown_is_no_vote(blind_session, picture):
 
 
 @pytest.mark.parametrize("token", ["", "guessed", None, 5, ["x"], {}])
-def test_a_round_that_was_not_dealt_is_no_vote(blind_session, token):
+def test_a_round_that_was_not_shown_is_no_vote(blind_session, token):
     assert blind_session.vote(token, 1)["number"] == 1
 
 
@@ -291,11 +297,11 @@ def test_there_are_no_other_rounds_to_unmask(blind_session, number):
 
 def test_who_picks_as_psnr_does_agrees_with_psnr(source):
     setup = Setup(POOL)
-    play = make_play(source, setup)
+    compare_round = make_round_comparer(source, setup)
     rounds = draw(setup)
-    blind_session = BlindSession(setup, rounds, play, LABELS)
-    for played in rounds:
-        psnrs = [play(played)[method].psnr for method in played.methods]
+    blind_session = BlindSession(setup, rounds, compare_round, LABELS)
+    for this_round in rounds:
+        psnrs = [compare_round(this_round)[method].psnr for method in this_round.methods]
         results = blind_session.vote(blind_session.view()["token"], 1 + int(np.argmax(psnrs)))
     psnr = results["agreements"][0]
     assert (psnr["same"], psnr["luck"], psnr["tau"]) == ("10 of 10", "< 1 %", "+1.00")
@@ -313,7 +319,9 @@ def test_results_are_json_and_say_how_little_they_prove(blind_session):
 
 
 def create_session_like(blind_session):
-    return BlindSession(blind_session._setup, blind_session._rounds, blind_session._play, LABELS)
+    return BlindSession(
+        blind_session._setup, blind_session._rounds, blind_session._compare_round, LABELS
+    )
 
 
 def test_a_method_without_weights_is_left_out_and_named(source, monkeypatch):
@@ -326,9 +334,9 @@ def test_a_method_without_weights_is_left_out_and_named(source, monkeypatch):
 
 
 def test_a_method_that_fails_midway_stops_nothing_for_good(source, monkeypatch):
-    played = Round(("median", "wavelet", "bilateral"), "lfw-1", GaussianNoise(0.1), 0)
+    this_round = Round(("median", "wavelet", "bilateral"), "lfw-1", GaussianNoise(0.1), 0)
     setup = Setup(POOL)
-    blind_session = BlindSession(setup, [played], make_play(source, setup), LABELS)
+    blind_session = BlindSession(setup, [this_round], make_round_comparer(source, setup), LABELS)
     with monkeypatch.context() as broken:
         refuse(broken, "wavelet")
         with pytest.raises(BlindTestError, match="Gone missing"):
@@ -345,9 +353,9 @@ def refuse(monkeypatch, denoiser_id):
 
 
 def test_a_face_that_is_gone_is_one_sentence(source):
-    played = Round(POOL[:3], "fer2013-test-1", GaussianNoise(), 0)
+    this_round = Round(POOL[:3], "fer2013-test-1", GaussianNoise(), 0)
     with pytest.raises(BlindTestError, match="Start again"):
-        make_play(source, Setup(POOL))(played)
+        make_round_comparer(source, Setup(POOL))(this_round)
 
 
 # A class
@@ -438,55 +446,55 @@ def test_thirty_pupils_of_one_address_join_and_vote():
     clock = Clock()
     voting_classes = VotingClasses(clock)
     voting_class = voting_classes.open(Setup(POOL), HERE)
-    seats = []
+    voters = []
     for pupil in range(30):
         with pytest.raises(VotingClassError, match="no class with this code"):
             voting_classes.find("NOSUCH", HERE)
         found, _ = voting_classes.find(voting_class.code, HERE)
-        seats.append(found.seat(f"pupil-{pupil}", HERE))
+        voters.append(found.voter(f"pupil-{pupil}", HERE))
     for _ in range(ROUNDS):
         clock.now += 2
-        assert [seat.add(VOTE) for seat in seats] == [""] * 30
+        assert [voter.add(VOTE) for voter in voters] == [""] * 30
     assert voting_class.tally.votes == 30 * ROUNDS
 
 
-def test_a_seat_votes_once_in_each_round(patient):
+def test_a_voter_votes_once_in_each_round(patient):
     voting_class = VotingClass(Setup(POOL))
-    seat = voting_class.seat("a session", HERE)
-    said = [seat.add(VOTE) for _ in range(ROUNDS + 1)]
+    voter = voting_class.voter("a session", HERE)
+    said = [voter.add(VOTE) for _ in range(ROUNDS + 1)]
     assert said[:-1] == [""] * ROUNDS
     assert "counts for you alone" in said[-1]
-    assert "counts for you alone" in voting_class.seat("a session", HERE).add(VOTE)  # come in again
+    assert "counts for you alone" in voting_class.voter("a session", HERE).add(VOTE)  # come in again
     assert voting_class.tally.votes == ROUNDS
 
 
-def test_seats_that_one_session_has_taken_before_voting_count_as_one(patient):
+def test_voters_of_one_session_count_as_one(patient):
     voting_class = VotingClass(Setup(POOL))
-    seats = [voting_class.seat("a session", HERE) for _ in range(5)]
-    for seat in seats:
+    voters = [voting_class.voter("a session", HERE) for _ in range(5)]
+    for voter in voters:
         for _ in range(ROUNDS):
-            seat.add(VOTE)
+            voter.add(VOTE)
     assert voting_class.tally.votes == ROUNDS
 
 
 def test_a_pick_too_quick_to_have_looked_is_not_counted():
     clock = Clock()
-    seat = VotingClass(Setup(POOL), clock).seat("a session", HERE)
-    said = [seat.add(VOTE) for _ in range(classes_module.PICKS_AT_ONCE + 1)]
+    voter = VotingClass(Setup(POOL), clock).voter("a session", HERE)
+    said = [voter.add(VOTE) for _ in range(classes_module.PICKS_AT_ONCE + 1)]
     assert said[:-1] == [""] * classes_module.PICKS_AT_ONCE
     assert "Too quick" in said[-1]
     clock.now += 1
-    assert seat.add(VOTE) == ""
-    assert seat.voting_class.tally.votes == classes_module.PICKS_AT_ONCE + 1
+    assert voter.add(VOTE) == ""
+    assert voter.voting_class.tally.votes == classes_module.PICKS_AT_ONCE + 1
 
 
-def test_one_address_cannot_take_all_seats(monkeypatch):
-    monkeypatch.setattr(classes_module, "SEATS_EACH", 3)
+def test_one_address_cannot_have_all_voters(monkeypatch):
+    monkeypatch.setattr(classes_module, "VOTERS_EACH", 3)
     voting_class = VotingClass(Setup(POOL))
-    said = [voting_class.seat(f"session-{n}", HERE).add(VOTE) for n in range(5)]
+    said = [voting_class.voter(f"session-{n}", HERE).add(VOTE) for n in range(5)]
     assert said[:3] == [""] * 3
     assert all("no seat left" in sentence for sentence in said[3:])
-    assert voting_class.seat("elsewhere", "192.0.2.2").add(VOTE) == ""
+    assert voting_class.voter("elsewhere", "192.0.2.2").add(VOTE) == ""
 
 
 def test_nobody_keeps_a_class_for_ever():

@@ -15,7 +15,6 @@ from denoiser.analysis.emotion.classifier import (
     Prediction,
     as_face,
     load_classifier,
-    save_emotion_net,
 )
 from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
 from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, read_emotion_results
@@ -29,6 +28,7 @@ from denoiser.ui.emotion.payload import emotion_payload, summary, table_value
 from denoiser.ui.experiment.run import Face
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.training_noise import point
+from tests.weights import save_emotion_net
 
 TINY = EmotionNetConfig(stem=2, widths=(4, 8))
 
@@ -80,9 +80,9 @@ def prediction(**shares: float) -> Prediction:
 
 
 def test_backward_reaches_every_parameter(face):
-    made = EmotionNet(TINY).train()
-    made(torch.rand(4, 1, 48, 48)).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.parameters())
+    net = EmotionNet(TINY).train()
+    net(torch.rand(4, 1, 48, 48)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 50), (48, 48), (49, 47)])
@@ -135,10 +135,10 @@ def test_the_first_of_equal_classes_is_read():
 @pytest.mark.parametrize("size", [(1, 1), (20, 30), (48, 48), (200, 100)])
 def test_any_picture_becomes_a_face(size):
     rgb = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
-    made = as_face(rgb)
-    assert made.shape == (48, 48)
-    assert made.dtype == np.float32
-    assert 0 <= made.min() <= made.max() <= 1
+    gray = as_face(rgb)
+    assert gray.shape == (48, 48)
+    assert gray.dtype == np.float32
+    assert 0 <= gray.min() <= gray.max() <= 1
 
 
 def test_a_face_of_the_right_size_is_not_touched(face):
@@ -156,12 +156,12 @@ def test_pictures_with_nan_are_refused(classifier):
 
 
 def test_weights_come_back_as_they_were(tmp_path, face):
-    made = network()
-    save_emotion_net(made, tmp_path)
+    net = network()
+    save_emotion_net(net, tmp_path)
     assert {f.name for f in tmp_path.iterdir()} == {CLASSIFIER_CONFIG_NAME, CLASSIFIER_NAME}
     loaded = load_classifier(tmp_path)
     assert loaded.network.config == TINY
-    before = EmotionClassifier(made).predict([face])[0].probabilities
+    before = EmotionClassifier(net).predict([face])[0].probabilities
     # Half precision keeps three digits.
     np.testing.assert_allclose(loaded.predict([face])[0].probabilities, before, atol=2e-3)
 
@@ -284,10 +284,10 @@ def test_the_pictures_are_those_of_the_comparison(classifier, face, settings):
     payload = emotion_payload(Face("lfw-1", "A face", face), settings, classifier, "happiness")
     cards = {card["id"]: card for card in payload["cards"]}
     assert list(cards) == ["clean", "noisy", "median", "gaussian-filter"]
-    made = corrupt(face, settings.noise, settings.seed)
-    assert base64.b64decode(cards["noisy"]["pixels"]) == to_uint8(made.noisy).tobytes()
+    corruption = corrupt(face, settings.noise, settings.seed)
+    assert base64.b64decode(cards["noisy"]["pixels"]) == to_uint8(corruption.noisy).tobytes()
     assert base64.b64decode(cards["clean"]["pixels"]) == to_uint8(face).tobytes()
-    read = classifier.predict([made.noisy])[0]
+    read = classifier.predict([corruption.noisy])[0]
     assert [bar["share"] for bar in cards["noisy"]["bars"]] == pytest.approx(read.probabilities)
     assert cards["noisy"]["read"].lower() == read.emotion
     assert [bar["name"] for bar in cards["noisy"]["bars"] if bar["top"]] == [read.emotion]

@@ -431,7 +431,7 @@ def methods(monkeypatch, gated, divided):
 
 
 @pytest.fixture
-def shown(face):
+def shown_face(face):
     return Face("face", "Astronaut", face)
 
 
@@ -451,9 +451,9 @@ def pixels(panel):
     return flat.reshape(panel["height"], panel["width"], 3)
 
 
-def test_gates_as_they_are_sent(methods, shown, gated):
-    noisy = GaussianNoise(25 / 255)(shown.image, 0)
-    panels = check(gates_payload(shown, settings(), methods["gated"], over_face=False))
+def test_gates_as_they_are_sent(methods, shown_face, gated):
+    noisy = GaussianNoise(25 / 255)(shown_face.image, 0)
+    panels = check(gates_payload(shown_face, settings(), methods["gated"], over_face=False))
     assert list(panels) == ["noisy", "gate-1", "gate-2", "denoised"]
     np.testing.assert_array_equal(pixels(panels["noisy"]), gray_pixels(noisy))
     np.testing.assert_array_equal(pixels(panels["denoised"]), gray_pixels(gated(noisy)))
@@ -470,41 +470,45 @@ def test_gates_as_they_are_sent(methods, shown, gated):
     assert f"Mean {gate.mean():.2f}" in panels["gate-2"]["alt"]
 
 
-def test_experts_as_they_are_sent(methods, shown, divided):
-    noisy = GaussianNoise(25 / 255)(shown.image, 0)
-    panels = check(experts_payload(shown, settings(), methods["divided"]))
+def test_experts_as_they_are_sent(methods, shown_face, divided):
+    noisy = GaussianNoise(25 / 255)(shown_face.image, 0)
+    panels = check(experts_payload(shown_face, settings(), methods["divided"]))
     views = ask_experts(divided, noisy)
     assert list(panels) == ["noisy", *(f"expert-{view.name}" for view in views)]
     for view in views:
         panel = panels[f"expert-{view.name}"]
         np.testing.assert_array_equal(pixels(panel), gray_pixels(view.image))
-        quality = f"{psnr(view.image, shown.image):.2f} dB"
+        quality = f"{psnr(view.image, shown_face.image):.2f} dB"
         assert panel["numbers"] == [["Router's share", f"{100 * view.share:.0f} %"], ["PSNR", quality]]
     asked = max(views, key=lambda view: view.share)
     said = {name for name, panel in panels.items() if panel["note"]}
     assert said == {f"expert-{asked.name}"}
 
 
-def test_one_scale_for_all_gates(methods, shown):
-    panels = check(gates_payload(shown, settings(), methods["gated"], own_range=False))
+def test_one_scale_for_all_gates(methods, shown_face):
+    panels = check(gates_payload(shown_face, settings(), methods["gated"], own_range=False))
     assert panels["gate-1"]["scale"]["ends"] == ["0.00", "1.00"]
-    alone = check(gates_payload(shown, settings(), methods["gated"], over_face=False, own_range=False))
+    alone = check(
+        gates_payload(shown_face, settings(), methods["gated"], over_face=False, own_range=False)
+    )
     assert (pixels(panels["gate-1"]) != pixels(alone["gate-1"])).any()
 
 
-def test_the_intermediate_image_as_it_is_sent(methods, shown):
-    noisy = GaussianNoise(25 / 255)(shown.image, 0)
-    panels = check(intermediate_payload(shown, settings(), methods["dual"]))
+def test_the_intermediate_image_as_it_is_sent(methods, shown_face):
+    noisy = GaussianNoise(25 / 255)(shown_face.image, 0)
+    panels = check(intermediate_payload(shown_face, settings(), methods["dual"]))
     half = inside_payload.create_denoiser("dual").intermediate(noisy)
     np.testing.assert_array_equal(pixels(panels["intermediate"]), gray_pixels(half))
-    assert panels["intermediate"]["numbers"] == [["PSNR", f"{denoiser.psnr(half, shown.image):.2f} dB"]]
+    assert panels["intermediate"]["numbers"] == [
+        ["PSNR", f"{denoiser.psnr(half, shown_face.image):.2f} dB"]
+    ]
 
 
-def test_what_is_missing_is_a_sentence_beside_the_others(methods, shown):
+def test_what_is_missing_is_a_sentence_beside_the_others(methods, shown_face):
     sentence = "The model 'gone' has no weights here."
     for payload in (
-        bias_payload(shown, settings("gone", "median"), methods),
-        invention_payload(shown, settings("gone", "median"), methods, 0.2, 0),
+        bias_payload(shown_face, settings("gone", "median"), methods),
+        invention_payload(shown_face, settings("gone", "median"), methods, 0.2, 0),
     ):
         panels = check(payload)
         assert panels["gone"]["note"] == sentence
@@ -512,33 +516,33 @@ def test_what_is_missing_is_a_sentence_beside_the_others(methods, shown):
         assert panels["median"]["pixels"]
         assert not payload["pending"]
     for make in (gates_payload, intermediate_payload):
-        assert check(make(shown, settings(), methods["gone"]))["gone"]["note"] == sentence
-    payload, residual = residual_payload(shown, settings(), methods["gone"])
+        assert check(make(shown_face, settings(), methods["gone"]))["gone"]["note"] == sentence
+    payload, residual = residual_payload(shown_face, settings(), methods["gone"])
     assert check(payload)["gone"]["note"] == sentence
     assert residual is None
     line = line_payload(
-        find_profiles(shown, settings("gone", "median"), methods, (0, 0), (5, 5)), methods
+        find_profiles(shown_face, settings("gone", "median"), methods, (0, 0), (5, 5)), methods
     )
     assert line["notes"] == [f"<b>Gone</b>: {sentence}"]
     assert [name for name, _ in line["numbers"]] == ["Clean", "Noisy picture", "Median 3x3"]
 
 
-def test_a_model_on_its_way_is_asked_for_again(methods, shown, monkeypatch):
+def test_a_model_on_its_way_is_asked_for_again(methods, shown_face, monkeypatch):
     def loading(method_id, wait=0.0):
         raise LoadingError("The model is being downloaded.")
 
     monkeypatch.setattr(registry, "ensure_loaded", loading)
-    payload = invention_payload(shown, settings("median"), methods, 0.2, 0)
+    payload = invention_payload(shown_face, settings("median"), methods, 0.2, 0)
     assert payload["pending"]
-    assert gates_payload(shown, settings(), methods["gated"])["pending"]
-    assert bias_payload(shown, settings("median"), methods)["pending"]
+    assert gates_payload(shown_face, settings(), methods["gated"])["pending"]
+    assert bias_payload(shown_face, settings("median"), methods)["pending"]
 
 
-def test_patch_scores_as_they_are_sent(methods, shown, judge, monkeypatch):
+def test_patch_scores_as_they_are_sent(methods, shown_face, judge, monkeypatch):
     monkeypatch.setattr(inside_payload, "create_discriminator", lambda model_id: judge)
-    panels = check(patches_payload(shown, settings("median", "gone"), methods, "patchgan"))
+    panels = check(patches_payload(shown_face, settings("median", "gone"), methods, "patchgan"))
     assert list(panels) == ["clean", "noisy", "median", "gone"]
-    noisy = GaussianNoise(25 / 255)(shown.image, 0)
+    noisy = GaussianNoise(25 / 255)(shown_face.image, 0)
     scores = score_patches(judge, noisy, create_denoiser("median")(noisy))
     assert panels["median"]["numbers"][0] == ["Mean score", f"{scores.mean:.2f}"]
     # The middles of 12x12 patches, 4 pixels apart, leave no rim.
@@ -547,18 +551,18 @@ def test_patch_scores_as_they_are_sent(methods, shown, judge, monkeypatch):
     assert [(places.min(), places.max()) for places in coloured] == [(0, 47), (0, 47)]
 
 
-def test_no_discriminator_is_said_plainly(methods, shown, monkeypatch):
+def test_no_discriminator_is_said_plainly(methods, shown_face, monkeypatch):
     def fail(model_id):
         raise WeightsError("The model 'x' comes without the discriminator it was trained against.")
 
     monkeypatch.setattr(inside_payload, "create_discriminator", fail)
-    payload = patches_payload(shown, settings("median"), methods, "patchgan")
+    payload = patches_payload(shown_face, settings("median"), methods, "patchgan")
     assert payload["panels"] == []
     assert payload["error"] == "The model 'x' comes without the discriminator it was trained against."
 
 
-def test_the_residual_as_it_is_sent(methods, shown):
-    payload, residual = residual_payload(shown, settings(), methods["median"])
+def test_the_residual_as_it_is_sent(methods, shown_face):
+    payload, residual = residual_payload(shown_face, settings(), methods["median"])
     panels = check(payload)
     noise = dict(panels["noise"]["numbers"])
     assert noise["Standard deviation"] == f"{255 * residual.noise.std():.1f} of 255"
@@ -569,25 +573,25 @@ def test_the_residual_as_it_is_sent(methods, shown):
     assert not black.any()
 
 
-def test_no_noise_and_no_change_can_be_sent(methods, shown):
-    payload, _ = residual_payload(shown, settings(sigma=0.0), methods["median"])
+def test_no_noise_and_no_change_can_be_sent(methods, shown_face):
+    payload, _ = residual_payload(shown_face, settings(sigma=0.0), methods["median"])
     numbers = dict(check(payload)["noise"]["numbers"])
     assert numbers["Whiteness, 0 to 1"] == numbers["Correlation with clean"] == "not defined"
 
 
-def test_bias_as_it_is_sent(methods, shown):
-    lost = check(bias_payload(shown, settings("median"), methods))["median"]
-    result = create_denoiser("median")(shown.image)
-    assert dict(lost["numbers"])["PSNR"] == f"{denoiser.psnr(result, shown.image):.2f} dB"
-    unchanged = result == shown.image
+def test_bias_as_it_is_sent(methods, shown_face):
+    lost = check(bias_payload(shown_face, settings("median"), methods))["median"]
+    result = create_denoiser("median")(shown_face.image)
+    assert dict(lost["numbers"])["PSNR"] == f"{denoiser.psnr(result, shown_face.image):.2f} dB"
+    unchanged = result == shown_face.image
     assert (np.isin(pixels(lost)[unchanged], (127, 128))).all()
-    left = check(bias_payload(shown, settings("median"), methods, show_result=True))["median"]
+    left = check(bias_payload(shown_face, settings("median"), methods, show_result=True))["median"]
     np.testing.assert_array_equal(pixels(left), gray_pixels(result))
 
 
-def test_invention_follows_sigma_and_seed(methods, shown):
+def test_invention_follows_sigma_and_seed(methods, shown_face):
     def numbers(sigma, seed):
-        made = check(invention_payload(shown, settings("median"), methods, sigma, seed))
+        made = check(invention_payload(shown_face, settings("median"), methods, sigma, seed))
         return dict(made["median"]["numbers"])["Standard deviation"]
 
     noise = make_pure_noise((48, 48), 0.2, 1)
@@ -596,9 +600,9 @@ def test_invention_follows_sigma_and_seed(methods, shown):
     assert len({numbers(0.2, 1), numbers(0.2, 2), numbers(0.1, 1)}) == 3
 
 
-def test_methods_of_one_name_keep_their_profiles(methods, shown):
+def test_methods_of_one_name_keep_their_profiles(methods, shown_face):
     methods["dual"] = DenoiserInfo("dual", "Median 3x3", "network", False, None, 0, "-")
-    found = find_profiles(shown, settings("median", "dual"), methods, (0, 0), (5, 5))
+    found = find_profiles(shown_face, settings("median", "dual"), methods, (0, 0), (5, 5))
     assert len(found.values) == 4
 
 

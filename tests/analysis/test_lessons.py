@@ -57,13 +57,13 @@ def show(one, face, results, strength=None):
 
 
 @pytest.fixture(scope="module")
-def shown(face, results):
+def demonstrate(face, results):
     """What a lesson shows of the face, by its id; computed once, as that takes seconds."""
     return cache(lambda lesson_id: show(BY_ID[lesson_id], face, results))
 
 
-def pictures(made):
-    return {p.label: p for group in made.groups for p in group.pictures}
+def pictures(demonstration):
+    return {p.label: p for group in demonstration.groups for p in group.pictures}
 
 
 def test_there_are_ten_with_ids_of_their_own():
@@ -82,9 +82,9 @@ def test_the_preset_fits_the_controls(one):
 
 
 @EVERY
-def test_the_demonstration_is_computed_from_the_face(one, face, results, shown):
-    made = shown(one.id)
-    own = pictures(made)
+def test_the_demonstration_is_computed_from_the_face(one, face, results, demonstrate):
+    demonstration = demonstrate(one.id)
+    own = pictures(demonstration)
     assert len(own) >= 3
     for picture in own.values():
         assert picture.image.shape == face.shape
@@ -97,18 +97,18 @@ def test_the_demonstration_is_computed_from_the_face(one, face, results, shown):
     assert all(
         not np.array_equal(own[label].image, other[label].image) for label in own if label in other
     )
-    if made.chart:
-        numbers = [v for line in made.chart.lines for v in (*line.x, *line.y)]
+    if demonstration.chart:
+        numbers = [v for line in demonstration.chart.lines for v in (*line.x, *line.y)]
         assert np.isfinite(numbers).all()
 
 
 @EVERY
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_a_blank_picture_is_no_trouble(one, level, results):
-    made = show(one, np.full((48, 48), level, np.float32), results)
-    demonstration_value(one, made)
-    if made.chart:
-        draw_chart(made.chart)
+    demonstration = show(one, np.full((48, 48), level, np.float32), results)
+    demonstration_value(one, demonstration)
+    if demonstration.chart:
+        draw_chart(demonstration.chart)
 
 
 @EVERY
@@ -190,17 +190,17 @@ def test_the_claims_about_networks_hold(results):
         assert results.value(experts, condition) > results.value(large, condition)
 
 
-def test_the_median_wins_and_loses_on_the_face(shown):
-    salt, gaussian = shown("median").groups
+def test_the_median_wins_and_loses_on_the_face(demonstrate):
+    salt, gaussian = demonstrate("median").groups
     scores = [{p.label: p.psnr for p in group.pictures} for group in (salt, gaussian)]
     assert scores[0]["Median 3x3"] > max(scores[0]["Gaussian filter"], scores[0]["Non-local means"])
     assert scores[1]["Median 3x3"] < max(scores[1]["Gaussian filter"], scores[1]["Non-local means"])
 
 
-def test_it_shows_what_the_pipeline_computes(face, shown):
+def test_it_shows_what_the_pipeline_computes(face, demonstrate):
     experiment = BY_ID["median"].experiment
     expected = compare(face, experiment.noise, experiment.seed, ["median"])
-    own = shown("median").groups[0].pictures
+    own = demonstrate("median").groups[0].pictures
     np.testing.assert_array_equal(own[0].image, expected.noisy.image)
     np.testing.assert_array_equal(own[1].image, expected["median"].image)
 
@@ -223,10 +223,10 @@ def test_noise_that_is_left_counts_as_no_bias(face):
 
 
 def test_the_slider_moves_one_picture_and_never_beats_the_oracle(face, results):
-    made = {w: show(BY_ID["smoothing"], face, results, w) for w in (0.3, 1.5, 3.0)}
-    mine = [made[width].groups[0].pictures[1] for width in made]
+    demonstration = {w: show(BY_ID["smoothing"], face, results, w) for w in (0.3, 1.5, 3.0)}
+    mine = [demonstration[width].groups[0].pictures[1] for width in demonstration]
     assert len({picture.psnr for picture in mine}) == 3
-    chart = made[0.3].chart
+    chart = demonstration[0.3].chart
     total = chart.lines[0]
     oracle = chart.marks[0].x
     assert min(total.y) == total.y[total.x.index(oracle)]
@@ -247,12 +247,12 @@ def test_five_distortions_reach_one_psnr(name, target, face):
 def test_what_cannot_reach_it_says_so(results):
     blank = np.full((48, 48), 0.5, np.float32)
     assert equal_psnr.reach_psnr(blank, equal_psnr.DISTORTIONS["Blur"], 25) is None
-    made = show(BY_ID["equal-psnr"], blank, results)
-    assert any("Blur can't" in remark for remark in made.remarks)
+    demonstration = show(BY_ID["equal-psnr"], blank, results)
+    assert any("Blur can't" in remark for remark in demonstration.remarks)
 
 
-def test_ssim_tells_equal_psnr_apart(shown):
-    own = pictures(shown("equal-psnr"))
+def test_ssim_tells_equal_psnr_apart(demonstrate):
+    own = pictures(demonstrate("equal-psnr"))
     assert own["Brightness shift"].ssim > own["Gaussian noise"].ssim + 0.1
 
 
@@ -278,11 +278,11 @@ def test_the_published_table_follows_from_its_losses():
     assert true == [36.1, 34.0, 30.0, 27.7, 36.4]
 
 
-def test_clipping_raises_psnr_and_shifts_the_mean(shown):
+def test_clipping_raises_psnr_and_shifts_the_mean(demonstrate):
     levels = np.array([0.0, 0.1, 0.5, 0.95])
     drawn = np.random.default_rng(0).normal(levels, 0.2, (200_000, 4)).clip(0, 1).mean(axis=0)
     np.testing.assert_allclose(clipping.clipped_mean(levels, 0.2), drawn, atol=5 * 0.2 / 200_000**0.5)
-    own = pictures(shown("clipping"))
+    own = pictures(demonstrate("clipping"))
     assert own["Clipped"].psnr > own["Not clipped"].psnr + 0.3
     assert abs(own["Clipped and rounded"].psnr - own["Clipped"].psnr) < 0.05
     assert own["Mean, clipped first"].psnr < own["Mean, not clipped"].psnr
@@ -299,8 +299,8 @@ def test_the_unbiased_inverse_is_unbiased():
     assert photons.invert_unbiased(np.array([0.0])) == 0
 
 
-def test_the_unbiased_inverse_wins_at_few_photons(shown):
-    own = pictures(shown("photons"))
+def test_the_unbiased_inverse_wins_at_few_photons(demonstrate):
+    own = pictures(demonstrate("photons"))
     best = own["Stabilised, unbiased inverse"]
     assert best.psnr > max(own["Direct"].psnr, own["Stabilised, algebraic inverse"].psnr)
 
@@ -320,8 +320,8 @@ def test_the_blind_spot_knows_the_true_error(face):
     np.testing.assert_allclose(gaps.mean(axis=0), 1, atol=5 * 2 * math.sqrt(2 / (4 * 576)))
 
 
-def test_the_blind_choice_is_near_the_oracle(shown):
-    own = {label.partition(",")[0]: p for label, p in pictures(shown("self-choice")).items()}
+def test_the_blind_choice_is_near_the_oracle(demonstrate):
+    own = {label.partition(",")[0]: p for label, p in pictures(demonstrate("self-choice")).items()}
     assert own["Oracle"].psnr - own["Blind spot"].psnr < 1
     assert own["Oracle"].psnr - own["Least change"].psnr > 2
 
@@ -336,9 +336,9 @@ def test_a_model_that_is_not_here_is_named_and_the_rest_goes_on(face, results, m
 
     monkeypatch.setattr(lesson, "check_available", refuse)
     for name in ("specialist", "gan"):
-        made = show(BY_ID[name], face, results)
-        assert "attention-unet is on its way." in made.remarks
-        assert "Noisy" in pictures(made)
+        demonstration = show(BY_ID[name], face, results)
+        assert "attention-unet is on its way." in demonstration.remarks
+        assert "Noisy" in pictures(demonstration)
     assert "PatchGAN" in pictures(show(BY_ID["gan"], face, results))
 
 
@@ -346,11 +346,11 @@ def test_a_model_without_scores_is_said_to_have_none(face, results):
     benchmark = results.benchmark
     scores = {key: value for key, value in benchmark.scores.items() if "single-" not in key[0]}
     without = Results(replace(benchmark, scores=scores))
-    made = show(BY_ID["size"], face, without)
-    rows = {row[0]: row for row in made.tables[0].rows}
+    demonstration = show(BY_ID["size"], face, without)
+    rows = {row[0]: row for row in demonstration.tables[0].rows}
     assert rows["Single autoencoder"][-2:] == (UNMEASURED, UNMEASURED)
     assert rows["Median 3x3"][-2] == results.score("median", "gaussian-25")
-    assert any("Not in the benchmark yet" in remark for remark in made.remarks)
+    assert any("Not in the benchmark yet" in remark for remark in demonstration.remarks)
     assert f"single autoencoder: {UNMEASURED}" in BY_ID["size"].explain(without)
 
 
@@ -373,7 +373,7 @@ def test_progress():
 
 def test_what_the_browser_keeps_is_checked():
     come = Progress().commit("1").step(2).commit("0")
-    assert Progress.read(json.loads(json.dumps(come.kept))) == come
+    assert Progress.read(json.loads(json.dumps(come.browser_state))) == come
     for nonsense in (None, 7, "x", [], {}, {"answers": []}, {"lesson": ["x"], "answers": {"x": 1}}):
         assert Progress.read(nonsense) == Progress()
     first = LESSONS[0].id
@@ -412,23 +412,23 @@ def test_a_method_that_is_not_here_is_left_out_of_the_preset():
     assert lesson_experiment(odd).methods == ("median",)
 
 
-def test_what_the_page_is_sent(shown):
+def test_what_the_page_is_sent(demonstrate):
     one = BY_ID["gan"]
-    made = shown(one.id)
-    value = demonstration_value(one, made)
+    demonstration = demonstrate(one.id)
+    value = demonstration_value(one, demonstration)
     sent = value["groups"][0]["pictures"]
-    for picture, item in zip(made.groups[0].pictures, sent, strict=True):
+    for picture, item in zip(demonstration.groups[0].pictures, sent, strict=True):
         pixels = np.frombuffer(base64.b64decode(item["pixels"]), np.uint8)
         np.testing.assert_array_equal(
             pixels.reshape(item["height"], item["width"]), to_uint8(picture.image)
         )
-    scores = {p.label: p.psnr for p in made.groups[0].pictures if p.psnr is not None}
+    scores = {p.label: p.psnr for p in demonstration.groups[0].pictures if p.psnr is not None}
     assert [item["label"] for item in sent if item["best"]] == [max(scores, key=scores.get)]
 
 
-def test_the_chart_draws_every_line_and_mark(shown):
+def test_the_chart_draws_every_line_and_mark(demonstrate):
     for name in ("smoothing", "self-choice", "size"):
-        chart = shown(name).chart
+        chart = demonstrate(name).chart
         figure = draw_chart(chart)
         assert [trace.name for trace in figure.data] == [line.label for line in chart.lines]
         assert [tuple(trace.y) for trace in figure.data] == [line.y for line in chart.lines]

@@ -36,20 +36,20 @@ class TestMaps:
         rng = np.random.default_rng(0)
         clean = rng.random((7, 9)).astype(np.float32)
         images = [(clean * 0.8 + 0.05 * rng.random((7, 9))).astype(np.float32) for _ in range(6)]
-        made = maps(images, clean)
+        errors = maps(images, clean)
         error = np.mean([(image.astype(float) - clean) ** 2 for image in images])
-        assert made.total_bias**2 + made.total_deviation**2 == pytest.approx(error)
-        np.testing.assert_allclose(made.bias, np.mean(images, axis=0) - clean, atol=1e-6)
-        np.testing.assert_allclose(made.deviation, np.std(images, axis=0, ddof=1), atol=1e-6)
+        assert errors.total_bias**2 + errors.total_deviation**2 == pytest.approx(error)
+        np.testing.assert_allclose(errors.bias, np.mean(images, axis=0) - clean, atol=1e-6)
+        np.testing.assert_allclose(errors.deviation, np.std(images, axis=0, ddof=1), atol=1e-6)
 
     def test_chance_alone_is_no_bias(self):
         rng = np.random.default_rng(1)
         clean = np.full((100, 100), 0.5)
         images = [clean + 0.1 * rng.standard_normal(clean.shape) for _ in range(16)]
-        made = maps(images, clean)
-        assert np.sqrt(np.mean(made.bias**2)) > 0.02  # the map itself is full of it
-        assert made.total_bias < 0.005
-        assert made.total_deviation == pytest.approx(0.1, rel=0.02)
+        errors = maps(images, clean)
+        assert np.sqrt(np.mean(errors.bias**2)) > 0.02  # the map itself is full of it
+        assert errors.total_bias < 0.005
+        assert errors.total_deviation == pytest.approx(0.1, rel=0.02)
 
     def test_one_draw_is_not_enough(self):
         with pytest.raises(ValueError, match="two"):
@@ -61,11 +61,11 @@ class TestPairedDifference:
         rng = np.random.default_rng(2)
         first = rng.normal(30, 1, 12)
         second = first - rng.normal(0.3, 0.2, 12)
-        made = paired_difference(first, second)
+        difference = paired_difference(first, second)
         expected = stats.ttest_rel(first, second).confidence_interval(0.95)
-        assert (made.low, made.high) == pytest.approx((expected.low, expected.high))
-        assert made.is_real
-        assert made.wins == (first > second).sum()
+        assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
+        assert difference.is_real
+        assert difference.wins == (first > second).sum()
 
     def test_pairs_see_what_two_means_do_not(self):
         swing = np.linspace(20, 30, 10)  # far more than the gap
@@ -78,8 +78,8 @@ class TestPairedDifference:
         assert not paired_difference(rng.normal(size=16), rng.normal(size=16)).is_real
 
     def test_draws_that_are_all_alike(self):
-        made = paired_difference([30.0] * 8, [29.0] * 8)
-        assert (made.mean, made.low, made.high) == (1, 1, 1)
+        difference = paired_difference([30.0] * 8, [29.0] * 8)
+        assert (difference.mean, difference.low, difference.high) == (1, 1, 1)
         assert not paired_difference([30.0] * 8, [30.0] * 8).is_real
 
     @pytest.mark.parametrize(

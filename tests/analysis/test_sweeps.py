@@ -146,10 +146,10 @@ class TestSweeps:
     def test_assumed_strength_reaches_those_who_want_it(self, face):
         noise = GaussianNoise(0.1)
         points = list(sweep_assumed(face, noise, 2, methods("nl-means", "median"), (0.5, 1.0, 2.0)))
-        given = compare(face, noise, 2, ["nl-means", "median"])
-        assert points[1].psnr["nl-means"] == given["nl-means"].psnr
-        assert {p.psnr["median"] for p in points} == {given["median"].psnr}
-        wrong = denoise(given.corruption.noisy, "nl-means", sigma=0.2, clean=face)
+        comparison = compare(face, noise, 2, ["nl-means", "median"])
+        assert points[1].psnr["nl-means"] == comparison["nl-means"].psnr
+        assert {p.psnr["median"] for p in points} == {comparison["median"].psnr}
+        wrong = denoise(comparison.corruption.noisy, "nl-means", sigma=0.2, clean=face)
         assert points[2].psnr["nl-means"] == wrong.psnr
         assert points[2].comparison["nl-means"].sigma.value == pytest.approx(0.2)
 

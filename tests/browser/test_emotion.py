@@ -8,12 +8,13 @@ import pytest
 from playwright.sync_api import expect
 
 from denoiser import create_denoiser, create_noise
-from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, save_emotion_net
+from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_uint8
 from tests.analysis.test_emotion import METRICS, network
 from tests.browser.lab import Lab, open_tab
 from tests.conftest import app_environment, free_port, running, watched_page
+from tests.weights import save_emotion_net
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -11,7 +11,7 @@ from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_png
 from denoiser.noise import NoiseChain, create_noise
 from denoiser.pipeline import compare
-from denoiser.ui.experiment.link import read_link
+from denoiser.ui.experiment.link_format import read_link
 from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import Lab
 from tests.browser.test_compare import WIDTHS, assert_shows

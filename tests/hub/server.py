@@ -364,24 +364,24 @@ class LoopbackHub:
         )
 
     def _create(self, request: Recorded, query: Mapping[str, str], body: bytes) -> Answer:
-        wanted = json.loads(body)
-        repo_type = wanted.get("type") or "model"
-        namespace = wanted.get("organization") or self._name(request) or ""
+        values = json.loads(body)
+        repo_type = values.get("type") or "model"
+        namespace = values.get("organization") or self._name(request) or ""
         self._may_write(request, namespace)
-        repo_id = f"{namespace}/{wanted['name']}"
+        repo_id = f"{namespace}/{values['name']}"
         prefix = "" if repo_type == "model" else f"{repo_type}s/"
         url = f"{self.endpoint}/{prefix}{repo_id}"
         if (repo_type, repo_id) in self._repos:
             message = f"You already created this {repo_type} repo"
             raise RefusalError(409, None, message, url=url, name=repo_id)
-        private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
+        private = values.get("visibility") == "private" or bool(values.get("private"))
         repo = Repo(repo_type, repo_id, private)
         files = {".gitattributes": GITATTRIBUTES.encode()}
         if repo_type == "space":
-            if wanted.get("sdk") not in ("gradio", "docker", "static"):
+            if values.get("sdk") not in ("gradio", "docker", "static"):
                 raise RefusalError(400, None, '"sdk" must be one of gradio, docker, static')
-            repo.space = {"sdk": wanted["sdk"], "hardware": wanted.get("hardware")}
-            files["README.md"] = f"---\nsdk: {wanted['sdk']}\n---\n".encode()
+            repo.space = {"sdk": values["sdk"], "hardware": values.get("hardware")}
+            files["README.md"] = f"---\nsdk: {values['sdk']}\n---\n".encode()
         repo.commit("initial commit", files)
         self._repos[repo_type, repo_id] = repo
         return _json({"url": url, "name": repo_id, "id": "0" * 24})
@@ -467,12 +467,12 @@ class LoopbackHub:
         self, request: Recorded, query: Mapping[str, str], body: bytes, type: str, id: str, revision: str
     ) -> Answer:
         files = self._repo(request, type, id).resolve(revision).files
-        wanted = (
+        paths = (
             json.loads(body)["paths"]
             if body[:1] == b"{"
             else parse_qs(body.decode()).get("paths", [])  # the client sends a form
         )
-        return _json([_entry(path, files[path]) for path in wanted if path in files])
+        return _json([_entry(path, files[path]) for path in paths if path in files])
 
     def _commits(
         self, request: Recorded, query: Mapping[str, str], body: bytes, type: str, id: str, revision: str
@@ -493,8 +493,8 @@ class LoopbackHub:
         self._may_write(request, id.partition("/")[0])
         known = repo.resolve(revision).files
         files = []
-        for wanted in json.loads(body)["files"]:
-            path, lfs = wanted["path"], is_lfs(wanted["path"], wanted["size"])
+        for file in json.loads(body)["files"]:
+            path, lfs = file["path"], is_lfs(file["path"], file["size"])
             facts = {"path": path, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False}
             if path in known:
                 entry = _entry(path, known[path])
@@ -508,11 +508,11 @@ class LoopbackHub:
         self._repo(request, type, id)
         self._may_write(request, id.partition("/")[0])
         objects = []
-        for wanted in json.loads(body)["objects"]:
-            answer: dict[str, Any] = {"oid": wanted["oid"], "size": wanted["size"]}
-            if wanted["oid"] not in self._lfs:
+        for item in json.loads(body)["objects"]:
+            answer: dict[str, Any] = {"oid": item["oid"], "size": item["size"]}
+            if item["oid"] not in self._lfs:
                 answer["actions"] = {
-                    "upload": {"href": f"{self.endpoint}/lfs/upload/{wanted['oid']}?signature=loopback"},
+                    "upload": {"href": f"{self.endpoint}/lfs/upload/{item['oid']}?signature=loopback"},
                     "verify": {"href": f"{self.endpoint}/lfs/verify"},
                 }
             objects.append(answer)
@@ -525,8 +525,8 @@ class LoopbackHub:
         return Answer(headers={"ETag": f'"{oid}"'})
 
     def _lfs_verify(self, request: Recorded, query: Mapping[str, str], body: bytes) -> Answer:
-        wanted = json.loads(body)
-        if len(self._lfs.get(wanted["oid"], b"")) != wanted["size"]:
+        values = json.loads(body)
+        if len(self._lfs.get(values["oid"], b"")) != values["size"]:
             raise RefusalError(404, None, "No such object")
         return _json({})
 
@@ -587,8 +587,8 @@ class LoopbackHub:
         for collection in self.collections.values():
             owner = collection["owner"]["name"]
             if query.get("owner") in (None, owner) and (not collection["private"] or name == owner):
-                shown = {key: value for key, value in collection.items() if key != "position"}
-                listed.append(shown | {"items": collection["items"][:4]})  # the Hub shortens them, too
+                facts = {key: value for key, value in collection.items() if key != "position"}
+                listed.append(facts | {"items": collection["items"][:4]})  # the Hub shortens them, too
         return _json(listed)
 
     def _get_collection(
@@ -599,10 +599,10 @@ class LoopbackHub:
         return _json(self.collections[slug])
 
     def _create_collection(self, request: Recorded, query: Mapping[str, str], body: bytes) -> Answer:
-        wanted = json.loads(body)
-        self._may_write(request, wanted["namespace"])
-        title, owner = wanted["title"], wanted["namespace"]
-        if len(title) > 60 or len(wanted.get("description") or "") > 150:
+        values = json.loads(body)
+        self._may_write(request, values["namespace"])
+        title, owner = values["title"], values["namespace"]
+        if len(title) > 60 or len(values.get("description") or "") > 150:
             raise RefusalError(400, None, "Title or description is too long")
         words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
         digest = hashlib.sha1(f"{owner}/{words}".encode()).hexdigest()[:24]
@@ -612,12 +612,12 @@ class LoopbackHub:
         self.collections[slug] = {
             "slug": slug,
             "title": title,
-            "description": wanted.get("description"),
+            "description": values.get("description"),
             "owner": {"name": owner, "type": "user"},
             "items": [],
             "lastUpdated": _now(),
             "position": len(self.collections),
-            "private": bool(wanted.get("private")),
+            "private": bool(values.get("private")),
             "theme": "green",
             "upvotes": 0,
         }
@@ -627,12 +627,12 @@ class LoopbackHub:
         if slug not in self.collections:
             raise RefusalError(404, None, "Collection not found")
         self._may_write(request, slug.partition("/")[0])
-        wanted = json.loads(body)
-        item, items = wanted["item"], self.collections[slug]["items"]
+        values = json.loads(body)
+        item, items = values["item"], self.collections[slug]["items"]
         self._repo(request, item["type"], item["id"])
         if any((known["type"], known["id"]) == (item["type"], item["id"]) for known in items):
             raise RefusalError(409, None, "This item is already in the collection")
-        note = {"text": wanted["note"]} if wanted.get("note") else None
+        note = {"text": values["note"]} if values.get("note") else None
         added = {"_id": f"{len(items):024x}", "position": len(items), "note": note, **item}
         items.append(added)
         return _json(self.collections[slug])

@@ -39,11 +39,11 @@ from denoiser.weights.checkpoint import (
     HubSource,
     ModelConfig,
     WeightsError,
-    save_model,
 )
 from denoiser.weights.hub import cached_file, cap_timeouts, fetch_file
 from denoiser.weights.hub_errors import HubError
 from tests.conftest import free_port
+from tests.weights import save_model
 
 REPO = "tester/net"
 MODEL_REPO = "tester/fer2013-attention-unet"

@@ -14,7 +14,8 @@ from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, REGISTRY, Registry, create_denoiser
 from denoiser.weights import checkpoint as weights
-from denoiser.weights.checkpoint import Family, ModelConfig, WeightsError, save_model
+from denoiser.weights.checkpoint import Family, ModelConfig, WeightsError
+from tests.weights import save_model
 
 CLASSICAL = [method.info.id for method in CLASSICAL_DENOISERS]
 

@@ -17,7 +17,6 @@ from denoiser.architectures.loading import (
     DISCRIMINATOR_NAME,
     load_discriminator,
     load_network,
-    save_discriminator,
 )
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.weights.checkpoint import (
@@ -26,8 +25,8 @@ from denoiser.weights.checkpoint import (
     ModelConfig,
     WeightsError,
     read_config,
-    save_model,
 )
+from tests.weights import save_discriminator, save_model
 
 ROOT = Path(denoiser.__file__).parent.parent
 

@@ -223,16 +223,16 @@ _API = ("compare", "intermediate", "milliseconds", "denoisers", "noises", "sampl
     ),
 )
 def test_the_api_by_names_of_parameters(target, name, junk):
-    asked = target.client.post(
+    call = target.client.post(
         f"/gradio_api/call/v2/{name}",
         content=json.dumps(junk).encode(),
         headers={"Content-Type": "application/json"},
     )
-    assert_harmless(asked, target)
-    if asked.status_code == 200:
-        told = target.client.get(f"/gradio_api/call/v2/{name}/{asked.json()['event_id']}")
-        assert_harmless(told, target)
-        assert "event: complete" in told.text or "event: error" in told.text
+    assert_harmless(call, target)
+    if call.status_code == 200:
+        events = target.client.get(f"/gradio_api/call/v2/{name}/{call.json()['event_id']}")
+        assert_harmless(events, target)
+        assert "event: complete" in events.text or "event: error" in events.text
 
 
 _POSTS = (
@@ -431,6 +431,6 @@ def test_after_all_that_the_app_still_works(target):
     grid = json.loads(answer.json()["data"][0])
     assert [card["id"] for card in grid["cards"]][:2] == ["clean", "noisy"]
     assert not any(card.get("error") for card in grid["cards"])
-    called = target.client.post("/gradio_api/call/v2/noises", json={})
-    told = target.client.get(f"/gradio_api/call/v2/noises/{called.json()['event_id']}")
-    assert "event: complete" in told.text
+    call = target.client.post("/gradio_api/call/v2/noises", json={})
+    events = target.client.get(f"/gradio_api/call/v2/noises/{call.json()['event_id']}")
+    assert "event: complete" in events.text

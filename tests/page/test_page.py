@@ -21,7 +21,7 @@ from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8, to_png, to_uint8
 from denoiser.noise import NOISES, PRESETS, NoiseChain
 from denoiser.pipeline import Comparison, Experiment
-from denoiser.ui.common.judgement import gain_flag, write_loss
+from denoiser.ui.common.gain_labels import gain_flag, write_loss
 from denoiser.ui.common.payload import error_payload, new_version, write_payload
 from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
 from denoiser.ui.experiment import run

@@ -12,7 +12,7 @@ from denoiser.faces.samples import bundled_faces
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
 from denoiser.ui.server import queue as queue_module
-from denoiser.ui.server.queue import LANE_PLACES_EACH, in_turn
+from denoiser.ui.server.queue import JOB_PLACES_EACH, in_turn
 from denoiser.ui.sweep import job as sweep_job
 from tests.visitors import Page, Visitor, served
 
@@ -163,10 +163,10 @@ def test_the_same_again_lets_it_go_on(lab, sweeps):
     assert following.of(again) == []
 
 
-def test_a_full_lane_is_one_sentence_in_the_page(lab, sweeps, monkeypatch):
+def test_a_full_scheduler_is_one_sentence_in_the_page(lab, sweeps, monkeypatch):
     monkeypatch.setattr(queue_module, "NOBODY_SECONDS", 1_000)  # those that nobody listens to stay
     sweeps.free.clear()
-    for _ in range(LANE_PLACES_EACH):
+    for _ in range(JOB_PLACES_EACH):
         visitor = Visitor(lab.page)
         visitor.join(visitor.sweep_event(), **visitor.full_sweep())
     visitor = Visitor(lab.page)

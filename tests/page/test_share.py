@@ -22,10 +22,10 @@ from denoiser.pipeline import Experiment
 from denoiser.ui.compare.tab import create_compare_tab
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, Offer
-from denoiser.ui.experiment.link import Link, describe_problems, link_keys, read_link, write_link
+from denoiser.ui.experiment.link_components import _find_face, describe_link
+from denoiser.ui.experiment.link_format import Link, describe_problems, link_keys, read_link, write_link
 from denoiser.ui.experiment.parsing import MAX_SEED, ExperimentError, parse_value
 from denoiser.ui.experiment.run import Face
-from denoiser.ui.experiment.share import _find_face, describe_link
 from denoiser.weights.hub import WEIGHTS_VERSION
 
 

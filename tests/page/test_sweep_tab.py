@@ -38,9 +38,9 @@ def own(view="sweep", methods=METHODS, axis="0:sigma", places=9, draws=1, seeds=
     return view, list(methods), axis, places, draws, seeds
 
 
-def finish(face, given, chosen, shown=None):
+def finish(face, settings, controls, shown=None):
     """Everything that a computation says."""
-    return list(compute(face, given, chosen, shown or Shown(given.methods)))
+    return list(compute(face, settings, controls, shown or Shown(settings.methods)))
 
 
 class TestChoice:
@@ -119,13 +119,13 @@ class TestCompute:
     def test_what_is_on_show_is_not_computed_again(self, shown_face):
         shown = finish(shown_face, experiment(), own())[-1]["shown"]
         assert finish(shown_face, experiment(), own(), shown) == []
-        for given, chosen in (
+        for settings, controls in (
             (experiment(seed=4), own()),
             (experiment(clip=False), own()),
             (experiment(), own(places=17)),
             (experiment(), own(methods=["median"])),
         ):
-            assert finish(shown_face, given, chosen, shown)
+            assert finish(shown_face, settings, controls, shown)
         cut = Shown(shown.offered, shown.job, shown.points[:3])  # cancelled
         assert finish(shown_face, experiment(), own(), cut)
 

@@ -6,7 +6,7 @@ import pytest
 
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.faces.samples import bundled_faces
-from denoiser.ui.blind import classes as classes_module
+from denoiser.ui.blind import voting_classes as classes_module
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
 from tests.visitors import Page, Visitor, served

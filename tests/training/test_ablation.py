@@ -23,7 +23,7 @@ from train.ablation.run import markdown, read_sweep, run_sweep
 from train.config import ConfigError, read_config
 from train.fit import fit
 
-SWEEPS = sorted((Path(train.__file__).parent / "ablations").glob("*.toml"))
+SWEEPS = sorted((Path(train.__file__).parent / "ablation/studies").glob("*.toml"))
 BUDGET = {"base": "base.toml", "epochs": 1, "limit": 16, "pictures": 5}
 VARIANTS = [{"name": "as it is"}, {"name": "wider", "settings": {"widths": [8, 8]}}]
 

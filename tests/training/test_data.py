@@ -229,9 +229,9 @@ def test_augmentation_is_deterministic_and_leaves_its_input_alone():
 def test_half_of_the_faces_are_mirrored():
     count = 10_000
     batch = torch.rand(count, 1, 2, 3)
-    made = augment(batch, 0.0, 1.6, *sources())
-    mirrored = (made == batch.flip(3)).flatten(1).all(1)
-    kept = (made == batch).flatten(1).all(1)
+    augmented = augment(batch, 0.0, 1.6, *sources())
+    mirrored = (augmented == batch.flip(3)).flatten(1).all(1)
+    kept = (augmented == batch).flatten(1).all(1)
     assert (mirrored ^ kept).all()  # nothing else happens to a picture
     assert abs(float(mirrored.double().mean()) - 0.5) < 5 * 0.5 / math.sqrt(count)
 
@@ -241,8 +241,8 @@ def test_enlarged_share():
     batch = torch.rand(1, 1, 8, 8)
     enlarged = 0
     for _ in range(draws):
-        made = augment(batch, share, 3.0, *both)
-        enlarged += not (torch.equal(made, batch) or torch.equal(made, batch.flip(3)))
+        augmented = augment(batch, share, 3.0, *both)
+        enlarged += not (torch.equal(augmented, batch) or torch.equal(augmented, batch.flip(3)))
     assert abs(enlarged / draws - share) < 5 * math.sqrt(share * (1 - share) / draws)
 
 
@@ -252,9 +252,9 @@ def test_enlarged_faces_are_smoother():
     def roughness(pictures):
         return float((pictures[..., 1:] - pictures[..., :-1]).square().mean())
 
-    made = [augment(batch, 1.0, 1.6, *sources(seed)) for seed in range(20)]
-    assert all(roughness(pictures) < roughness(batch) * 1.01 for pictures in made)
-    assert sum(map(roughness, made)) / len(made) < 0.8 * roughness(batch)
+    augmented = [augment(batch, 1.0, 1.6, *sources(seed)) for seed in range(20)]
+    assert all(roughness(pictures) < roughness(batch) * 1.01 for pictures in augmented)
+    assert sum(map(roughness, augmented)) / len(augmented) < 0.8 * roughness(batch)
 
 
 def test_crops_come_from_everywhere():

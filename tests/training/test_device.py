@@ -29,13 +29,13 @@ class Refusing(TorchDispatchMode):
     """Raise where double precision or Poisson noise is wanted on the device."""
 
     def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
-        made = function(*arguments, **(keywords or {}))
-        values, _ = tree_flatten((arguments, keywords, made))
+        result = function(*arguments, **(keywords or {}))
+        values, _ = tree_flatten((arguments, keywords, result))
         tensors = [value for value in values if isinstance(value, torch.Tensor)]
         there = [tensor for tensor in tensors if tensor.device == DEVICE]
         if there and ("poisson" in str(function) or any(t.dtype == torch.float64 for t in there)):
             raise TypeError(f"{function} is not there on this device")
-        return made
+        return result
 
 
 def batch():

@@ -47,8 +47,8 @@ CONFIG = EmotionTrainConfig(
 QUICK = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
 
 
-def votes(**given: int) -> list[int]:
-    return [given.get(name.replace(" ", "_"), 0) for name in EMOTIONS]
+def votes(**counts: int) -> list[int]:
+    return [counts.get(name.replace(" ", "_"), 0) for name in EMOTIONS]
 
 
 def write_split(folder, split, images, cast):
@@ -114,11 +114,11 @@ def test_targets_are_shares_of_the_votes_for_emotions():
             votes(happiness=1, sadness=1, unknown=8),  # nothing but outliers: they count after all
         ]
     )
-    made = vote_distribution(cast)
-    assert made.shape == (2, len(CLASSES))
-    assert made[0, [HAPPY, SAD]].tolist() == [0.75, 0.25]
-    assert made[1, [HAPPY, SAD]].tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(made.sum(axis=1), 1)
+    shares = vote_distribution(cast)
+    assert shares.shape == (2, len(CLASSES))
+    assert shares[0, [HAPPY, SAD]].tolist() == [0.75, 0.25]
+    assert shares[1, [HAPPY, SAD]].tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
 
 
 def test_votes_go_with_their_pictures(tmp_path):
@@ -148,9 +148,9 @@ def test_training_leaves_out_duplicates_and_pictures_of_no_emotion(tmp_path):
     write_split(tmp_path, "train", images, cast)
     write_split(tmp_path, "validation", images[:1], [votes(anger=10)])
     write_split(tmp_path, "test", images[1:2], [votes(anger=10)])
-    made = EmotionData(tmp_path, batch_size=2, seed=0)
-    made.setup("fit")
-    np.testing.assert_array_equal(made.train_set.tensors[0][:, 0].numpy(), images[2:6])
+    data_module = EmotionData(tmp_path, batch_size=2, seed=0)
+    data_module.setup("fit")
+    np.testing.assert_array_equal(data_module.train_set.tensors[0][:, 0].numpy(), images[2:6])
     with pytest.raises(FaceDataError, match="too few"):
         EmotionData(tmp_path, batch_size=5, seed=0).setup("fit")
 
@@ -161,9 +161,9 @@ def test_validation_counts_only_majorities(tmp_path):
     unclear = votes(happiness=5, sadness=5)
     write_split(tmp_path, "validation", pictures(2, 1), [unclear, votes(sadness=9, anger=1)])
     write_split(tmp_path, "test", pictures(2, 2), [unclear, unclear])
-    made = EmotionData(tmp_path, batch_size=2, seed=0)
-    made.setup("fit")
-    assert made.validation_set.tensors[1].tolist() == [SAD]
+    data_module = EmotionData(tmp_path, batch_size=2, seed=0)
+    data_module.setup("fit")
+    assert data_module.validation_set.tensors[1].tolist() == [SAD]
 
 
 def test_augmentation_is_repeatable_and_stays_a_picture():
@@ -180,12 +180,12 @@ def test_augmentation_is_repeatable_and_stays_a_picture():
 def test_augmentation_keeps_faces_recognisable():
     """Up and down stay where they are, in either mirror image."""
     slope = torch.linspace(0.1, 0.9, 48)[:, None].expand(48, 48)
-    made = augment_faces(slope.expand(200, 1, 48, 48), torch.Generator().manual_seed(0))
-    top, bottom = made[:, 0, 4:16].mean(dim=(1, 2)), made[:, 0, 32:44].mean(dim=(1, 2))
+    faces = augment_faces(slope.expand(200, 1, 48, 48), torch.Generator().manual_seed(0))
+    top, bottom = faces[:, 0, 4:16].mean(dim=(1, 2)), faces[:, 0, 32:44].mean(dim=(1, 2))
     assert (bottom - top > 0.2).all()
     side = slope.T.expand(200, 1, 48, 48)
-    made = augment_faces(side, torch.Generator().manual_seed(0))
-    mirrored = (made[..., :16].mean(dim=(1, 2, 3)) > made[..., 32:].mean(dim=(1, 2, 3))).sum()
+    faces = augment_faces(side, torch.Generator().manual_seed(0))
+    mirrored = (faces[..., :16].mean(dim=(1, 2, 3)) > faces[..., 32:].mean(dim=(1, 2, 3))).sum()
     assert 60 < mirrored < 140  # half of 200; 5.6 standard deviations
 
 
@@ -374,11 +374,11 @@ def test_evaluation_writes_everything_and_resumes(
     options = {"cache": tmp_path / "cache", "weights": weights, "root": tmp_path}
     first = evaluate_emotion(data, only=["median"], **options)
     assert {score["denoiser"] for score in first["scores"]} == {"median"}
-    made = evaluate_emotion(data, **options)
-    assert len(made["scores"]) == 6
-    assert [d["id"] for d in made["denoisers"]] == ["median", "gaussian-filter"]
-    assert all(score["pictures"] == 24 for score in made["scores"])
-    assert json.loads((weights / "emotion" / "metrics.json").read_text()) == made
+    metrics = evaluate_emotion(data, **options)
+    assert len(metrics["scores"]) == 6
+    assert [d["id"] for d in metrics["denoisers"]] == ["median", "gaussian-filter"]
+    assert all(score["pictures"] == 24 for score in metrics["scores"])
+    assert json.loads((weights / "emotion" / "metrics.json").read_text()) == metrics
     assert "`gaussian-filter`" in page.read_text()
     assert "old" not in page.read_text()
 
@@ -386,14 +386,14 @@ def test_evaluation_writes_everything_and_resumes(
         raise AssertionError("computed again")
 
     monkeypatch.setattr(scoring, "_run", fail)
-    assert evaluate_emotion(data, **options) == made
+    assert evaluate_emotion(data, **options) == metrics
 
     # Without a cache, as on another machine, those that are not named keep what was written.
     monkeypatch.setattr(scoring, "_run", lambda task: (task, replace(known[task.noise], accuracy=0.5)))
-    known = {s["noise"]: EmotionScore(**s) for s in made["scores"] if s["denoiser"] == "median"}
+    known = {s["noise"]: EmotionScore(**s) for s in metrics["scores"] if s["denoiser"] == "median"}
     again = evaluate_emotion(data, only=["median"], **options | {"cache": tmp_path / "empty"})
-    assert again["denoisers"] == made["denoisers"]
-    for new, old in zip(again["scores"], made["scores"], strict=True):
+    assert again["denoisers"] == metrics["denoisers"]
+    for new, old in zip(again["scores"], metrics["scores"], strict=True):
         assert new == old | ({"accuracy": 0.5} if old["denoiser"] == "median" else {})
 
 
@@ -409,16 +409,16 @@ def test_scores_of_other_pictures_replace_nothing(
     for only in (None, ["median"]):
         with pytest.raises(ConfigError, match="is of 24 test pictures, and this copy of FER2013 has 6"):
             evaluate_emotion(fewer, only=only, **options)
-    made = evaluate_emotion(fewer, output=tmp_path / "elsewhere", **options)
-    assert json.loads((tmp_path / "elsewhere" / "metrics.json").read_text()) == made
+    metrics = evaluate_emotion(fewer, output=tmp_path / "elsewhere", **options)
+    assert json.loads((tmp_path / "elsewhere" / "metrics.json").read_text()) == metrics
     assert file.read_bytes() == before
 
 
 def test_a_trial_writes_nothing(trained, data, tmp_path, two_denoisers, in_process):
     folder = trained / "weights" / "emotion"
     before = (folder / "metrics.json").read_bytes()
-    made = evaluate_emotion(data, limit=5, cache=tmp_path, weights=trained / "weights")
-    assert {score["pictures"] for score in made["scores"]} == {5}
+    metrics = evaluate_emotion(data, limit=5, cache=tmp_path, weights=trained / "weights")
+    assert {score["pictures"] for score in metrics["scores"]} == {5}
     assert (folder / "metrics.json").read_bytes() == before
 
 

@@ -17,8 +17,9 @@ from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
-from denoiser.weights.checkpoint import ModelConfig, read_config, save_model
+from denoiser.weights.checkpoint import ModelConfig, read_config
 from tests.tiny import pictures, write_fer2013
+from tests.weights import save_model
 from train.__main__ import main
 from train.config import ConfigError
 from train.evaluation import readme as report
@@ -75,12 +76,12 @@ def test_conditions_are_what_their_names_say():
 
 
 def test_faces_are_corrupted_by_the_public_noise_seeded_by_row(faces):
-    made = corrupt_all(faces, GAUSSIAN)
+    pictures = corrupt_all(faces, GAUSSIAN)
     for index, row in enumerate(faces.rows):
         face = from_uint8(faces.images[index])
-        np.testing.assert_array_equal(made.clean[index], face)
-        np.testing.assert_array_equal(made.noisy[index], GAUSSIAN(face, seed=int(row)))
-    assert made.sigmas == [0.1] * 5
+        np.testing.assert_array_equal(pictures.clean[index], face)
+        np.testing.assert_array_equal(pictures.noisy[index], GAUSSIAN(face, seed=int(row)))
+    assert pictures.sigmas == [0.1] * 5
     assert corrupt_all(faces, create_noise("impulse")).sigmas == [None] * 5
     speckle = create_noise("speckle", sigma=0.2)
     expected = [speckle.known_sigma(from_uint8(face)) for face in faces.images]
@@ -88,12 +89,12 @@ def test_faces_are_corrupted_by_the_public_noise_seeded_by_row(faces):
 
 
 def test_scores_are_means_of_the_public_metrics(faces):
-    made = corrupt_all(faces, GAUSSIAN)
+    pictures = corrupt_all(faces, GAUSSIAN)
     median = create_denoiser("median")
-    result = score(median, made, "gaussian-x")
-    denoised = [median(noisy) for noisy in made.noisy]
-    psnrs = [psnr(a, b) for a, b in zip(denoised, made.clean, strict=True)]
-    ssims = [ssim(a, b) for a, b in zip(denoised, made.clean, strict=True)]
+    result = score(median, pictures, "gaussian-x")
+    denoised = [median(noisy) for noisy in pictures.noisy]
+    psnrs = [psnr(a, b) for a, b in zip(denoised, pictures.clean, strict=True)]
+    ssims = [ssim(a, b) for a, b in zip(denoised, pictures.clean, strict=True)]
     assert result.psnr == pytest.approx(np.mean(psnrs), abs=1e-4)
     assert result.psnr_std == pytest.approx(np.std(psnrs), abs=1e-4)
     assert result.ssim == pytest.approx(np.mean(ssims), abs=1e-5)
@@ -102,10 +103,10 @@ def test_scores_are_means_of_the_public_metrics(faces):
 
 
 def test_noisy_pictures_are_scored_too(faces):
-    made = corrupt_all(faces, GAUSSIAN)
-    result = score(None, made, "gaussian-x")
+    pictures = corrupt_all(faces, GAUSSIAN)
+    result = score(None, pictures, "gaussian-x")
     assert result.denoiser == NOISY
-    expected = np.mean([psnr(a, b) for a, b in zip(made.noisy, made.clean, strict=True)])
+    expected = np.mean([psnr(a, b) for a, b in zip(pictures.noisy, pictures.clean, strict=True)])
     assert result.psnr == pytest.approx(expected, abs=1e-4)
     assert result.sharpness > 1  # noise counts as edges
     assert result.spectral_distance > 0

@@ -22,14 +22,15 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
 from denoiser.architectures.loading import load_discriminator, load_network
-from denoiser.weights.checkpoint import MODEL_NAME, ModelConfig, read_config, save_model
+from denoiser.weights.checkpoint import MODEL_NAME, ModelConfig, read_config
 from denoiser.weights.files import write_together
 from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 from tests.tiny import ADVERSARIAL, write_config, write_fer2013
+from tests.weights import save_model
 from train import config as train_config
 from train.__main__ import _left, main
 from train.config import ConfigError
-from train.fit import average_weights, build_module, fit, write_history
+from train.fit import average_weights, build_module, fit, history_csv
 from train.modules.adversarial import STEP, AdversarialModule, pairing_loss, squared_gradient
 from train.modules.supervised import SupervisedModule, WarmUpAndCosine, run_progress
 
@@ -926,9 +927,8 @@ def test_history_of_several_logs(tmp_path):
         file.parent.mkdir(parents=True)
         file.write_text(text)
         os.utime(file, (age, age))
-    write_history(tmp_path, tmp_path / "history.csv")
     expected = "epoch,step,val_psnr,train_loss,lr\n0,3,20.5,0.7,\n0,7,22,0.6,\n1,11,23,,0.1\n"
-    assert (tmp_path / "history.csv").read_text() == expected
+    assert history_csv(tmp_path) == expected
 
 
 @pytest.mark.slow

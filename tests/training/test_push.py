@@ -15,11 +15,12 @@ from huggingface_hub.utils import httpx
 from safetensors.torch import load_file, save_file
 
 from denoiser.architectures import AttentionUNet, build_network
-from denoiser.architectures.loading import load_discriminator_from_hub, save_discriminator
+from denoiser.architectures.loading import load_discriminator_from_hub
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.weights.checkpoint import MODEL_NAME, HubSource, ModelConfig, WeightsError, save_model
+from denoiser.weights.checkpoint import MODEL_NAME, HubSource, ModelConfig, WeightsError
 from denoiser.weights.hub import WEIGHTS_VERSION
 from tests.conftest import ROOT, free_port, sentence
+from tests.weights import save_discriminator, save_model
 from train.__main__ import main
 from train.files import file_hash
 from train.publish import models as pushing
@@ -61,7 +62,7 @@ def save(folder, model_id, seed):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def exported_weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     for seed, model_id in enumerate(MODELS):
         save(folder, model_id, seed)
@@ -69,9 +70,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def weights(made, tmp_path):
+def weights(exported_weights, tmp_path):
     """A copy that a test may change."""
-    return shutil.copytree(made, tmp_path / "weights")
+    return shutil.copytree(exported_weights, tmp_path / "weights")
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Variants of a training config under one budget, compared; the ablations are in train/ablations."""
+"""Variants of a training config under one budget, compared; `studies/` holds each."""

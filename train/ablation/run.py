@@ -136,10 +136,10 @@ def read_sweep(path: str | Path) -> Sweep:
         base = read_values(path.parent / values["base"])
         tables = values.get("variant", ())
         variants = tuple(_variant(table, base, values["epochs"]) for table in tables)
-        named = {k: v for k, v in values.items() if k not in ("base", "variant", "published")}
+        own_values = {k: v for k, v in values.items() if k not in ("base", "variant", "published")}
         published = tuple(build_checked(Published, table) for table in values.get("published", ()))
         sweep = build_checked(
-            Sweep, {**named, "name": path.stem, "variants": variants, "published": published}
+            Sweep, {**own_values, "name": path.stem, "variants": variants, "published": published}
         )
         _check(sweep)
     except KeyError as error:
@@ -385,7 +385,7 @@ def _report(
     return {
         "sweep": sweep.name,
         "note": sweep.note,
-        "command": f"python -m train sweep train/ablations/{sweep.name}.toml --data PATH",
+        "command": f"python -m train sweep train/ablation/studies/{sweep.name}.toml --data PATH",
         "base": sweep.base.id,
         "epochs": sweep.epochs,
         "limit": sweep.limit,

@@ -118,16 +118,16 @@ def evaluate_emotion(
     target = (output or folder) / METRICS_NAME
     versions = {denoiser: weights_version(denoiser) for denoiser in ids}
     reader = file_version(folder / CLASSIFIER_NAME)
-    kept = {}
+    earlier = {}
     if only and read_results(target).get("classifier") == reader:
-        kept = kept_scores(target, EmotionScore, versions, pictures)
+        earlier = kept_scores(target, EmotionScore, versions, pictures)
     scores = finish_scores(
         tasks,
         EmotionScore,
         _run,
         lambda result: f"{100 * result.accuracy:.1f} %",
-        asked={task.pair for task in tasks if only is None or task.denoiser in only},
-        kept=kept,
+        to_compute={task.pair for task in tasks if only is None or task.denoiser in only},
+        earlier=earlier,
         pictures=pictures,
         cache=cache,
         replaces=None if limit else target,
@@ -175,10 +175,10 @@ def score_emotions(
         clean: (N,) what is read in the clean pictures, likewise.
         noise_name: Key of ``CONDITIONS``.
     """
-    shown = pictures.noisy
+    images = pictures.noisy
     if method is not None:
-        shown = denoise_all(method, shown, pictures.sigmas)
-    read = classifier.probabilities(shown).argmax(axis=1)
+        images = denoise_all(method, images, pictures.sigmas)
+    read = classifier.probabilities(images).argmax(axis=1)
     return EmotionScore(
         denoiser=NOISY if method is None else method.info.id,
         noise=noise_name,

@@ -171,7 +171,7 @@ def fit_emotion(
     """
     pl.seed_everything(config.seed)
     folder = runs / CLASSIFIER
-    chosen = run(
+    checkpoint = run(
         EmotionModule(config),
         EmotionData(data, config.batch_size, config.seed, limit),
         folder,
@@ -182,8 +182,8 @@ def fit_emotion(
         max_time=max_time,
         **trainer_options,
     )
-    assert chosen is not None, "there is one process"
-    target = export_emotion(config, chosen, folder, weights)
+    assert checkpoint is not None, "there is one process"
+    target = export_emotion(config, checkpoint, folder, weights)
     if not (target / METRICS_NAME).exists():  # what is left there is of these very weights
         facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
         write_json(target / METRICS_NAME, facts)
@@ -207,11 +207,11 @@ def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str,
     """Return how well the classifier reads the clean test pictures, and what was counted."""
     config = classifier.network.config
     majority, plurality = majority_labels(test.votes), plurality_labels(test.votes)
-    chosen = classifier.probabilities(from_uint8(test.faces.images)).argmax(axis=1)
+    predictions = classifier.probabilities(from_uint8(test.faces.images)).argmax(axis=1)
     counted = majority != NO_LABEL
     labelled = plurality != NO_LABEL
     confusion = MulticlassConfusionMatrix(len(CLASSES))(
-        torch.from_numpy(chosen[counted]), torch.from_numpy(majority[counted])
+        torch.from_numpy(predictions[counted]), torch.from_numpy(majority[counted])
     )
     per_class = confusion.diagonal() / confusion.sum(dim=1)
     return {
@@ -220,13 +220,13 @@ def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str,
         "labels": "FER+ majority: single votes dropped, then more than half of the votes left for one "
         "of eight emotions; other pictures are not counted (Barsoum et al. 2016)",
         "pictures": int(counted.sum()),
-        "clean_accuracy": _share(chosen[counted] == majority[counted]),
+        "clean_accuracy": _share(predictions[counted] == majority[counted]),
         "most_frequent_class": _share(majority[counted] == np.bincount(majority[counted]).argmax()),
         "plurality": {
             "labels": "the emotion with most votes, the first on a tie; not counted where that is "
             "'unknown' or 'not a face'",
             "pictures": int(labelled.sum()),
-            "clean_accuracy": _share(chosen[labelled] == plurality[labelled]),
+            "clean_accuracy": _share(predictions[labelled] == plurality[labelled]),
         },
         "classes": list(CLASSES),
         "recall": [round(float(v), 4) if np.isfinite(v) else None for v in per_class.tolist()],

@@ -144,7 +144,7 @@ def update_pages(benchmark: Mapping[str, Any], root: Path = ROOT) -> None:
         ValueError: A page has no markers for one of its tables; neither is changed.
     """
     pages = {README: {"summary": summary_table(benchmark)}, RESULTS: tables(benchmark)}
-    texts = {root / page: _with_tables(root / page, made) for page, made in pages.items()}
+    texts = {root / page: _with_tables(root / page, contents) for page, contents in pages.items()}
     for path, text in texts.items():
         write_whole(path, text)
 
@@ -158,7 +158,7 @@ def update_emotion(metrics: Mapping[str, Any], root: Path = ROOT) -> None:
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
     """Return the tables of all results by the name of their markers; none for systems not scored."""
     scored = {d["id"] for d in benchmark["denoisers"]}
-    made = {
+    contents = {
         "results": results_table(benchmark),
         "reference": reference_table(benchmark),
         "sharpness": sharpness_table(benchmark),
@@ -168,10 +168,10 @@ def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
         "published": published_table(benchmark),
     }
     if "median-unet" in scored:
-        made["hybrid"] = hybrid_table(benchmark)
+        contents["hybrid"] = hybrid_table(benchmark)
     if any(model in scored for model, *_ in SMALL_AUTOENCODERS):
-        made["small-autoencoders"] = small_autoencoders_table(benchmark)
-    return made
+        contents["small-autoencoders"] = small_autoencoders_table(benchmark)
+    return contents
 
 
 def replace_between(text: str, name: str, content: str) -> str:
@@ -186,9 +186,9 @@ def replace_between(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
 
 
-def _with_tables(path: Path, made: Mapping[str, str]) -> str:
+def _with_tables(path: Path, contents: Mapping[str, str]) -> str:
     text = path.read_text(encoding="utf-8")
-    for name, table in made.items():
+    for name, table in contents.items():
         text = replace_between(text, name, table)
     return text
 
@@ -301,16 +301,16 @@ def generalisation_table(benchmark: Mapping[str, Any]) -> str:
 
 def _psnr_table(benchmark: Mapping[str, Any], denoisers: Sequence[str], noises: Sequence[str]) -> str:
     scores = _scores(benchmark)
-    shown = [noise for noise in noises if any((d, noise) in scores for d in denoisers)]
+    columns = [noise for noise in noises if any((d, noise) in scores for d in denoisers)]
     rows = [
         [
             f"`{d}`",
-            *(f"{scores[d, noise]['psnr']:.2f}" if (d, noise) in scores else "-" for noise in shown),
+            *(f"{scores[d, noise]['psnr']:.2f}" if (d, noise) in scores else "-" for noise in columns),
         ]
         for d in denoisers
-        if any((d, noise) in scores for noise in shown)
+        if any((d, noise) in scores for noise in columns)
     ]
-    return _table(["denoiser", *shown], rows)
+    return _table(["denoiser", *columns], rows)
 
 
 def emotion_table(metrics: Mapping[str, Any]) -> str:

@@ -194,21 +194,21 @@ def evaluate(
     tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
     pictures = len(_faces(data, limit))
     versions = {denoiser: weights_version(denoiser) for denoiser in ids}
-    kept = kept_scores(target, Score, versions, pictures) if only or noises else {}
+    earlier = kept_scores(target, Score, versions, pictures) if only or noises else {}
 
     def is_asked_for(task: Task) -> bool:
         if (only is None or task.denoiser in only) and (noises is None or task.noise in noises):
             return True
         # What a denoiser gained can only be told beside the noisy pictures: of a new noise, too.
-        return task.denoiser == NOISY and (NOISY, task.noise) not in kept
+        return task.denoiser == NOISY and (NOISY, task.noise) not in earlier
 
     scores = finish_scores(
         tasks,
         Score,
         _run,
         lambda result: f"{result.psnr:.2f} dB",
-        asked={task.pair for task in tasks if is_asked_for(task)},
-        kept=kept,
+        to_compute={task.pair for task in tasks if is_asked_for(task)},
+        earlier=earlier,
         pictures=pictures,
         cache=cache,
         replaces=None if limit else target,
@@ -321,8 +321,8 @@ def finish_scores(
     run: Callable[[AnyTask], tuple[AnyTask, AnyScore]],
     say: Callable[[AnyScore], str],
     *,
-    asked: Set[Pair],
-    kept: Mapping[Pair, AnyScore],
+    to_compute: Set[Pair],
+    earlier: Mapping[Pair, AnyScore],
     pictures: int,
     cache: Path,
     replaces: Path | None,
@@ -336,8 +336,8 @@ def finish_scores(
         kind: Makes a score of its fields.
         run: As for :func:`score_all`.
         say: Says what a score is, for the progress bar.
-        asked: Which to compute.
-        kept: What an earlier evaluation wrote; the cache's come first.
+        to_compute: Which to compute.
+        earlier: What an earlier evaluation wrote; the cache's come first.
         pictures: Of how many pictures a score has to be; copies of FER2013 differ in how many they have.
         cache: Folder of finished scores.
         replaces: The file of results that will be written, if one will.
@@ -350,8 +350,8 @@ def finish_scores(
 
     def read(task: AnyTask) -> AnyScore | None:
         path = task.cached(cache)
-        found = json.loads(path.read_text()) if path.exists() else {}
-        return kind(**found) if found.get("pictures") == pictures else None
+        fields = json.loads(path.read_text()) if path.exists() else {}
+        return kind(**fields) if fields.get("pictures") == pictures else None
 
     def keep(task: AnyTask, result: AnyScore) -> str:
         write_json(task.cached(cache), asdict(result))  # type: ignore[call-overload]
@@ -360,10 +360,10 @@ def finish_scores(
     cached = {task.pair for task in tasks if read(task) is not None}
     if replaces is not None:
         possible = {task.pair for task in tasks}
-        check_replaceable(replaces, pictures, cached | asked | kept.keys(), possible)
-    missing = [task for task in tasks if task.pair in asked - cached]
+        check_replaceable(replaces, pictures, cached | to_compute | earlier.keys(), possible)
+    missing = [task for task in tasks if task.pair in to_compute - cached]
     score_all(missing, run, keep, name=name, workers=workers)
-    finished = [read(task) or kept.get(task.pair) for task in tasks]
+    finished = [read(task) or earlier.get(task.pair) for task in tasks]
     return [score for score in finished if score is not None]
 
 

@@ -83,7 +83,7 @@ class AdversarialModule(SupervisedModule):
         )
         channels_last(self.discriminator)
         self.automatic_optimization = False  # two optimisers take turns
-        self._shown: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._validation_pictures: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def discriminator_loss(
         self, noisy: torch.Tensor, clean: torch.Tensor, denoised: torch.Tensor
@@ -100,12 +100,12 @@ class AdversarialModule(SupervisedModule):
         In single precision, as half is too coarse for differences.
         """
         with torch.autocast(noisy.device.type, enabled=False):
-            shown = [picture.detach().float().clamp(0, 1) for picture in (clean, denoised)]
-            scores = self.score_pairs(noisy.float(), *shown)
+            pictures = [picture.detach().float().clamp(0, 1) for picture in (clean, denoised)]
+            scores = self.score_pairs(noisy.float(), *pictures)
             generator, _ = self.sources
             beside = self.score_pairs(
                 noisy.float(),
-                *(p + STEP * _white_noise(p, generator) for p in shown),
+                *(p + STEP * _white_noise(p, generator) for p in pictures),
             )
             penalties = [squared_gradient(*pair) for pair in zip(scores, beside, strict=True)]
             weight = self.adversarial.penalty / 2 * self.adversarial.penalty_interval
@@ -165,12 +165,12 @@ class AdversarialModule(SupervisedModule):
     def validation_denoised(self, name: str, denoised: torch.Tensor, clean: torch.Tensor) -> None:
         """Keep the pictures of a validation noise until all are there: a spectrum is of a whole set."""
         pair = (denoised[:, 0].float().cpu().numpy(), clean[:, 0].float().cpu().numpy())
-        self._shown.setdefault(name, []).append(pair)
+        self._validation_pictures.setdefault(name, []).append(pair)
 
     def on_validation_epoch_end(self) -> None:
         """Log PSNR, and for each noise how sharp and how natural its pictures are."""
         super().on_validation_epoch_end()
-        for name, batches in self._shown.items():
+        for name, batches in self._validation_pictures.items():
             denoised, clean = (np.concatenate(part) for part in zip(*batches, strict=True))
             figures = {
                 f"val_sharpness_{name}": float(
@@ -179,7 +179,7 @@ class AdversarialModule(SupervisedModule):
                 f"val_spectral_distance_{name}": spectral_distance(denoised, clean),
             }
             self.log_dict(figures, sync_dist=True)
-        self._shown = {}
+        self._validation_pictures = {}
 
     def configure_optimizers(self) -> Any:
         """Adam without momentum for both, each with its own rate, lowered by a cosine.

@@ -29,8 +29,8 @@ class ExpertModule(SupervisedModule):
     def __init__(self, config: TrainConfig, engine: Engine = "plain"):
         super().__init__(config, engine)
         network = cast(ExpertUNet, self.network)
-        dealt = deal_to_experts(config.noise, network.config.experts)
-        self.mixtures = {name: NoiseMixture(parts) for name, parts in dealt.items()}
+        noises = deal_to_experts(config.noise, network.config.experts)
+        self.mixtures = {name: NoiseMixture(parts) for name, parts in noises.items()}
         if config.only:
             self.mixtures = {name: self.mixtures[name] for name in config.only}
             # What has no gradient, the optimizer leaves as it is.
@@ -80,14 +80,14 @@ def deal_to_experts(
         ValueError: There is none for one of them.
     """
     owners = [owner_of(part, experts) for part in noise]
-    dealt = {
+    noises = {
         name: tuple(part for part, owner in zip(noise, owners, strict=True) if owner == name)
         for name in experts
     }
-    idle = [name for name, parts in dealt.items() if not parts]
+    idle = [name for name, parts in noises.items() if not parts]
     if idle:
         raise ValueError(f"no [[noise]] is for the expert {', '.join(idle)}")
-    return dealt
+    return noises
 
 
 def share_out(count: int, parts: int) -> list[int]:

@@ -53,9 +53,9 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            trained = [p for p in group["params"] if p.grad is not None]
-            self._take_muon_steps([p for p in trained if not _has_one_direction(p)], group)
-            self._take_adam_steps([p for p in trained if _has_one_direction(p)], group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            self._take_muon_steps([p for p in parameters if not _has_one_direction(p)], group)
+            self._take_adam_steps([p for p in parameters if _has_one_direction(p)], group)
         return loss
 
     def _take_muon_steps(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - share)
         ahead = torch._foreach_lerp(gradients, momenta, share)
         matrices = [d.reshape(_matrix_shape(p)) for d, p in zip(ahead, parameters, strict=True)]
-        steps = orthogonalize_all(matrices)
+        steps = orthogonalize(matrices)
         rates = [-group["lr"] * 0.2 * max(matrix.shape) ** 0.5 for matrix in matrices]
         torch._foreach_mul_(steps, rates)
         shaped = [step.reshape(p.shape) for step, p in zip(steps, parameters, strict=True)]
@@ -113,11 +113,19 @@ def _gradient(parameter: torch.Tensor) -> torch.Tensor:
     return parameter.grad
 
 
-def orthogonalize_all(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Do as :func:`orthogonalize` does with each of several matrices, (M, N) of any sizes.
+def orthogonalize(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return matrices with the same singular vectors, and singular values between about 0.7 and 1.2.
 
-    What is on the device is few large products instead of many small ones: a GPU would spend most of the
-    time waiting for the next.
+    By five steps of a Newton-Schulz iteration, which needs products of matrices only. Each multiplies
+    the matrix by a polynomial of ``matrix @ matrix.T``. The polynomials are taken on that square, which
+    is several times as small, and the matrix is multiplied once, at the end: half the time. Directions
+    whose singular value is below about a thousandth of the matrix's norm stay smaller.
+
+    Matrices whose squares are of one size go through the steps together, as few large products instead
+    of many small ones: a GPU would spend most of the time waiting for the next.
+
+    Args:
+        matrices: (M, N) each, of any sizes, any numbers.
     """
     alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, matrix in enumerate(matrices):
@@ -137,20 +145,6 @@ def orthogonalize_all(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
                 tall = matrices[index].shape[0] > matrices[index].shape[1]
                 results[index] = step.mT if tall else step
     return [results[index] for index in range(len(matrices))]
-
-
-def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
-    """Return a matrix with the same singular vectors, and singular values between about 0.7 and 1.2.
-
-    By five steps of a Newton-Schulz iteration, which needs products of matrices only. Each multiplies
-    the matrix by a polynomial of ``matrix @ matrix.T``. The polynomials are taken on that square, which
-    is several times as small, and the matrix is multiplied once, at the end: half the time. Directions
-    whose singular value is below about a thousandth of the matrix's norm stay smaller.
-
-    Args:
-        matrix: (M, N), any numbers.
-    """
-    return orthogonalize_all([matrix])[0]
 
 
 def _wide(matrix: torch.Tensor) -> torch.Tensor:

@@ -86,11 +86,11 @@ class _Recorded:
     """
 
     def __init__(self) -> None:
-        self._known: set[int] = set()
+        self._recorded_ids: set[int] = set()
 
     def __call__(self, network: nn.Module, noisy: torch.Tensor) -> torch.Tensor:
-        if id(network) not in self._known:
-            self._known.add(id(network))
+        if id(network) not in self._recorded_ids:
+            self._recorded_ids.add(id(network))
             kind = noisy.device.type
             mixed, precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
             # Weights that were cast while recording are not those of later steps.

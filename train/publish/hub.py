@@ -170,7 +170,7 @@ def _explain(error: BaseException, namespace: str) -> str:
 
 def _explain_status(error: HfHubHTTPError, namespace: str) -> str:
     status = error.response.status_code
-    said = " ".join((error.server_message or error.response.reason_phrase).split()).rstrip(".")
+    reason = " ".join((error.server_message or error.response.reason_phrase).split()).rstrip(".")
     if status == 401:
         place = (
             "in HF_TOKEN is wrong or has expired"
@@ -180,16 +180,16 @@ def _explain_status(error: HfHubHTTPError, namespace: str) -> str:
         return f"The Hub doesn't accept the token (401): the one {place}"
     if status == 403:
         return (
-            f"The token may not write to {namespace} (403: {said}); make one that may at "
+            f"The token may not write to {namespace} (403: {reason}); make one that may at "
             f"{endpoint()}/settings/tokens"
         )
     if status in (409, 412):
-        return f"Somebody else changed the repository in the meantime ({status}: {said})"
+        return f"Somebody else changed the repository in the meantime ({status}: {reason})"
     if status == 429:
         return _say_limit(error.response)
     if status >= 500:
-        return f"The Hub has trouble of its own ({status}: {said})"
-    return f"The Hub refuses ({status}: {said})"
+        return f"The Hub has trouble of its own ({status}: {reason})"
+    return f"The Hub refuses ({status}: {reason})"
 
 
 def say_command(*parts: str, private: bool, dry_run: bool, options: Mapping[str, object]) -> str:

@@ -150,14 +150,14 @@ def push(
 
 
 def _ids(namespace: str, models: Sequence[str] | None, weights: Path) -> list[str]:
-    found = sorted(path.parent.name for path in weights.glob(f"*/{CONFIG_NAME}"))
-    ids = list(dict.fromkeys(models)) if models else found
+    all_ids = sorted(path.parent.name for path in weights.glob(f"*/{CONFIG_NAME}"))
+    ids = list(dict.fromkeys(models)) if models else all_ids
     if not ids:
         raise PushError(f"There are no models in {weights}; `python -m train fit` makes them")
-    unknown = [model_id for model_id in ids if model_id not in found]
+    unknown = [model_id for model_id in ids if model_id not in all_ids]
     if unknown:
         raise PushError(
-            f"There is no model {', '.join(unknown)} in {weights}; choose of {', '.join(found)}"
+            f"There is no model {', '.join(unknown)} in {weights}; choose of {', '.join(all_ids)}"
         )
     try:
         for model_id in ids:

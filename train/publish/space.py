@@ -53,7 +53,7 @@ _PATTERNS = (
     "docs/*.png",
     "train/configs/*.toml",
     "train/mixtures/*.toml",
-    "train/ablations/*",
+    "train/ablation/studies/*",
     "tests/benchmarks/*.json*",
 )
 _OWN = "denoiser/__init__.py"  # a Space without it is another one
@@ -109,8 +109,8 @@ def space_files(root: Path = ROOT) -> dict[str, Path]:
         root: The repository, or a copy of it.
     """
     paths = {path for pattern in _PATTERNS for path in root.glob(pattern) if path.is_file()}
-    named = {path.relative_to(root).as_posix(): path for path in sorted(paths)}
-    return {name: path for name, path in named.items() if not _is_hidden(name)}
+    by_name = {path.relative_to(root).as_posix(): path for path in sorted(paths)}
+    return {name: path for name, path in by_name.items() if not _is_hidden(name)}
 
 
 def publish_space(

@@ -29,7 +29,6 @@ from denoiser.weights.checkpoint import (
     read_json,
     weight_bytes,
 )
-from denoiser.weights.files import write_together
 
 CLASSIFIER = "emotion"
 """Name of the classifier's folder in weights/."""
@@ -154,11 +153,6 @@ def load_emotion_net(folder: Path) -> EmotionNet:
     with torch.device("meta"):
         network = EmotionNet(config)
     return fill(network, folder / CLASSIFIER_NAME, name, CLASSIFIER_CONFIG_NAME)
-
-
-def save_emotion_net(network: EmotionNet, folder: Path) -> None:
-    """Write the emotion classifier's folder: weights in half precision, and its config."""
-    write_together(folder, emotion_files(network))
 
 
 def emotion_files(network: EmotionNet) -> dict[str, bytes]:

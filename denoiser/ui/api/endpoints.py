@@ -291,13 +291,13 @@ def _create_noise(noise: object, **strengths: Any) -> NoiseModel:
     """Create a noise from its id and strengths of any type, of which None ones are left out."""
     if not isinstance(noise, str):
         raise ValueError("noise must be the id of a noise, such as gaussian")
-    given = {name: value for name, value in strengths.items() if value is not None}
-    if noise in PRESETS and given:
+    numbers = {name: value for name, value in strengths.items() if value is not None}
+    if noise in PRESETS and numbers:
         raise ValueError(f"{noise} is a preset, and a preset takes no strengths")
-    for name, value in given.items():
+    for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} must be a number")
-    return create_noise(noise, **given)
+    return create_noise(noise, **numbers)
 
 
 def _check_denoisers(denoisers: object) -> list[str]:

@@ -122,18 +122,18 @@ class _Area:
                 ]
                 update(type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
 
-    def name(self, figure: go.Figure, named: Iterable[Point]) -> None:
+    def name(self, figure: go.Figure, labelled_points: Iterable[Point]) -> None:
         """Write names beside points where there is room; the others are in the legend all the same."""
-        taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in map(self._pixels, self.points)]
-        for point in sorted(named, key=lambda point: -point.y):
+        boxes = [(x - 7, y - 7, x + 7, y + 7) for x, y in map(self._pixels, self.points)]
+        for point in sorted(labelled_points, key=lambda point: -point.y):
             x, y = self._pixels(point)
             long = LETTER * len(point.method.label)
             for below, right in ((False, True), (False, False), (True, True), (True, False)):
                 left, low = (x if right else x - long), (y - 24 if below else y + 8)
                 box = (left, low, left + long, low + 16)
-                if left < 0 or box[2] > self.width or any(_overlap(box, other) for other in taken):
+                if left < 0 or box[2] > self.width or any(_overlap(box, other) for other in boxes):
                     continue
-                taken.append(box)
+                boxes.append(box)
                 figure.add_annotation(
                     x=math.log10(point.x) if self.log_x else point.x,
                     y=math.log10(point.y) if self.log_y else point.y,
@@ -177,9 +177,9 @@ def strength_curves(
     """
     figure = go.Figure()
     read = benchmark.gain if gain else benchmark.value
-    shown = [method for method in benchmark.methods if method.id in methods]
+    selected = [method for method in benchmark.methods if method.id in methods]
     style = looks(method.id for method in benchmark.methods)
-    for method in shown:
+    for method in selected:
         x, y = _along(curve, method.id, metric, read)
         figure.add_scatter(
             x=x,

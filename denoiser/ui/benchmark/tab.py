@@ -114,9 +114,9 @@ def table_value(benchmark: Benchmark, metric: Metric, families: Sequence[str]) -
         metric: What the columns of the noises hold.
         families: Which denoisers to list; the noisy picture always is.
     """
-    shown = [method for method in benchmark.methods if method.family in families]
-    names = [NOISY, *(method.id for method in shown)]
-    rows = [[_cell(NOISY_LABEL), _cell(""), _cell(None), _cell(None)], *map(_facts, shown)]
+    methods = [method for method in benchmark.methods if method.family in families]
+    names = [NOISY, *(method.id for method in methods)]
+    rows = [[_cell(NOISY_LABEL), _cell(""), _cell(None), _cell(None)], *map(_facts, methods)]
     columns = [_column("Denoiser"), _column("Family"), _column("Parameters", 1), _column("ms", 1)]
     columns[-1]["title"] = "Milliseconds for one 48x48 face on one thread"
     for condition in benchmark.conditions:
@@ -136,7 +136,7 @@ def table_value(benchmark: Benchmark, metric: Metric, families: Sequence[str]) -
 def provenance(benchmark: Benchmark) -> str:
     """Say in Markdown where every number is from."""
     facts = benchmark.facts
-    told = {
+    sources = {
         "Made by": f"`{facts.get('command', '?')}`",
         "Pictures": f"{facts.get('split', '?')}, {facts.get('pictures', '?')} of them",
         "Noise": facts.get("seed", "?"),
@@ -146,7 +146,7 @@ def provenance(benchmark: Benchmark) -> str:
         "Scores": "`weights/benchmark.json`; one model's own in `weights/ID/metrics.json`",
         "Training": "`weights/ID/history.csv`, written by `python -m train fit train/configs/ID.toml`",
     }
-    lines = [f"- **{name}**: {html.escape(text, quote=False)}" for name, text in told.items()]
+    lines = [f"- **{name}**: {html.escape(text, quote=False)}" for name, text in sources.items()]
     return "\n".join(["### Where every number is from", *lines])
 
 
@@ -247,9 +247,9 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         if curve is None:
             return gr.skip()
         is_gain = metric == "gain"
-        shown = METRICS["psnr" if is_gain else metric]
+        quantity = METRICS["psnr" if is_gain else metric]
         return strength_curves(
-            benchmark, curves[curve], shown, methods, chart_width(width), gain=is_gain
+            benchmark, curves[curve], quantity, methods, chart_width(width), gain=is_gain
         )
 
     def draw_time(condition: str | None, metric: str, width: float | None) -> Any:
@@ -364,8 +364,8 @@ def _column(label: str, order: int = 0, title: str = "") -> dict[str, Any]:
 
 
 def _cell(value: float | str | None, text: str | None = None, best: bool = False) -> dict[str, Any]:
-    shown = str(value or "") if text is None else text
-    return {"sort": value, "text": shown} | ({"best": True} if best else {})
+    content = str(value or "") if text is None else text
+    return {"sort": value, "text": content} | ({"best": True} if best else {})
 
 
 def _facts(method: Method) -> list[dict[str, Any]]:

@@ -30,15 +30,15 @@ from denoiser.denoisers.base import DenoiserInfo
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.metrics import sharpness, write_number
 from denoiser.pipeline import Comparison, DenoiseResult, Experiment
-from denoiser.ui.blind.classes import Seat
+from denoiser.ui.blind.voting_classes import Voter
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.run import Face, Outcome, run_methods
 
 MEASURE_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "sharpness": "Sharpness"}
 
-Play = Callable[[Round], Comparison]
-"""Makes the pictures of a round; the same ones whenever it is asked."""
+RoundComparer = Callable[[Round], Comparison]
+"""Makes the pictures of a round; the same ones at every call."""
 
 
 class BlindTestError(ValueError):
@@ -51,30 +51,30 @@ class BlindSession:
     Args:
         setup: The denoisers and the noise.
         rounds: What to show.
-        play: Makes a round's pictures.
+        compare_round: Makes a round's pictures.
         labels: Names of the denoisers, by id.
-        seat: From where a class counts the votes as well, if one does.
+        voter: Who has a class count the votes as well, if one does.
     """
 
     def __init__(
         self,
         setup: Setup,
         rounds: Sequence[Round],
-        play: Play,
+        compare_round: RoundComparer,
         labels: Mapping[str, str],
-        seat: Seat | None = None,
+        voter: Voter | None = None,
     ):
         self._setup = setup
         self._rounds = tuple(rounds)
-        self._play = play
+        self._compare_round = compare_round
         self._labels = labels
-        self._seat = seat
+        self._voter = voter
         self._lock = threading.Lock()
         self._votes: tuple[Vote, ...] = ()
         self._tally = Tally()
         self._refusal = ""  # why the class did not count the last vote
         self._token = ""  # of the round that waits for a vote; empty while none does
-        self._dealt: Payload = {}
+        self._round_payload: Payload = {}
         self._favourites: Mapping[str, str] = {}
 
     def view(self) -> Payload:
@@ -118,39 +118,39 @@ class BlindSession:
             view = self._view()
             if self._token or type(number) is not int or not 1 <= number <= len(self._votes):
                 return view
-            return view | {"look": self._look(number)}
+            return view | {"look": self._unmask(number)}
 
     def _count(self, picture: int) -> None:
-        shown = self._rounds[len(self._votes)].methods
-        vote = Vote(shown, shown[picture - 1] if picture else None, self._favourites)
+        methods = self._rounds[len(self._votes)].methods
+        vote = Vote(methods, methods[picture - 1] if picture else None, self._favourites)
         self._token = ""
         self._votes += (vote,)
         self._tally = self._tally.add(vote)
-        if self._seat is not None:
-            self._refusal = self._seat.add(vote)
+        if self._voter is not None:
+            self._refusal = self._voter.add(vote)
 
     def _view(self) -> Payload:
         if len(self._votes) == len(self._rounds):
             return self._results()
         if not self._token:
-            self._deal()
-        return self._dealt | {"version": new_version(), "note": self._class_note()}
+            self._start_round()
+        return self._round_payload | {"version": new_version(), "note": self._class_note()}
 
-    def _deal(self) -> None:
+    def _start_round(self) -> None:
         number = len(self._votes)
-        comparison = self._play(self._rounds[number])
-        shown = self._rounds[number].methods
-        scores = [_scores(comparison, method) for method in shown]
-        self._favourites = favourites(shown, scores)
+        comparison = self._compare_round(self._rounds[number])
+        methods = self._rounds[number].methods
+        scores = [_scores(comparison, method) for method in methods]
+        self._favourites = favourites(methods, scores)
         height, width = comparison.corruption.clean.shape
-        self._dealt = {
+        self._round_payload = {
             "phase": "round",
             "number": number + 1,
             "count": len(self._rounds),
             "given": comparison.corruption.noise.describe(),
             "width": width,
             "height": height,
-            "pictures": [encode_picture(comparison[method].image) for method in shown],
+            "pictures": [encode_picture(comparison[method].image) for method in methods],
             "noisy": encode_picture(comparison.corruption.noisy),
             "token": (token := secrets.token_urlsafe(12)),
         }
@@ -168,9 +168,9 @@ class BlindSession:
             **tally_view(self._tally, self._setup.pool, self._labels, "You"),
         }
 
-    def _look(self, number: int) -> Payload:
-        played, vote = self._rounds[number - 1], self._votes[number - 1]
-        comparison = self._play(played)
+    def _unmask(self, number: int) -> Payload:
+        this_round, vote = self._rounds[number - 1], self._votes[number - 1]
+        comparison = self._compare_round(this_round)
         corruption = comparison.corruption
         height, width = corruption.clean.shape
         cards = []
@@ -190,7 +190,7 @@ class BlindSession:
             )
         return {
             "number": number,
-            "given": f"{corruption.noise.describe()}, seed {played.seed}",
+            "given": f"{corruption.noise.describe()}, seed {this_round.seed}",
             "width": width,
             "height": height,
             "cards": cards,
@@ -199,16 +199,18 @@ class BlindSession:
         }
 
     def _class_note(self) -> str:
-        if self._seat is None:
+        if self._voter is None:
             return ""
         if self._refusal:
             return self._refusal
-        if not self._seat.voting_class.is_open:
+        if not self._voter.voting_class.is_open:
             return "The class is over: what you pick now counts for you alone."
-        return f"Your picks are added, without a name, to those of class {self._seat.voting_class.code}."
+        return (
+            f"Your picks are added, without a name, to those of class {self._voter.voting_class.code}."
+        )
 
 
-def make_play(faces: FaceSource, setup: Setup) -> Play:
+def make_round_comparer(faces: FaceSource, setup: Setup) -> RoundComparer:
     """Return what makes the pictures of a round.
 
     Args:
@@ -216,13 +218,13 @@ def make_play(faces: FaceSource, setup: Setup) -> Play:
         setup: How to make the noisy pictures.
     """
 
-    def play(played: Round) -> Comparison:
-        outcome = _run(faces, setup, played, played.methods)
+    def compare_round(this_round: Round) -> Comparison:
+        outcome = _run(faces, setup, this_round, this_round.methods)
         for sentence in outcome.available.refusals.values():
             raise BlindTestError(f"A method of this round can't run: {sentence} Start again later.")
         return outcome.comparison
 
-    return play
+    return compare_round
 
 
 def keep_usable(
@@ -288,14 +290,14 @@ def describe_labels(methods: Mapping[str, DenoiserInfo]) -> dict[str, str]:
     return {method_id: info.label for method_id, info in methods.items()}
 
 
-def _run(faces: FaceSource, setup: Setup, played: Round, method_ids: Sequence[str]) -> Outcome:
+def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequence[str]) -> Outcome:
     try:
-        sample = faces.get(played.face)
+        sample = faces.get(this_round.face)
     except FaceDataError as error:
         raise BlindTestError(f"{error} Start again.") from error
     experiment = Experiment(
-        noise=played.noise,
-        seed=played.seed,
+        noise=this_round.noise,
+        seed=this_round.seed,
         clip=setup.clip,
         round_8bit=setup.round_8bit,
         methods=tuple(method_ids),

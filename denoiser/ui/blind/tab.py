@@ -11,21 +11,21 @@ import numpy as np
 from denoiser.analysis.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.faces.samples import pick_samples
-from denoiser.ui.blind.classes import Seat, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.blind.session import (
     BlindSession,
     BlindTestError,
     describe_labels,
     keep_usable,
-    make_play,
+    make_round_comparer,
     tally_view,
 )
+from denoiser.ui.blind.voting_classes import Voter, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource
-from denoiser.ui.experiment.link import CLASS_PARAMETER
+from denoiser.ui.experiment.link_format import CLASS_PARAMETER
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.server.address import address_of
@@ -64,17 +64,17 @@ class Member:
     """A session's place in a class.
 
     Attributes:
-        seat: From where it votes in which class.
+        voter: Who votes, and in which class.
         is_teacher: Whether it may see the totals and close it.
     """
 
-    seat: Seat
+    voter: Voter
     is_teacher: bool
 
     @property
     def voting_class(self) -> VotingClass:
         """Which class."""
-        return self.seat.voting_class
+        return self.voter.voting_class
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Tab:
     code: gr.Textbox
     join: gr.Button
     teach: gr.Button
-    said: gr.Markdown
+    message: gr.Markdown
     class_box: gr.Column
     panel: gr.HTML
     close: gr.Button
@@ -107,7 +107,7 @@ class _Tab:
     @property
     def class_outputs(self) -> list[Any]:
         """Everything that joining or leaving a class changes."""
-        return [*self.class_shown, self.said, self.member, self.blind_session, self.board]
+        return [*self.class_shown, self.message, self.member, self.blind_session, self.board]
 
 
 def create_blind_tab(
@@ -189,7 +189,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
                         )
                         join = gr.Button("Join", size="md", min_width=80, elem_id="class-join")
                     teach = gr.Button("Start a class", size="md", elem_id="class-start")
-                said = gr.Markdown(elem_id="class-said")
+                message = gr.Markdown(elem_id="class-said")
             with gr.Accordion("How it is counted", open=False, elem_id="blind-counting"):
                 gr.Markdown(_COUNTING)
         with gr.Column(scale=3, min_width=300, elem_id="blind-results"):
@@ -209,7 +209,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
         code,
         join,
         teach,
-        said,
+        message,
         class_box,
         panel,
         close,
@@ -237,15 +237,15 @@ def _connect_test(
     opened: Callable[..., Any],
 ) -> None:
     def start(pool: Any, noise: Any, member: Member | None, *values: Any) -> Iterator[Any]:
-        seat = member.seat if member is not None and member.voting_class.is_open else None
+        voter = member.voter if member is not None and member.voting_class.is_open else None
         try:
             setup = (
-                parse_setup(pool, noise, controls, values) if seat is None else seat.voting_class.setup
+                parse_setup(pool, noise, controls, values) if voter is None else voter.voting_class.setup
             )
         except ExperimentError as error:
             yield gr.skip(), _error(str(error))
             return
-        yield from _begin(setup, faces, labels, seat)
+        yield from _begin(setup, faces, labels, voter)
 
     def invite(request: gr.Request, blind_session: BlindSession | None, *rest: Any) -> Iterator[Any]:
         """Begin without being asked, unless a test is under way or the address brings one."""
@@ -256,10 +256,12 @@ def _connect_test(
             yield begun, payload | {"invited": True}
 
     def vote(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
-        return _answer(blind_session, lambda s: s.vote(_told(event, "token"), _told(event, "picture")))
+        return _answer(
+            blind_session, lambda s: s.vote(_event_value(event, "token"), _event_value(event, "picture"))
+        )
 
     def look_back(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
-        return _answer(blind_session, lambda s: s.look_back(_told(event, "round")))
+        return _answer(blind_session, lambda s: s.look_back(_event_value(event, "round")))
 
     begin = [tab.pool, tab.noise, tab.member, *controls.inputs]
     for listen in (tab.start.click, tab.board.again):  # gr.on takes no events of a script's own
@@ -287,15 +289,15 @@ def _connect_class(
 
     def refuse(error: Exception) -> list[Any]:
         values = [gr.skip()] * len(tab.class_outputs)
-        values[tab.class_outputs.index(tab.said)] = str(error)
+        values[tab.class_outputs.index(tab.message)] = str(error)
         return values
 
-    def take_seat(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
-        return Member(voting_class.seat(request.session_hash or "", address_of(request)), is_teacher)
+    def make_member(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
+        return Member(voting_class.voter(request.session_hash or "", address_of(request)), is_teacher)
 
-    def join(request: gr.Request, entered: Any) -> Iterator[list[Any]]:
+    def join(request: gr.Request, code: Any) -> Iterator[list[Any]]:
         try:
-            member = take_seat(*voting_classes.find(entered, address_of(request)), request)
+            member = make_member(*voting_classes.find(code, address_of(request)), request)
         except VotingClassError as error:
             yield refuse(error)
             return
@@ -304,7 +306,7 @@ def _connect_class(
         if not member.is_teacher:
             # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
             joined = values[: tab.class_outputs.index(tab.blind_session)]
-            for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.seat):
+            for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.voter):
                 yield [*joined, blind_session, payload | {"invited": True}]
 
     def teach(
@@ -314,7 +316,7 @@ def _connect_class(
             setup = parse_setup(pool, noise, controls, values)
             if member is not None and member.is_teacher:
                 member.voting_class.close()  # one class for each teacher
-            return enter(take_seat(voting_classes.open(setup, address_of(request)), True, request))
+            return enter(make_member(voting_classes.open(setup, address_of(request)), True, request))
         except (ExperimentError, VotingClassError) as error:
             return refuse(error)
 
@@ -328,12 +330,12 @@ def _connect_class(
         return gr.skip() if member is None else _panel(member, labels)
 
     def follow_link(request: gr.Request) -> Iterator[list[Any]]:
-        entered = request.query_params.get(CLASS_PARAMETER)
-        if entered is None:
+        code = request.query_params.get(CLASS_PARAMETER)
+        if code is None:
             yield [gr.skip()] * (1 + len(tab.class_outputs))
             return
         opened: Any = gr.Accordion(open=True)
-        for values in join(request, entered):
+        for values in join(request, code):
             yield [opened, *values]
             opened = gr.skip()
 
@@ -343,8 +345,8 @@ def _connect_class(
         "preprocess": False,
     }
     gr.on([tab.join.click, tab.code.submit], join, tab.code, tab.class_outputs, **_QUEUED)
-    chosen = [tab.member, tab.pool, tab.noise, *controls.inputs]
-    tab.teach.click(teach, chosen, tab.class_outputs, **light)
+    setup_inputs = [tab.member, tab.pool, tab.noise, *controls.inputs]
+    tab.teach.click(teach, setup_inputs, tab.class_outputs, **light)
     tab.close.click(close, tab.member, tab.class_shown, **light)
     tab.leave.click(lambda: enter(None), None, tab.class_outputs, **light)
     tab.timer.tick(refresh, tab.member, tab.panel, **light)
@@ -352,19 +354,19 @@ def _connect_class(
 
 
 def _begin(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], voter: Voter | None
 ) -> Iterator[tuple[BlindSession | None, Payload]]:
     """Begin a test: the values of the session's test and of the board, step by step."""
     yield None, _idle("Making the pictures\N{HORIZONTAL ELLIPSIS}")  # a model's first use takes seconds
     try:
-        blind_session, note = _prepare(setup, faces, labels, seat)
+        blind_session, note = _prepare(setup, faces, labels, voter)
         yield blind_session, blind_session.view() | {"warning": note}
     except BlindTestError as error:
         yield None, _idle("") | {"warning": str(error)}
 
 
 def _prepare(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], seat: Seat | None
+    setup: Setup, faces: FaceSource, labels: Mapping[str, str], voter: Voter | None
 ) -> tuple[BlindSession, str]:
     """Make a test, and say which methods it does without.
 
@@ -377,7 +379,7 @@ def _prepare(
     first = draw_rounds(setup, names, generator, count=1)[0]
     usable, note = keep_usable(faces, setup, first, labels)
     rounds = draw_rounds(usable, names, generator)
-    return BlindSession(usable, rounds, make_play(faces, usable), labels, seat), note
+    return BlindSession(usable, rounds, make_round_comparer(faces, usable), labels, voter), note
 
 
 def _answer(blind_session: BlindSession | None, ask: Callable[[BlindSession], Payload]) -> Payload:
@@ -406,7 +408,7 @@ def _class_values(member: Member | None, labels: Mapping[str, str]) -> list[Any]
 def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
     voting_class = member.voting_class
     noise = voting_class.setup.noise
-    shown: Payload = {
+    payload: Payload = {
         "phase": "class",
         "version": new_version(),
         "code": voting_class.code,
@@ -416,10 +418,10 @@ def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
         f"Noise: {'varied' if noise is None else noise.describe()}.",
     }
     if not member.is_teacher:
-        return shown
+        return payload
     tally = voting_class.tally
     totals = tally_view(tally, voting_class.setup.pool, labels, "The class")
-    return shown | totals | {"key": voting_class.key, "votes": tally.votes}
+    return payload | totals | {"key": voting_class.key, "votes": tally.votes}
 
 
 def _idle(text: str) -> Payload:
@@ -430,7 +432,7 @@ def _error(sentence: str) -> Payload:
     return {"error": sentence, "version": new_version()}
 
 
-def _told(event: gr.EventData, name: str) -> Any:
+def _event_value(event: gr.EventData, name: str) -> Any:
     """Return what the page's script said with an event; it may have said anything."""
     data = event._data
     return data.get(name) if isinstance(data, dict) else None

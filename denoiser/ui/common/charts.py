@@ -38,10 +38,10 @@ def with_legend_below(
         top: Pixels above the plot.
         axis: Pixels for the horizontal axis with its title.
     """
-    named = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
-    entry = _LEGEND_SYMBOL + math.ceil(max(map(len, named), default=0) * LETTER)
+    names = [trace.name for trace in figure.data if trace.name and trace.showlegend is not False]
+    entry = _LEGEND_SYMBOL + math.ceil(max(map(len, names), default=0) * LETTER)
     per_line = 1 if width is None else max(1, (width - SIDE + 10) // entry)  # as many as Plotly fits
-    lines = math.ceil(len(named) / per_line)
+    lines = math.ceil(len(names) / per_line)
     legend = _LEGEND_LINE * lines + 12
     figure.update_layout(
         height=height + legend,
@@ -122,15 +122,15 @@ def looks(method_ids: Iterable[str]) -> dict[str, dict[str, str]]:
     """
     places = {name: index for index, name in enumerate(list_denoisers())}
     places[WINDOW_MEDIAN] = places["median"]
-    found = {name: places.get(name, len(places)) for name in method_ids if name != NOISY}
-    given: dict[str, dict[str, str]] = {NOISY: {"color": NOISY_COLOUR, "symbol": "x"}}
-    for name, index in sorted(found.items(), key=lambda item: item[1]):
-        used = Counter(look["color"] for look in given.values())
-        colour = min(_from(COLOURS, index), key=used.__getitem__)
-        taken = [look["symbol"] for look in given.values() if look["color"] == colour]
-        symbol = min(_from(SYMBOLS, index), key=taken.count)
-        given[name] = {"color": colour, "symbol": symbol}
-    return given
+    order = {name: places.get(name, len(places)) for name in method_ids if name != NOISY}
+    styles: dict[str, dict[str, str]] = {NOISY: {"color": NOISY_COLOUR, "symbol": "x"}}
+    for name, index in sorted(order.items(), key=lambda item: item[1]):
+        colour_counts = Counter(look["color"] for look in styles.values())
+        colour = min(_from(COLOURS, index), key=colour_counts.__getitem__)
+        symbols = [look["symbol"] for look in styles.values() if look["color"] == colour]
+        symbol = min(_from(SYMBOLS, index), key=symbols.count)
+        styles[name] = {"color": colour, "symbol": symbol}
+    return styles
 
 
 def _from(offered: Sequence[str], index: int) -> Sequence[str]:

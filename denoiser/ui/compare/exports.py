@@ -14,7 +14,7 @@ from denoiser.analysis.results import NOISY_LABEL
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.images import Image, to_png, to_uint8
 from denoiser.pipeline import Comparison, DenoiseResult
-from denoiser.ui.common.judgement import write_loss
+from denoiser.ui.common.gain_labels import write_loss
 from denoiser.weights.checkpoint import WeightsError
 
 CSV_COLUMNS = (
@@ -207,10 +207,10 @@ def method_labels(comparison: Comparison, labels: Mapping[str, str] | None = Non
     Returns:
         Names by id, ``"noisy"`` first.
     """
-    given = labels or {}
-    names = {"noisy": given.get("noisy", NOISY_LABEL)}
+    own_labels = labels or {}
+    names = {"noisy": own_labels.get("noisy", NOISY_LABEL)}
     for method_id in comparison:
-        names[method_id] = given.get(method_id) or _registered_label(method_id)
+        names[method_id] = own_labels.get(method_id) or _registered_label(method_id)
     return names
 
 

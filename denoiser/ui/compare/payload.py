@@ -22,7 +22,7 @@ from denoiser.pipeline import (
     DenoiseResult,
     Experiment,
 )
-from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
+from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture
 from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
 
@@ -104,16 +104,16 @@ def slow_payload(
     The card of a model whose weights are still on their way is pending again.
     """
     live = live_methods(experiment.methods)
-    shown = [
+    infos = [
         methods[method_id]
         for method_id in experiment.methods
         if method_id not in live or comes_from_hub(method_id)
     ]
-    outcome = run_methods(face, experiment, [info.id for info in shown])
+    outcome = run_methods(face, experiment, [info.id for info in infos])
     return {
         "version": version,
         "key": experiment_key(face, experiment),
-        "cards": [_card(info, outcome) for info in shown],
+        "cards": [_card(info, outcome) for info in infos],
     }
 
 
@@ -134,7 +134,7 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
     return (
         card
         | _scores(result)
-        | _judgement(outcome.comparison, result)
+        | _gain_texts(outcome.comparison, result)
         | {
             "ms": result.milliseconds,
             "strength": _strength(result),
@@ -143,7 +143,7 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
     )
 
 
-def _judgement(comparison: Comparison, result: DenoiseResult) -> Payload:
+def _gain_texts(comparison: Comparison, result: DenoiseResult) -> Payload:
     """Say what a method gains over the noisy picture, and whether it can be called best by a score.
 
     Where there is nothing to remove, say what it destroys; nothing is best then.

@@ -17,14 +17,14 @@ from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_pa
 from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import create_face_section
-from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.experiment.run import describe_methods, run_methods
-from denoiser.ui.experiment.share import (
+from denoiser.ui.experiment.link_components import (
     create_copy_button,
     create_link_box,
     describe_link,
     restore_on_load,
 )
+from denoiser.ui.experiment.parsing import ExperimentError
+from denoiser.ui.experiment.run import describe_methods, run_methods
 
 _MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
 
@@ -188,4 +188,4 @@ def create_slow_results() -> gr.HTML:
 
     A component of its own: two values that reach one component together would become one.
     """
-    return painted("compare/slow.js", NOTHING, elem_classes="unseen")
+    return painted("compare/forward_slow_results.js", NOTHING, elem_classes="unseen")

@@ -29,19 +29,21 @@ def emotion_payload(
     """
     outcome = run_methods(face, experiment, experiment.methods)
     comparison, names = outcome.comparison, describe_methods()
-    shown: dict[str, tuple[str, Image]] = {
+    pictures: dict[str, tuple[str, Image]] = {
         CLEAN: ("Clean picture", comparison.corruption.clean),
         NOISY: (NOISY_LABEL, comparison.noisy.image),
     }
-    shown |= {
+    pictures |= {
         name: (names[name].label, comparison[name].image)
         for name in experiment.methods
         if name in comparison
     }
-    read = dict(zip(shown, classifier.predict([picture for _, picture in shown.values()]), strict=True))
+    read = dict(
+        zip(pictures, classifier.predict([picture for _, picture in pictures.values()]), strict=True)
+    )
     cards = [
         _card(name, text, picture, read[name], read[CLEAN], label)
-        for name, (text, picture) in shown.items()
+        for name, (text, picture) in pictures.items()
     ]
     notes = outcome.available.refusals
     cards += [
@@ -51,7 +53,7 @@ def emotion_payload(
     ]
     return {
         "version": new_version(),
-        "summary": summary(read, {name: text for name, (text, _) in shown.items()}, label),
+        "summary": summary(read, {name: text for name, (text, _) in pictures.items()}, label),
         "cards": cards,
     }
 

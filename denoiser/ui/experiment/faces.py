@@ -124,8 +124,8 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
     note = gr.Markdown("", elem_id="face-note")
 
     def show_strip(emotion_name: str, seed: int) -> tuple[Any, Face, None, str]:
-        wanted = None if emotion_name == ANY_EMOTION else emotion_name
-        samples = pick_samples(source.offer.faces, wanted, seed, STRIP_LENGTH)
+        emotion_or_any = None if emotion_name == ANY_EMOTION else emotion_name
+        samples = pick_samples(source.offer.faces, emotion_or_any, seed, STRIP_LENGTH)
         return _strip_value(samples), sample_face(samples[0]), None, ""
 
     def choose(event: gr.EventData) -> tuple[Face, None, str]:
@@ -134,22 +134,22 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
         except FaceDataError as error:
             raise gr.Error(str(error)) from error
 
-    chosen = [face, upload, note]
-    emotion.change(lambda name: show_strip(name, FIRST_SEED), emotion, [strip, *chosen], **SILENT)
+    face_outputs = [face, upload, note]
+    emotion.change(lambda name: show_strip(name, FIRST_SEED), emotion, [strip, *face_outputs], **SILENT)
     shuffle.click(
         lambda name: show_strip(name, secrets.randbelow(2**31)),
         emotion,
-        [strip, *chosen],
+        [strip, *face_outputs],
         **SILENT,
     )
     # Queued: after an unqueued event Gradio does not announce that the session's face has changed.
-    strip.select(choose, None, chosen, trigger_mode="always_last", **SILENT)
+    strip.select(choose, None, face_outputs, trigger_mode="always_last", **SILENT)
     # Without Gradio's preprocessing, which decodes and converts: 16 bits and transparency would be
     # lost before denoiser.images sees them, and a damaged file would end in an HTTP 500.
     picture.change(
         _receive_picture,
         [picture, crop],
-        [picture, strip, *chosen],
+        [picture, strip, *face_outputs],
         preprocess=False,
         trigger_mode="multiple",  # a second picture is not dropped while the first is read
         show_progress="minimal",
@@ -176,9 +176,9 @@ def _follow(
         The event that follows on its loading.
     """
     timer = gr.Timer(_ASK_SECONDS)
-    shown = [strip, emotion, about, timer]
+    strip_outputs = [strip, emotion, about, timer]
 
-    def show(chosen: Face) -> list[Any]:
+    def show(new_face: Face) -> list[Any]:
         offer = source.offer
         if offer.coming:
             return [gr.skip(), gr.skip(), offer.about, gr.skip()]
@@ -186,7 +186,7 @@ def _follow(
             return [gr.skip(), gr.skip(), offer.about, gr.Timer(active=False)]
         samples = pick_samples(offer.faces, None, FIRST_SEED, STRIP_LENGTH)
         return [
-            _strip_value(samples, chosen.id),
+            _strip_value(samples, new_face.id),
             gr.Dropdown(**_emotion_choices(offer.faces)),
             offer.about,
             gr.Timer(active=False),
@@ -196,8 +196,8 @@ def _follow(
         first = first_face(source.offer.faces)
         return [*show(first), first if source.has_changed else gr.skip()]
 
-    timer.tick(show, face, shown, queue=False, **SILENT)
-    started = load(begin, None, [*shown, face], **SILENT)
+    timer.tick(show, face, strip_outputs, queue=False, **SILENT)
+    started = load(begin, None, [*strip_outputs, face], **SILENT)
     return started.then  # type: ignore[no-any-return]
 
 

@@ -76,7 +76,7 @@ def _parse_noise(noise_id: Any, values: Mapping[ParameterKey, Any]) -> NoiseMode
     )
 
 
-def parse_value(parameter: Parameter, shown: Any) -> float:
+def parse_value(parameter: Parameter, slider_value: Any) -> float:
     """Convert what a slider shows, or should show, to its field's value.
 
     Raises:
@@ -84,13 +84,13 @@ def parse_value(parameter: Parameter, shown: Any) -> float:
     """
     low, high = parameter.slider_range
     # NaN fails the comparison too.
-    if not _is_number(shown, parameter.integer) or not low <= shown <= high:
+    if not _is_number(slider_value, parameter.integer) or not low <= slider_value <= high:
         number = "a whole number" if parameter.integer else "a number"
         raise ExperimentError(f"{parameter.title} has to be {number} from {low:g} to {high:g}.")
     if parameter.integer:
-        return int(shown)
+        return int(slider_value)
     # Dividing may end up a rounding error beyond what the noise accepts.
-    return float(min(max(shown / parameter.scale, parameter.minimum), parameter.maximum))
+    return float(min(max(slider_value / parameter.scale, parameter.minimum), parameter.maximum))
 
 
 def parse_seed(seed: Any) -> int:

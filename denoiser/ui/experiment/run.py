@@ -96,5 +96,5 @@ def _describe(method_id: str) -> DenoiserInfo:
 
 def experiment_key(face: Face, experiment: Experiment) -> str:
     """Name what all methods are given; equal for equal noisy pictures."""
-    given = (face.id, experiment.noise, experiment.seed, experiment.clip, experiment.round_8bit)
-    return hashlib.blake2b(repr(given).encode(), digest_size=8).hexdigest()
+    inputs = (face.id, experiment.noise, experiment.seed, experiment.clip, experiment.round_8bit)
+    return hashlib.blake2b(repr(inputs).encode(), digest_size=8).hexdigest()

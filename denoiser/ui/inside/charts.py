@@ -33,10 +33,10 @@ def residual_histogram(residual: Residual) -> go.Figure:
     Args:
         residual: Both of them.
     """
-    named = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
-    reach = max(1.0, *(255 * float(np.abs(values).max()) for values in named.values()))
+    maps = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
+    reach = max(1.0, *(255 * float(np.abs(values).max()) for values in maps.values()))
     figure = go.Figure()
-    for (name, values), style in zip(named.items(), _STYLES, strict=True):
+    for (name, values), style in zip(maps.items(), _STYLES, strict=True):
         density, edges = np.histogram(255 * values, _BINS, (-reach, reach), density=True)
         figure.add_scatter(
             x=((edges[:-1] + edges[1:]) / 2).tolist(),
@@ -61,8 +61,8 @@ def power_spectra(residual: Residual) -> go.Figure:
         residual: Both of them.
     """
     figure = go.Figure()
-    named = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
-    for (name, values), style in zip(named.items(), _STYLES, strict=True):
+    maps = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
+    for (name, values), style in zip(maps.items(), _STYLES, strict=True):
         power = radial_power_spectrum(values)
         shortest = min(values.shape)
         figure.add_scatter(
@@ -136,19 +136,19 @@ def profile_chart(profiles: Mapping[str, Map], labels: Mapping[str, str], width:
         width: Of the chart, in pixels.
     """
     figure = go.Figure()
-    given: dict[str, dict[str, Any]] = {
+    fixed_styles: dict[str, dict[str, Any]] = {
         CLEAN: {"color": TEXT, "width": 4},
         NOISY: {"color": NOISY_COLOUR, "width": 1, "dash": "dot"},
     }
-    styles = looks(name for name in profiles if name not in given)
+    styles = looks(name for name in profiles if name not in fixed_styles)
     for name, profile in profiles.items():
-        method = name not in given
+        method = name not in fixed_styles
         figure.add_scatter(
             x=list(range(len(profile))),
             y=(255 * profile).tolist(),
             mode="lines+markers" if method or len(profile) == 1 else "lines",
             name=html.escape(labels[name], quote=False),  # plotly reads names as HTML
-            line={"color": styles[name]["color"], "width": 2} if method else given[name],
+            line={"color": styles[name]["color"], "width": 2} if method else fixed_styles[name],
             # Symbols too: with some colour vision the colours can't all be told apart.
             marker={"symbol": styles[name]["symbol"] if method else "circle", "size": 6},
             hovertemplate="%{y:.0f}<extra>%{fullData.name}</extra>",

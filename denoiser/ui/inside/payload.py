@@ -82,13 +82,13 @@ class Panel:
 
     def to_json(self) -> Payload:
         """Write it down for ``pictures.js``."""
-        written: Payload = {"id": self.id, "label": self.label, "note": self.note}
+        payload: Payload = {"id": self.id, "label": self.label, "note": self.note}
         if self.pixels is None:
-            return written
+            return payload
         height, width = self.pixels.shape[:2]
         numbers = [list(pair) for pair in self.numbers]
         spoken = ", ".join(f"{name} {value}" for name, value in numbers)
-        written |= {
+        payload |= {
             "width": width,
             "height": height,
             "pixels": encode_pixels(self.pixels),
@@ -96,8 +96,8 @@ class Panel:
             "numbers": numbers,
         }
         if self.colours is not None:
-            written["scale"] = {"pixels": encode_pixels(self.colours), "ends": list(self.ends)}
-        return written
+            payload["scale"] = {"pixels": encode_pixels(self.colours), "ends": list(self.ends)}
+        return payload
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class Profiles:
 
 def panels_payload(panels: Iterable[Panel], pending: bool = False) -> Payload:
     """Write panels down."""
-    written = [panel.to_json() for panel in panels]
-    return {"version": new_version(), "panels": written, "pending": pending}
+    entries = [panel.to_json() for panel in panels]
+    return {"version": new_version(), "panels": entries, "pending": pending}
 
 
 def sentence_payload(sentence: str) -> Payload:
@@ -174,7 +174,7 @@ def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) ->
         )
     clean, noisy = outcome.comparison.corruption.clean, outcome.comparison.corruption.noisy
     views = ask_experts(create_denoiser(method.id), noisy)
-    asked = max(views, key=lambda view: view.share)
+    leading = max(views, key=lambda view: view.share)
     return panels_payload(
         [
             Panel(
@@ -192,7 +192,7 @@ def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) ->
                         ("Router's share", f"{100 * view.share:.0f} %"),
                         ("PSNR", write_psnr(psnr(view.image, clean))),
                     ],
-                    note="This one is asked." if view is asked else "",
+                    note="This one is asked." if view is leading else "",
                 )
                 for view in views
             ),
@@ -394,8 +394,8 @@ def invention_payload(
     def panel(panel_id: str, label: str, picture: Image) -> Panel:
         off = 255 * (picture.astype(np.float64) - GRAY)
         numbers = [("Standard deviation", f"{off.std():.1f} of 255")]
-        shown = _signed_panel(panel_id, label, off, BIAS_REACH)
-        return _with_numbers(shown, numbers)
+        signed = _signed_panel(panel_id, label, off, BIAS_REACH)
+        return _with_numbers(signed, numbers)
 
     available = find_available(experiment.methods)
     panels = [panel("noise", "In: gray with noise", noise)]

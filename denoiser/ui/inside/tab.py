@@ -188,9 +188,9 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
         return sections[name]
 
     def menu(label: str, ids: Sequence[str]) -> gr.Dropdown:
-        found = [(methods[method_id].label, method_id) for method_id in ids]
+        options = [(methods[method_id].label, method_id) for method_id in ids]
         return gr.Dropdown(
-            found, value=found[0][1], label=label, min_width=220, elem_classes="inside-menu"
+            options, value=options[0][1], label=label, min_width=220, elem_classes="inside-menu"
         )
 
     if "gates" in parts:
@@ -238,8 +238,8 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
                 profile = _plot("inside-profile-chart")
                 with gr.Row():
                     ends = [
-                        _end_slider(*named)
-                        for named in zip(
+                        _end_slider(*label_and_place)
+                        for label_and_place in zip(
                             ("Start row", "Start column", "End row", "End column"),
                             _FIRST_LINE,
                             strict=True,
@@ -247,8 +247,8 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
                     ]
     with section("bias"):
         gr.Markdown(_TEXTS["bias"])
-        shown = [(f"What is lost: clean {_MINUS} result", _DIFFERENCE), ("The result", _RESULT)]
-        choices["bias_view"] = _radio("Pictures show", shown)
+        view_options = [(f"What is lost: clean {_MINUS} result", _DIFFERENCE), ("The result", _RESULT)]
+        choices["bias_view"] = _radio("Pictures show", view_options)
         panels["bias"] = _panels("bias")
     with section("invention"):
         gr.Markdown(_TEXTS["invention"])
@@ -386,11 +386,11 @@ def _show_residual(tab: Tab, method: DenoiserInfo, face: Face, experiment: Exper
     from denoiser.ui.inside.charts import autocorrelation_maps, power_spectra, residual_histogram
 
     payload, residual = residual_payload(face, experiment, method)
-    shown: dict[Any, Any] = {tab.panels["residual"]: payload}
+    updates: dict[Any, Any] = {tab.panels["residual"]: payload}
     if residual is None:
-        return shown | dict.fromkeys(tab.charts)  # those of another method would mislead
+        return updates | dict.fromkeys(tab.charts)  # those of another method would mislead
     figures = [residual_histogram(residual), power_spectra(residual), autocorrelation_maps(residual)]
-    return shown | dict(zip(tab.charts, figures, strict=True))
+    return updates | dict(zip(tab.charts, figures, strict=True))
 
 
 def _check_choices(tab: Tab, choices: Mapping[str, Any]) -> None:

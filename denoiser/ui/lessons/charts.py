@@ -21,7 +21,7 @@ def draw_chart(chart: Chart) -> go.Figure:
     figure = go.Figure()
     for index, line in enumerate(chart.lines):
         colour = COLOURS[index % len(COLOURS)]
-        modes = [name for name, wanted in (("lines", line.line), ("markers", line.dots)) if wanted]
+        modes = [name for name, is_on in (("lines", line.line), ("markers", line.dots)) if is_on]
         figure.add_scatter(
             x=list(line.x),
             y=list(line.y),

@@ -32,7 +32,7 @@ _DEMO = '<div class="lesson-demo"></div>'
 # To the top of the lesson, when another one is opened from below.
 _SCROLL = "() => { document.querySelector('#lesson').scrollIntoView({ block: 'start' }); }"
 # By its button, which is there at every width: as an event's output the tabs would make every move of a
-# slider slower from then on (see experiment/share.py).
+# slider slower from then on (see experiment/link_components.py).
 _OPEN_COMPARE = """() => {
   document.querySelector("#tabs [data-tab-id=compare]").click();
   window.scrollTo(0, 0);
@@ -52,20 +52,20 @@ class Progress:
     answers: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, kept: Any) -> "Progress":
-        """Make sense of what the browser kept: of anything, what :attr:`kept` could be counts."""
-        if not isinstance(kept, dict):
+    def read(cls, browser_state: Any) -> "Progress":
+        """Read what the browser has stored, which may be anything: see :attr:`browser_state`."""
+        if not isinstance(browser_state, dict):
             return cls()
-        answers = kept.get("answers")
+        answers = browser_state.get("answers")
         progress = cls()
         for lesson in LESSONS:
             choice = answers.get(lesson.id) if isinstance(answers, dict) else None
             progress = progress.open(lesson.id).commit(str(choice))
-        return replace(progress, lesson=cls().lesson).open(kept.get("lesson"))
+        return replace(progress, lesson=cls().lesson).open(browser_state.get("lesson"))
 
     @property
-    def kept(self) -> dict[str, Any]:
-        """What the browser keeps of it."""
+    def browser_state(self) -> dict[str, Any]:
+        """What the browser stores of it."""
         return {"lesson": self.lesson, "answers": dict(self.answers)}
 
     @property
@@ -152,7 +152,7 @@ def create_progress() -> gr.BrowserState:
     It has to stand outside the tab: the page does not read it before the tab is opened otherwise.
     """
     # Not private, so the key that it is stored with need not be secret; it has to stay the same.
-    return gr.BrowserState(Progress().kept, storage_key="lessons", secret="lessons")
+    return gr.BrowserState(Progress().browser_state, storage_key="lessons", secret="lessons")
 
 
 def create_lessons_tab(
@@ -180,13 +180,13 @@ def create_lessons_tab(
     _connect(tab, results, labels, controls, faces, load, opened)
 
 
-def demonstration_value(lesson: Lesson, made: Demonstration) -> Payload:
+def demonstration_value(lesson: Lesson, demonstration: Demonstration) -> Payload:
     """Write a demonstration down as ``demonstration.js`` takes it."""
     return {
         "lesson": lesson.id,
-        "groups": [_group_value(group) for group in made.groups],
-        "tables": [_table_value(table) for table in made.tables],
-        "remarks": list(made.remarks),
+        "groups": [_group_value(group) for group in demonstration.groups],
+        "tables": [_table_value(table) for table in demonstration.tables],
+        "remarks": list(demonstration.remarks),
     }
 
 
@@ -195,9 +195,9 @@ def list_value(progress: Progress) -> Payload:
     answers = [(lesson, progress.answers.get(lesson.id)) for lesson in LESSONS]
     done = sum(answer is not None for _, answer in answers)
     right = sum(answer == lesson.answer for lesson, answer in answers)
-    said = f"{done} of {len(LESSONS)} done, {right} predicted right" if done else "None done yet"
+    summary = f"{done} of {len(LESSONS)} done, {right} predicted right" if done else "None done yet"
     return {
-        "said": f"{said}. Kept in this browser.",
+        "said": f"{summary}. Kept in this browser.",
         "lessons": [
             {
                 "id": lesson.id,
@@ -302,43 +302,45 @@ def _connect(
     load: Callable[..., Any],
     opened: Callable[..., Any],
 ) -> None:
-    def demonstrate(kept: Any, face: Face, position: Any) -> Any:
-        progress = Progress.read(kept)
+    def demonstrate(browser_state: Any, face: Face, position: Any) -> Any:
+        progress = Progress.read(browser_state)
         lesson = progress.open_lesson
         if progress.answer is None:
             return gr.skip(), gr.skip()
         strength = lesson.slider.read(position) if lesson.slider else 0.0
-        made = lesson.demonstrate(face.image, strength, results)
-        value = demonstration_value(lesson, made)
-        if made.chart is None:
+        demonstration = lesson.demonstrate(face.image, strength, results)
+        value = demonstration_value(lesson, demonstration)
+        if demonstration.chart is None:
             return value, gr.update(visible=False)
         # Plotly takes a second to import, which a page that shows no chart need not wait for.
         from denoiser.ui.lessons.charts import draw_chart
 
-        return value, gr.update(value=draw_chart(made.chart), visible=True)
+        return value, gr.update(value=draw_chart(demonstration.chart), visible=True)
 
-    def restore(kept: Any) -> Any:
-        progress = Progress.read(kept)
+    def restore(browser_state: Any) -> Any:
+        progress = Progress.read(browser_state)
         if progress == Progress():  # as the page is built
             return [gr.skip()] * len(tab.outputs)
         return _lesson_values(progress, results, labels)
 
-    def select(kept: Any, event: gr.EventData) -> Any:
-        return _lesson_values(Progress.read(kept).open(event.id), results, labels)
+    def select(browser_state: Any, event: gr.EventData) -> Any:
+        return _lesson_values(Progress.read(browser_state).open(event.id), results, labels)
 
     def step(distance: int) -> Callable[[Any], Any]:
-        return lambda kept: _lesson_values(Progress.read(kept).step(distance), results, labels)
+        return lambda browser_state: _lesson_values(
+            Progress.read(browser_state).step(distance), results, labels
+        )
 
-    def commit(kept: Any, choice: Any) -> Any:
-        progress = Progress.read(kept)
+    def commit(browser_state: Any, choice: Any) -> Any:
+        progress = Progress.read(browser_state)
         committed = progress.commit(choice)
         if committed is progress and progress.answer is None:
-            said = _say("Choose one of the answers first.")
-            return [said if output is tab.verdict else gr.skip() for output in tab.outputs]
+            reminder = _say("Choose one of the answers first.")
+            return [reminder if output is tab.verdict else gr.skip() for output in tab.outputs]
         return _lesson_values(committed, results, labels)
 
-    def open_compare(kept: Any) -> Any:
-        experiment = lesson_experiment(Progress.read(kept).open_lesson)
+    def open_compare(browser_state: Any) -> Any:
+        experiment = lesson_experiment(Progress.read(browser_state).open_lesson)
         return controls.show(experiment, faces)
 
     fast: dict[str, Any] = {**RAW, "queue": False}
@@ -351,8 +353,8 @@ def _connect(
         "concurrency_limit": 1,
         "concurrency_id": "slow",
     }
-    given: list[Any] = [tab.progress, controls.faces.face, tab.slider]
-    computed: list[Any] = [tab.pictures, tab.chart]
+    demonstration_inputs: list[Any] = [tab.progress, controls.faces.face, tab.slider]
+    demonstration_outputs: list[Any] = [tab.pictures, tab.chart]
     events: list[tuple[Callable[..., Any], Callable[..., Any], list[Any]]] = [
         (tab.contents.select, select, [tab.progress]),
         (tab.previous.click, step(-1), [tab.progress]),
@@ -360,13 +362,15 @@ def _connect(
         (tab.commit.click, commit, [tab.progress, tab.prediction]),
     ]
     for event, handler, inputs in events:
-        event(handler, inputs, tab.outputs, **fast).then(demonstrate, given, computed, **slow)
+        event(handler, inputs, tab.outputs, **fast).then(
+            demonstrate, demonstration_inputs, demonstration_outputs, **slow
+        )
     load(restore, tab.progress, tab.outputs, **fast)
     for button in (tab.previous, tab.next):
         button.click(None, js=_SCROLL, api_visibility="private")
     # Not change: it would announce the position that another lesson starts with, too.
-    tab.slider.input(demonstrate, given, computed, **slow)
-    opened(demonstrate, given, computed, **slow)
+    tab.slider.input(demonstrate, demonstration_inputs, demonstration_outputs, **slow)
+    opened(demonstrate, demonstration_inputs, demonstration_outputs, **slow)
     opened(
         lambda face: f"Face: **{face.caption}** (change it under *Compare*)",
         controls.faces.face,
@@ -389,7 +393,7 @@ def _lesson_values(progress: Progress, results: Results, labels: Mapping[str, st
     number = f"Lesson {progress.index + 1} of {len(LESSONS)} · {lesson.minutes} min"
     slider = lesson.slider
     return [
-        progress.kept,
+        progress.browser_state,
         list_value(progress),
         f"### {lesson.title}\n{number}\n\n{lesson.question}",
         gr.update(
@@ -424,8 +428,8 @@ def _experiment_text(lesson: Lesson, committed: bool, labels: Mapping[str, str])
     """Name the experiment; what to look at would give the answer away."""
     experiment = lesson_experiment(lesson)
     methods = ", ".join(labels[method] for method in experiment.methods)
-    given = f"### The experiment\nUnder *Compare*: {_describe_noise(experiment)}; {methods}."
-    return f"{given}\n\n**What to look at.** {lesson.look}" if committed else given
+    text = f"### The experiment\nUnder *Compare*: {_describe_noise(experiment)}; {methods}."
+    return f"{text}\n\n**What to look at.** {lesson.look}" if committed else text
 
 
 def _describe_noise(experiment: Experiment) -> str:

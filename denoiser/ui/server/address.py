@@ -26,9 +26,9 @@ def address_of(request: Any, environment: Mapping[str, str] = os.environ) -> str
         request: One of Starlette's or Gradio's.
         environment: ``SPACE_ID`` in it says that this is a Space.
     """
-    told = _forwarded(request.headers) if environment.get("SPACE_ID") else []
+    hops = _forwarded(request.headers) if environment.get("SPACE_ID") else []
     peer = getattr(request.client, "host", None)
-    name = _network(told[-1] if told else peer or "")
+    name = _network(hops[-1] if hops else peer or "")
     return hashlib.blake2b(name.encode(), key=_KEY, digest_size=12).hexdigest()
 
 

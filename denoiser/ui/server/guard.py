@@ -62,33 +62,35 @@ class GuardedBlocks(gr.Blocks):
             raise gr.Error(DISK_FULL if full else FAILED, print_exception=False) from None
 
 
-def with_defaults(sent: list[Any], components: Sequence[gr.blocks.Block]) -> list[Any]:
+def with_defaults(arguments: list[Any], components: Sequence[gr.blocks.Block]) -> list[Any]:
     """Complete what a program sent to an endpoint of ``gr.api``.
 
     Gradio's own client fills in what a call leaves out. A program that posts its arguments in order does
     not, and would break whenever an endpoint gets one more argument at its end.
 
     Args:
-        sent: The arguments, as far as they were sent.
+        arguments: The arguments, as far as they were sent.
         components: One for each argument; what an ``Api`` holds is the argument's default.
 
     Returns:
         The arguments, followed by the defaults of those left out.
     """
-    left_out = components[len(sent) :]
+    left_out = components[len(arguments) :]
     defaults = [component.value for component in left_out if isinstance(component, Api)]
-    return [*sent, *defaults] if len(defaults) == len(left_out) else sent  # which Gradio refuses
+    return (
+        [*arguments, *defaults] if len(defaults) == len(left_out) else arguments
+    )  # which Gradio refuses
 
 
-def refuse_foreign_files(sent: Any, session: str | None) -> None:
+def refuse_foreign_files(data: Any, session: str | None) -> None:
     """Refuse a request that names any file but the session's own uploads.
 
     Args:
-        sent: What came from the browser.
+        data: What came from the browser.
         session: Gradio's ``session_hash``.
 
     Raises:
         ImageError: It does; one sentence.
     """
-    for named in find_files(sent):
-        find_upload(named, session)
+    for file in find_files(data):
+        find_upload(file, session)

@@ -1,4 +1,4 @@
-"""How events wait for each other: Gradio's queue made fair, and events that run in a lane.
+"""How events wait for each other: Gradio's queue made fair, and long computations apart.
 
 Only this module knows what is inside Gradio's queue; ``tests/page/test_queue.py`` looks at it
 from outside.
@@ -14,7 +14,7 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 
 from denoiser.ui.server.address import address_of
-from denoiser.ui.server.lane import Lane, LaneFullError
+from denoiser.ui.server.scheduler import FairScheduler, SchedulerFullError
 
 WAITING = 512
 """How many events may wait at once, of all visitors."""
@@ -23,9 +23,9 @@ WAITING_EACH = 128
 """How many of them may come from one address: a class of thirty may share one."""
 
 RUNNING = 80
-"""How many events may run or be in a lane at once."""
+"""How many events may run or be with a scheduler at once."""
 
-LANE_PLACES, LANE_PLACES_EACH = 40, 32
+JOB_PLACES, JOB_PLACES_EACH = 40, 32
 """How many long computations there may be at once, and how many of them from one address."""
 
 NOBODY_SECONDS = 4.0
@@ -61,32 +61,32 @@ def in_turn(events: Sequence[Event], whose: Callable[[Event], Hashable]) -> list
         events: In the order in which they came.
         whose: Says who sent one.
     """
-    seen: Counter[Hashable] = Counter()
+    counts: Counter[Hashable] = Counter()
     ranks = []
     for event in events:
         sender = whose(event)
-        ranks.append(seen[sender])
-        seen[sender] += 1
+        ranks.append(counts[sender])
+        counts[sender] += 1
     order = sorted(range(len(events)), key=lambda index: ranks[index])
     return [events[index] for index in order]
 
 
-def in_lane(
-    lane: Lane,
+def scheduled(
+    scheduler: FairScheduler,
     function: Callable[..., Iterator[Any]],
     key: Callable[..., Hashable],
     nothing: Any,
     say: Callable[[str, str], Any],
 ) -> Callable[..., AsyncIterator[Any]]:
-    """Return an event that computes in a lane, for as long as a client listens.
+    """Return an event that a scheduler computes, for as long as a client listens.
 
     To be used with ``concurrency_limit=None`` and ``trigger_mode="multiple"``: a newer event replaces
     the session's older one, unless both would compute the same; then the older one goes on.
 
     Args:
-        lane: The lane.
+        scheduler: What computes it.
         function: Gets the event's values and makes its outputs; None's are pauses. It runs in the
-            lane's thread.
+            scheduler's thread.
         key: Gets the same values; equal for events that would compute the same.
         nothing: Outputs that change nothing.
         say: Makes outputs that say a sentence, of the state ``"error"`` or ``"stopped"``.
@@ -97,19 +97,19 @@ def in_lane(
         session = request.session_hash or ""
         try:
             address = address_of(request)
-            job = lane.start(session, address, key(*values), lambda: function(*values))
-        except LaneFullError as error:
+            job = scheduler.start(session, address, key(*values), lambda: function(*values))
+        except SchedulerFullError as error:
             yield say("error", str(error))
             return
         if job is None:
             return
-        heard = time.monotonic()
+        last_read = time.monotonic()
         try:
             while job.end is None:
                 await job.wait(_PULSE_SECONDS)
                 now = time.monotonic()
-                heard = now if _has_read_all(request) else heard
-                if now - heard > NOBODY_SECONDS:
+                last_read = now if _has_read_all(request) else last_read
+                if now - last_read > NOBODY_SECONDS:
                     break
                 # Without anything to say, too: at a yield Gradio ends what has lost its client.
                 for outputs in job.take() or [nothing]:
@@ -121,7 +121,7 @@ def in_lane(
             if job.end != "done":  # Gradio repeats what came last, which is out of date
                 yield say("stopped", _STOPPED) if job.end == "stopped" else nothing
         finally:
-            lane.stop(job)
+            scheduler.stop(job)
 
     return event
 

@@ -72,15 +72,15 @@ def serve_until_told(app: gr.Blocks, in_flight: InFlight) -> None:
 
     A second signal ends it at once. Call it in the main thread.
     """
-    told = threading.Event()
+    stop = threading.Event()
 
     def tell(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        told.set()
+        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, tell)
-    while app.is_running and not told.wait(0.5):  # on Windows, an endless wait hears no signal
+    while app.is_running and not stop.wait(0.5):  # on Windows, an endless wait hears no signal
         pass
     in_flight.stopping = True
     deadline = time.monotonic() + GRACE_SECONDS

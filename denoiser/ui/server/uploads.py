@@ -67,50 +67,50 @@ class Upload:
     file: Path
 
 
-def find_upload(named: object, session: str | None) -> Upload:
+def find_upload(reference: object, session: str | None) -> Upload:
     """Return the upload that a browser names, for the session that asks.
 
     Args:
-        named: What came from the browser; ``{"path": ...}`` if it is a file.
+        reference: What came from the browser; ``{"path": ...}`` if it is a file.
         session: Gradio's ``session_hash``.
 
     Raises:
         ImageError: It is none, or another session's; one sentence that doesn't tell which.
     """
-    upload = _locate(named.get("path") if isinstance(named, Mapping) else None)
+    upload = _locate(reference.get("path") if isinstance(reference, Mapping) else None)
     if not session or not _claim(upload.place, session):
         raise ImageError(NOT_YOURS)
     return upload
 
 
-def read_upload(named: object, session: str | None) -> bytes:
+def read_upload(reference: object, session: str | None) -> bytes:
     """Return what is in an uploaded file; soon after, it is deleted.
 
     Args:
-        named: As for :func:`find_upload`.
+        reference: As for :func:`find_upload`.
         session: As for :func:`find_upload`.
 
     Raises:
         ImageError: It is none, another session's, or gone; one sentence.
     """
-    upload = find_upload(named, session)
+    upload = find_upload(reference, session)
     try:
         return upload.file.read_bytes()
     except OSError as error:
         raise ImageError(FILE_GONE) from error
 
 
-def find_files(sent: Any) -> Iterator[Mapping[str, Any]]:
+def find_files(data: Any) -> Iterator[Mapping[str, Any]]:
     """Yield whatever in a request could be taken for a file, at any depth, with or without ``meta``."""
-    left = [sent]
-    while left:
-        value = left.pop()
+    stack = [data]
+    while stack:
+        value = stack.pop()
         if isinstance(value, Mapping):
             if value.get("path") is not None or "meta" in value:
                 yield value
-            left.extend(value.values())
+            stack.extend(value.values())
         elif isinstance(value, list | tuple):
-            left.extend(value)
+            stack.extend(value)
 
 
 def is_full(error: OSError) -> bool:
@@ -245,8 +245,8 @@ def _default_base() -> Path:
 
 def _check_ours(base: Path) -> None:
     """Refuse a folder that another user of this machine has put in the way."""
-    found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
+    status = base.lstat()
+    if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
         raise PermissionError(errno.EPERM, "not a folder of this user's")
 
 
@@ -260,16 +260,16 @@ def _delete_leftovers(base: Path) -> None:
                 lock_file.unlink()
 
 
-def _locate(named: object) -> Upload:
+def _locate(name: object) -> Upload:
     """Return the upload at a path; refuse whatever isn't exactly one.
 
     Nothing is resolved: a path that would need it is refused, and so is a link on the way.
     """
-    if not isinstance(named, str) or "\0" in named:
+    if not isinstance(name, str) or "\0" in name:
         raise ImageError(NOT_YOURS)
     folder = Path(os.path.abspath(get_upload_folder()))
-    path = Path(named)
-    if os.path.normpath(named) != named or not path.is_relative_to(folder):
+    path = Path(name)
+    if os.path.normpath(name) != name or not path.is_relative_to(folder):
         raise ImageError(NOT_YOURS)
     parts = path.relative_to(folder).parts
     if len(parts) != 3 or not _PLACE.fullmatch(parts[0]) or not _DIGEST.fullmatch(parts[1]):
@@ -289,14 +289,14 @@ def _locate(named: object) -> Upload:
 def _claim(place: Path, session: str) -> bool:
     """Give a place to a session if no other has it; tell whether the session has it now."""
     owner = place / _OWNER
-    wanted = hashlib.sha256(session.encode(errors="replace")).hexdigest()
+    digest = hashlib.sha256(session.encode(errors="replace")).hexdigest()
     claim = place / f".{secrets.token_hex(8)}"
     try:
         if not owner.exists():
-            claim.write_text(wanted)
+            claim.write_text(digest)
             with contextlib.suppress(FileExistsError):
                 os.link(claim, owner)  # all of it or nothing, and once only
-        return owner.read_text() == wanted
+        return owner.read_text() == digest
     except OSError as error:
         raise ImageError(DISK_FULL if is_full(error) else FILE_GONE) from error
     finally:

@@ -169,15 +169,15 @@ def _by_place(
     grouped: dict[float, list[float | None]] = {}
     for point in points:
         grouped.setdefault(point.value, []).append(metric_value(point, name, metric))
-    made: dict[float, tuple[float | None, float]] = {}
+    statistics: dict[float, tuple[float | None, float]] = {}
     for place, values in grouped.items():
         numbers = [value for value in values if value is not None]
         if len(numbers) < len(values):
-            made[place] = (None, 0.0)
+            statistics[place] = (None, 0.0)
             continue
-        measured = spread(numbers)
-        made[place] = (measured.mean, measured.deviation if measured.count > 1 else 0.0)
-    return made
+        at_place = spread(numbers)
+        statistics[place] = (at_place.mean, at_place.deviation if at_place.count > 1 else 0.0)
+    return statistics
 
 
 def _psnr_range(points: Sequence[SweepPoint], labels: Iterable[str]) -> list[float] | None:
@@ -208,13 +208,13 @@ def _add_curve(
     *,
     plain: bool,
 ) -> None:
-    drawn = _by_place(points, name, metric)
-    several = len(points) > len(drawn)
+    by_place = _by_place(points, name, metric)
+    several = len(points) > len(by_place)
     noisy = name == NOISY
-    bars = {"type": "data", "array": [bar for _, bar in drawn.values()], "thickness": 1.2, "width": 3}
+    bars = {"type": "data", "array": [bar for _, bar in by_place.values()], "thickness": 1.2, "width": 3}
     figure.add_scatter(
-        x=list(drawn),
-        y=[value for value, _ in drawn.values()],
+        x=list(by_place),
+        y=[value for value, _ in by_place.values()],
         name=label,
         mode="lines" if noisy else "lines+markers",
         line={"color": look["color"], "width": 2, "dash": "dash" if noisy else "dot" if plain else None},
@@ -235,11 +235,11 @@ def _add_draws(
     look: Mapping[str, str],
 ) -> None:
     """Draw every seed as a symbol, their mean as a line, and one standard deviation as a band."""
-    drawn = [(p.value, metric_value(p, name, metric)) for p in points]
-    numbers = [value for _, value in drawn if value is not None]
+    draws = [(p.value, metric_value(p, name, metric)) for p in points]
+    numbers = [value for _, value in draws if value is not None]
     if len(numbers) > 1:
-        measured, ends = spread(numbers), [axis.values[0], axis.values[-1]]
-        low, high = measured.mean - measured.deviation, measured.mean + measured.deviation
+        statistics, ends = spread(numbers), [axis.values[0], axis.values[-1]]
+        low, high = statistics.mean - statistics.deviation, statistics.mean + statistics.deviation
         shared = {"showlegend": False, "hoverinfo": "skip", "legendgroup": name, "row": 1, "col": 1}
         figure.add_scatter(
             x=[*ends, *reversed(ends)],
@@ -251,10 +251,10 @@ def _add_draws(
         )
         dash = "dash" if name == NOISY else "solid"
         line = {"color": look["color"], "width": 1.5, "dash": dash}
-        figure.add_scatter(x=ends, y=[measured.mean] * 2, mode="lines", line=line, **shared)
+        figure.add_scatter(x=ends, y=[statistics.mean] * 2, mode="lines", line=line, **shared)
     figure.add_scatter(
-        x=[place for place, _ in drawn],
-        y=[value for _, value in drawn],
+        x=[place for place, _ in draws],
+        y=[value for _, value in draws],
         name=label,
         legendgroup=name,
         mode="markers",
@@ -359,17 +359,17 @@ def _place_axis(figure: go.Figure, axis: Axis, width: int) -> None:
 
 
 def _add_mean(
-    figure: go.Figure, measured: Spread, row: str, look: Mapping[str, str], digits: int
+    figure: go.Figure, statistics: Spread, row: str, look: Mapping[str, str], digits: int
 ) -> None:
-    known = measured.count > 1
-    for size, thickness, cap in ((measured.deviation, 1.5, 6), (measured.error, 6, 0)):
+    known = statistics.count > 1
+    for size, thickness, cap in ((statistics.deviation, 1.5, 6), (statistics.error, 6, 0)):
         bar = {"type": "data", "array": [size], "thickness": thickness, "width": cap}
         text = (
-            f"mean %{{x:.{digits}f}}<br>standard error {measured.error:.{digits + 1}f}"
-            f"<br>standard deviation {measured.deviation:.{digits + 1}f}<extra></extra>"
+            f"mean %{{x:.{digits}f}}<br>standard error {statistics.error:.{digits + 1}f}"
+            f"<br>standard deviation {statistics.deviation:.{digits + 1}f}<extra></extra>"
         )
         figure.add_scatter(
-            x=[measured.mean],
+            x=[statistics.mean],
             y=[row],
             mode="markers",
             marker={**look, "size": 11, "line": {"color": TEXT, "width": 1}},

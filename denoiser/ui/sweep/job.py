@@ -128,8 +128,8 @@ class _Request:
     @property
     def key(self) -> str:
         """Equal for equal jobs; a model that has come since makes another one."""
-        given = experiment_key(self.face, self.experiment)
-        return repr((given, self.choice, list(self.labels)))
+        inputs_key = experiment_key(self.face, self.experiment)
+        return repr((inputs_key, self.choice, list(self.labels)))
 
     @property
     def options(self) -> dict[str, bool]:
@@ -143,8 +143,8 @@ class _Request:
 
 def axis_choices(experiment: Experiment) -> list[tuple[str, str]]:
     """Name what a sweep can go along: name and id."""
-    named = [(label, axis_id) for axis_id, label in noise_axes(experiment.noise).items()]
-    return [*named, ("Window of the median (pixels)", WINDOW), ("Seed of the noise", SEED)]
+    choices = [(label, axis_id) for axis_id, label in noise_axes(experiment.noise).items()]
+    return [*choices, ("Window of the median (pixels)", WINDOW), ("Seed of the noise", SEED)]
 
 
 def parse_choice(
@@ -218,8 +218,8 @@ def _noise_job(request: _Request, notes: list[str]) -> Job:
     face, noise, choice = request.face, request.experiment.noise, request.choice
     axis = noise_axis(face.image, noise, choice.axis, choice.places)
     infos = [method.info for method in request.methods]
-    found = {info.id: trained_range(info, noise, axis.id) for info in infos}
-    trained = {name: ends for name, ends in found.items() if ends is not None}
+    ranges = {info.id: trained_range(info, noise, axis.id) for info in infos}
+    trained = {name: ends for name, ends in ranges.items() if ends is not None}
     notes.extend(_training_notes(trained, request.labels))
     least = vary(noise, axis.id, axis.values[0])
     if math.isinf(score_noisy(corrupt(face.image, least)).psnr or 0.0):
@@ -322,8 +322,8 @@ def _training_notes(trained: Mapping[str, tuple[float, float]], labels: Mapping[
     groups: dict[tuple[float, float], list[str]] = {}
     for name, ends in trained.items():
         groups.setdefault(ends, []).append(labels[name])
-    told = [
+    parts = [
         f"{', '.join(names)}: {low:g}" if low == high else f"{', '.join(names)}: {low:g} to {high:g}"
         for (low, high), names in groups.items()
     ]
-    return [f"Trained on, in units of the axis. {'; '.join(told)}."] if told else []
+    return [f"Trained on, in units of the axis. {'; '.join(parts)}."] if parts else []

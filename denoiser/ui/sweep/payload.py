@@ -17,7 +17,7 @@ from denoiser.images import Image, to_uint8
 from denoiser.metrics import write_number
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
 from denoiser.ui.common.colours import LIGHT_DIVERGING, rgb
-from denoiser.ui.common.judgement import NOTHING_TO_REMOVE, gain_flag, write_loss
+from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.sweep.job import Job
 
@@ -62,25 +62,25 @@ def map_frame(points: Sequence[SweepPoint], job: Job, clean: Image) -> Payload:
     cards = []
     for name, label in job.labels.items():
         results = [_result(point.comparison, name) for point in points if point.comparison]
-        made = maps([result.image for result in results], clean)
+        errors = maps([result.image for result in results], clean)
         cards.append(
             {
                 "id": name,
                 "label": label,
                 "pictures": [
-                    _picture(f"Bias of {label}", _diverging(made.bias), "Bias"),
-                    _picture(f"Spread of {label}", _inferno(made.deviation), "Spread"),
+                    _picture(f"Bias of {label}", _diverging(errors.bias), "Bias"),
+                    _picture(f"Spread of {label}", _inferno(errors.deviation), "Spread"),
                 ],
                 "lines": [
-                    f"bias {255 * made.total_bias:.1f}",
-                    f"spread {255 * made.total_deviation:.1f}",
+                    f"bias {255 * errors.total_bias:.1f}",
+                    f"spread {255 * errors.total_deviation:.1f}",
                 ],
             }
         )
     return {"place": 0, "title": f"{len(points)} draws", "cards": cards}
 
 
-def pictures_payload(made: Sequence[Payload], job: Job, clean: Image) -> Payload:
+def pictures_payload(all_frames: Sequence[Payload], job: Job, clean: Image) -> Payload:
     """Write down everything that is shown below the chart."""
     height, width = clean.shape
     ramp = np.linspace(-1, 1, 64)[None] * MAP_RANGE / 255
@@ -106,7 +106,7 @@ def pictures_payload(made: Sequence[Payload], job: Job, clean: Image) -> Payload
         "height": height,
         "axis": job.axis.label,
         "start": job.axis.marks[0][0] if job.axis.marks else job.axis.values[0],
-        "frames": list(made),
+        "frames": list(all_frames),
         "legend": legend,
         "notes": list(job.notes),
     }

@@ -1,7 +1,7 @@
 """The tab "Sweep": one experiment at many strengths, windows, seeds or assumed strengths.
 
-The chart grows while it computes. One listener computes whatever is chosen, in a lane of its own: it
-does nothing where that is on show already, so that opening the tab again costs nothing.
+The chart grows while it computes. One listener computes whatever is chosen, with a scheduler of its
+own: it does nothing where that is on show already, so that opening the tab again costs nothing.
 """
 
 import base64
@@ -25,8 +25,8 @@ from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, describe_methods, experiment_key
 from denoiser.ui.experiment.summary import create_summary
-from denoiser.ui.server.lane import Lane
-from denoiser.ui.server.queue import LANE_PLACES, LANE_PLACES_EACH, in_lane
+from denoiser.ui.server.queue import JOB_PLACES, JOB_PLACES_EACH, scheduled
+from denoiser.ui.server.scheduler import FairScheduler
 from denoiser.ui.sweep.job import (
     DRAWS,
     PLACES,
@@ -154,20 +154,20 @@ def compute(
     if shown.job is not None and shown.job.key == job.key and shown.complete:
         return
     points: list[SweepPoint] = []
-    made: list[Payload] = []
+    all_frames: list[Payload] = []
 
     def update(state: str, text: str) -> dict[str, Any]:
         return {
             "shown": Shown(experiment.methods, job, without_pictures(points)),
             "progress": _progress(state, text, len(points), job.total),
-            "frames": made,
+            "frames": all_frames,
             "taken": choice.methods if new_offer else None,
         }
 
     yield update("running", "Computing.")
     fresh: list[SweepPoint] = []
     spent = sent = 0.0  # seconds that this computation has taken, also when it was last shown
-    resumed = told = time.monotonic()
+    resumed = last_told = time.monotonic()
     for point in job.run():
         points.append(point)
         fresh.append(point)
@@ -175,23 +175,23 @@ def compute(
         spent += now - resumed
         # Not by the clock: beside others it would be drawn after each point, which costs as much as one.
         if not done and spent - sent < min(max(spent / 10, _SEND_SECONDS), _SEND_SECONDS_LATER):
-            if now - told < _SEND_SECONDS_LATER:
+            if now - last_told < _SEND_SECONDS_LATER:
                 yield None
             else:
-                told = now
+                last_told = now
                 yield {"progress": _progress("running", "Computing.", len(points), job.total)}
             resumed = time.monotonic()
             continue
         if job.choice.view != "redraw":
-            known = {frame["place"] for frame in made}
-            new = frames([p for p in fresh if p.value not in known], job, face.image)
-            made = [*made, *new]
+            places_drawn = {frame["place"] for frame in all_frames}
+            new = frames([p for p in fresh if p.value not in places_drawn], job, face.image)
+            all_frames = [*all_frames, *new]
         elif len(points) > 1:
-            made = [map_frame(points, job, face.image)]
+            all_frames = [map_frame(points, job, face.image)]
         fresh = []
         yield update("done", "Done.") if done else update("running", "Computing.")
         sent, resumed = spent, time.monotonic()
-        told = resumed
+        last_told = resumed
 
 
 def _create() -> Tab:
@@ -255,9 +255,9 @@ def _create() -> Tab:
         chart = gr.Plot(show_label=False, min_width=300, elem_id="sweep-chart")
         with gr.Column(visible=False, elem_id="sweep-pair") as pair:
             with gr.Row():
-                named = [*labels, (NOISY_LABEL, NOISY)]
+                options = [*labels, (NOISY_LABEL, NOISY)]
                 first, second = (
-                    gr.Dropdown(named, value=value, label=label, min_width=220, elem_id=elem_id)
+                    gr.Dropdown(options, value=value, label=label, min_width=220, elem_id=elem_id)
                     for value, label, elem_id in (
                         (DEFAULT_DENOISERS[0], "Is the gap real? Compare", "sweep-first"),
                         (DEFAULT_DENOISERS[1], "with", "sweep-second"),
@@ -297,7 +297,7 @@ def _create() -> Tab:
 
 def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     own = len(tab.choices)
-    lane = Lane(LANE_PLACES, LANE_PLACES_EACH)
+    scheduler = FairScheduler(JOB_PLACES, JOB_PLACES_EACH)
     nothing = [gr.skip()] * len(tab.outputs)
 
     def split(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
@@ -310,7 +310,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     def say(state: str, text: str) -> list[Any]:
         return progress_alone(_progress(state, text, 0, 0))
 
-    def wanted(*values: Any) -> str:
+    def key_of(*values: Any) -> str:
         choices, (*_, shown), (*rest, _) = split(values)
         try:
             face, experiment = controls.read(rest)
@@ -358,17 +358,17 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     chosen = [component.input for component in tab.choices]
     gr.on(
         [opened, *chosen, tab.run.click],
-        in_lane(lane, run, wanted, nothing, say),
+        scheduled(scheduler, run, key_of, nothing, say),
         inputs,
         tab.outputs,
         js=WITH_WIDTH,
-        concurrency_limit=None,  # the lane has its own
+        concurrency_limit=None,  # the scheduler has its own
         concurrency_id="sweep",
         **(RAW | {"trigger_mode": "multiple"}),
     )
 
     def stop(request: gr.Request) -> None:
-        lane.stop_session(request.session_hash or "")
+        scheduler.stop_session(request.session_hash or "")
 
     # Not Gradio's "cancels": it knows of one event at a time, and an older one may be the one that runs.
     tab.cancel.click(stop, None, None, queue=False, **SILENT)
@@ -426,11 +426,11 @@ def _offers(
     pair = (first, second)
     if not all(isinstance(name, str) and name in job.labels for name in pair):
         pair = default_pair(job.labels)
-    named = [(label, name) for name, label in job.labels.items()]
+    options = [(label, name) for name, label in job.labels.items()]
     return [
         gr.skip() if taken is None else gr.update(value=list(taken)),
         gr.update(choices=axis_choices(experiment), value=job.choice.axis),
-        *(gr.update(choices=named, value=name) for name in pair),
+        *(gr.update(choices=options, value=name) for name in pair),
     ]
 
 

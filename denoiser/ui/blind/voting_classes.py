@@ -1,6 +1,6 @@
 """Classes that take the blind test together: votes added up in memory, and nothing else kept.
 
-No Gradio in here. A class holds counts, and which sessions have a seat in it: neither who voted nor a
+No Gradio in here. A class holds counts, and which sessions vote in it: neither who voted nor a
 single vote can be found out. What a script could take for itself alone is bounded by address (see
 ``server/address.py``), with room for a school whose pupils all come from one.
 """
@@ -12,18 +12,18 @@ from collections import Counter
 from collections.abc import Callable
 
 from denoiser.analysis.blind_test import ROUNDS, Setup, Tally, Vote
-from denoiser.ui.server.pace import Allowance, Allowances
+from denoiser.ui.server.rate_limits import Allowance, Allowances
 
 MAX_CLASSES = 300
 CLASSES_EACH = 3
 """How many open classes one address may have: a school may have more than one teacher."""
 
 MAX_VOTES = 100_000
-MAX_SEATS = 2_000
+MAX_VOTERS = 2_000
 """How many people may vote in one class."""
 
-SEATS_EACH = 100
-"""How many of them from one address; who loads the page anew takes another seat."""
+VOTERS_EACH = 100
+"""How many of them from one address; who loads the page anew is another voter."""
 
 IDLE_SECONDS = 3 * 3600.0
 """How long a class lives without a vote."""
@@ -70,8 +70,8 @@ class VotingClass:
         self._tally = Tally()
         self._opened = self._used = clock()
         self._closed = False
-        self._seats: dict[str, Seat] = {}  # by session; of those who voted
-        self._addresses: Counter[str] = Counter()  # of these seats
+        self._voters: dict[str, Voter] = {}  # by session; who has voted
+        self._addresses: Counter[str] = Counter()  # of these voters
 
     @property
     def tally(self) -> Tally:
@@ -86,26 +86,26 @@ class VotingClass:
         is_old = now - self._used >= idle or now - self._opened >= LIFETIME_SECONDS
         return not self._closed and not is_old
 
-    def seat(self, session: str, address: str) -> "Seat":
-        """Return a session's seat: the one that it has voted from, or a new one.
+    def voter(self, session: str, address: str) -> "Voter":
+        """Return a session's voter: the one that has voted, or a new one.
 
         Args:
-            session: Whose seat it is.
+            session: Who votes.
             address: Where that session is.
         """
         with self._lock:
-            return self._seats.get(session) or Seat(self, session, address, self._clock)
+            return self._voters.get(session) or Voter(self, session, address, self._clock)
 
-    def admit(self, seat: "Seat") -> bool:
-        """Let a seat vote from now on, and say whether there was room for it."""
+    def admit(self, voter: "Voter") -> bool:
+        """Let a voter vote from now on, and say whether there was room."""
         with self._lock:
-            if self._seats.get(seat.session) is seat:
+            if self._voters.get(voter.session) is voter:
                 return True
-            full = len(self._seats) >= MAX_SEATS or self._addresses[seat.address] >= SEATS_EACH
-            if full or seat.session in self._seats:
+            full = len(self._voters) >= MAX_VOTERS or self._addresses[voter.address] >= VOTERS_EACH
+            if full or voter.session in self._voters:
                 return False
-            self._seats[seat.session] = seat
-            self._addresses[seat.address] += 1
+            self._voters[voter.session] = voter
+            self._addresses[voter.address] += 1
             return True
 
     def add(self, vote: Vote) -> bool:
@@ -123,12 +123,12 @@ class VotingClass:
             self._closed = True
 
 
-class Seat:
-    """One person's place in a class; each of its rounds counts once. Safe to use from several threads.
+class Voter:
+    """One person who votes in a class, once in each round. Safe to use from several threads.
 
     Args:
         voting_class: The class.
-        session: Whose seat it is.
+        session: Who votes.
         address: Where that session is.
         clock: Seconds that never go back.
     """
@@ -140,7 +140,7 @@ class Seat:
         self.session = session
         self.address = address
         self._lock = threading.Lock()
-        self._pace = Allowance(PICKS_AT_ONCE, SECONDS_EACH_PICK, clock)
+        self._allowance = Allowance(PICKS_AT_ONCE, SECONDS_EACH_PICK, clock)
         self._votes = 0
 
     def add(self, vote: Vote) -> str:
@@ -151,7 +151,7 @@ class Seat:
                 return f"The class is over: {alone}"
             if self._votes >= ROUNDS:
                 return f"Class {self.voting_class.code} has your {ROUNDS} picks: {alone}"
-            if not self._pace.take():
+            if not self._allowance.take():
                 return (
                     f"Too quick to have looked: class {self.voting_class.code} did not count that pick."
                 )
@@ -206,11 +206,11 @@ class VotingClasses:
             self._classes.append(voting_class)
             return voting_class
 
-    def find(self, entered: object, address: str) -> tuple[VotingClass, bool]:
+    def find(self, typed_code: object, address: str) -> tuple[VotingClass, bool]:
         """Return the class with this code, and whether the code is its teacher's.
 
         Args:
-            entered: What they typed, a class's code or its teacher's; it comes from a browser and may
+            typed_code: What they typed, a class's code or its teacher's; it comes from a browser and may
                 be anything. Small letters, spaces and dashes don't matter.
             address: Where they are.
 
@@ -221,7 +221,7 @@ class VotingClasses:
             raise VotingClassError(
                 "Too many codes that do not exist were tried from your network; wait a minute."
             )
-        text = entered[:64] if isinstance(entered, str) else ""
+        text = typed_code[:64] if isinstance(typed_code, str) else ""
         code = "".join(text.upper().replace("-", " ").split())
         with self._lock:
             self._forget()

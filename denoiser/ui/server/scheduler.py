@@ -1,4 +1,4 @@
-"""A lane for long computations: they wait for each other, and nothing else waits for them.
+"""A fair scheduler for long computations: only they wait for each other.
 
 One thread computes them all, a step of each in turn: first in turn between addresses, then between the
 sessions of each. So a client that asks for much does not make others wait long, and a
@@ -15,12 +15,12 @@ End = Literal["done", "failed", "replaced", "stopped"]
 """How a computation ended: by itself, by an error, by a newer one of its session, or by request."""
 
 
-class LaneFullError(ValueError):
+class SchedulerFullError(ValueError):
     """There is no place for one more computation; the message is one sentence for a person."""
 
 
 class Job:
-    """One computation of a session. Made by :meth:`Lane.start`, and read in the event loop that asked.
+    """One computation of a session, from :meth:`FairScheduler.start`; read in the event loop that asked.
 
     Attributes:
         end: How it ended; None as long as it goes on.
@@ -30,7 +30,7 @@ class Job:
         session: Whose it is.
         address: Where that session is.
         key: Equal for equal computations.
-        steps: Makes the computation; it is called, and its steps taken, in the lane's thread.
+        steps: Makes the computation; it is called, and its steps taken, in the scheduler's thread.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Job:
         return [self._results.popleft() for _ in range(len(self._results))]
 
     def _step(self) -> End | None:
-        """Compute one step, in the lane's thread; return how the computation ended, if it did."""
+        """Compute one step, in the scheduler's thread; return how the computation ended, if it did."""
         try:
             if self._steps is None:
                 self._steps = self._make()
@@ -86,7 +86,7 @@ class Job:
             self.end = self.end or "stopped"
 
 
-class Lane:
+class FairScheduler:
     """Computations that take turns in one thread. Safe to use from several threads.
 
     Args:
@@ -116,7 +116,7 @@ class Lane:
             The computation; None where the session's present one is the same, which goes on.
 
         Raises:
-            LaneFullError: All places are taken, or all that one address may have.
+            SchedulerFullError: All places are taken, or all that one address may have.
         """
         with self._lock:
             older = self._find(session)
@@ -126,12 +126,14 @@ class Lane:
                 self._end(older, "replaced")
             here = len(self._waiting.get(address, ()))
             if here >= self._places_each or sum(map(len, self._waiting.values())) >= self._places:
-                raise LaneFullError("Too much is being computed at the moment; try again in a minute.")
+                raise SchedulerFullError(
+                    "Too much is being computed at the moment; try again in a minute."
+                )
             job = Job(session, address, key, steps)
             self._waiting.setdefault(address, deque()).append(job)
             if not self._is_working:
                 self._is_working = True
-                threading.Thread(target=self._work, name="lane", daemon=True).start()
+                threading.Thread(target=self._work, name="scheduler", daemon=True).start()
             return job
 
     def stop(self, job: Job) -> None:

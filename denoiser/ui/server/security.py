@@ -1,4 +1,4 @@
-"""What of Gradio's server is open, and what a browser may do with the page: pure ASGI middleware."""
+"""ASGI middleware: which of Gradio's routes are open, and the security headers of every answer."""
 
 import base64
 import hashlib

@@ -218,12 +218,12 @@ def _read_switch(fields: Mapping[str, str], key: str, default: bool, problems: l
 def _read_methods(fields: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
     if "methods" not in fields:
         return DEFAULT_DENOISERS
-    named = [name for name in fields["methods"].split(",") if name not in ("", _NO_METHODS)]
-    known = tuple(dict.fromkeys(name for name in named if name in list_denoisers()))
-    unknown = len(set(named).difference(known))
+    names = [name for name in fields["methods"].split(",") if name not in ("", _NO_METHODS)]
+    methods = tuple(dict.fromkeys(name for name in names if name in list_denoisers()))
+    unknown = len(set(names).difference(methods))
     if unknown:
         problems.append("one of its methods is unknown" if unknown == 1 else "some methods are unknown")
-    return known
+    return methods
 
 
 def _part(error: ExperimentError) -> str:

@@ -1,4 +1,4 @@
-"""How often something may be done: so many times at once, and then one every few seconds."""
+"""Rate limits, as token buckets: so many times at once, and then one every few seconds."""
 
 import threading
 import time

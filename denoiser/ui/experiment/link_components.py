@@ -13,7 +13,7 @@ from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, sample_id
-from denoiser.ui.experiment.link import (
+from denoiser.ui.experiment.link_format import (
     Link,
     describe_problems,
     link_keys,
@@ -107,40 +107,40 @@ def restore_on_load(
             rest = [gr.skip()] * (len(controls.outputs) - 1)
             return [controls.faces.settle(face), *rest, box_value, *[gr.skip()] * 3]
         problems = list(link.problems)
-        opened = {"openTab": link.tab}
+        tab_update = {"openTab": link.tab}
         if link.tab is not None and link.tab not in [tab.id for tab in _list_tabs(tabs)]:
             problems.append("its tab is unknown")
-            opened = {}
+            tab_update = {}
         problem, waiting = _find_face(link, faces)
         problems += [problem] if problem else []
         experiment = replace(link.experiment, sample=None) if problem or waiting else link.experiment
-        said = " ".join(filter(None, [describe_problems(problems), _COMING if waiting else ""]))
-        shown, *others = controls.show(experiment, faces)
+        message = " ".join(filter(None, [describe_problems(problems), _COMING if waiting else ""]))
+        new_face, *others = controls.show(experiment, faces)
         return [
-            shown if isinstance(shown, Face) else controls.faces.settle(face),
+            new_face if isinstance(new_face, Face) else controls.faces.settle(face),
             *others,
-            _address() | {"view": link.view, "waiting": waiting} | opened | invited,
-            said,
+            _address() | {"view": link.view, "waiting": waiting} | tab_update | invited,
+            message,
             _Awaited(str(link.experiment.sample), face.id) if waiting else None,
             gr.Timer(active=waiting),
         ]
 
     def open_tab(event: gr.EventData) -> Any:
-        wanted = event._data.get("tab") if isinstance(event._data, dict) else None
-        known = [tab.id for tab in _list_tabs(tabs)]
-        return gr.Tabs(selected=wanted) if wanted in known else gr.skip()
+        tab_id = event._data.get("tab") if isinstance(event._data, dict) else None
+        tab_ids = [tab.id for tab in _list_tabs(tabs)]
+        return gr.Tabs(selected=tab_id) if tab_id in tab_ids else gr.skip()
 
-    def bring(wanted: _Awaited | None, face: Face) -> list[Any]:
+    def bring(pending: _Awaited | None, face: Face) -> list[Any]:
         """Show a link's face once it has come, unless another was chosen meanwhile."""
-        if wanted is not None and faces.offer.coming:
+        if pending is not None and faces.offer.coming:
             return [gr.skip()] * (len(controls.faces.outputs) + 3)
         done = [_address(), gr.Timer(active=False)]
-        if wanted is None or face.id != wanted.instead_of:
+        if pending is None or face.id != pending.instead_of:
             return [*[gr.skip()] * len(controls.faces.outputs), "", *done]
-        said = describe_problems(_missing(wanted.sample, faces))
+        message = describe_problems(_missing(pending.sample, faces))
         return [
-            *controls.faces.show(None if said else wanted.sample, faces),
-            said,
+            *controls.faces.show(None if message else pending.sample, faces),
+            message,
             *done,
         ]
 
@@ -207,4 +207,4 @@ def create_address(value: dict[str, Any]) -> gr.HTML:
         '<div class="share"><p class="share-said" role="status"></p>'
         '<label class="share-box" hidden>Link <input type="text" readonly></label></div>'
     )
-    return painted("experiment/share.js", template, value=value, elem_id="share")
+    return painted("experiment/link_components.js", template, value=value, elem_id="share")

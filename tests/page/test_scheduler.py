@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from denoiser.ui.server.lane import Lane, LaneFullError
+from denoiser.ui.server.scheduler import FairScheduler, SchedulerFullError
 from tests.doubles import run
 
 
@@ -48,29 +48,29 @@ class Gate:
 
 def test_results_come_in_order_and_pauses_are_left_out():
     async def test():
-        job = Lane(1, 1).start("s", "a", "k", lambda: iter([1, None, 2, None, 3]))
+        job = FairScheduler(1, 1).start("s", "a", "k", lambda: iter([1, None, 2, None, 3]))
         assert await finish(job) == [1, 2, 3]
         assert job.end == "done"
 
     run(test())
 
 
-def test_an_error_ends_one_job_and_not_the_lane():
+def test_an_error_ends_one_job_and_not_the_scheduler():
     async def test():
-        lane = Lane(4, 4)
-        job = lane.start("s", "a", "k", lambda: (1 // 0 for _ in [0]))
+        scheduler = FairScheduler(4, 4)
+        job = scheduler.start("s", "a", "k", lambda: (1 // 0 for _ in [0]))
         await finish(job)
         assert (job.end, type(job.error)) == ("failed", ZeroDivisionError)
-        assert await finish(lane.start("s", "a", "k", lambda: iter([1]))) == [1]
+        assert await finish(scheduler.start("s", "a", "k", lambda: iter([1]))) == [1]
 
     run(test())
 
 
 def test_who_saw_the_end_may_begin_the_same_again():
     async def test():
-        lane = Lane(1, 1)
+        scheduler = FairScheduler(1, 1)
         for _ in range(1_000):
-            job = lane.start("s", "a", "k", lambda: iter(()))
+            job = scheduler.start("s", "a", "k", lambda: iter(()))
             while job.end is None:
                 await asyncio.sleep(0)
 
@@ -79,17 +79,17 @@ def test_who_saw_the_end_may_begin_the_same_again():
 
 def test_addresses_take_turns_and_not_sessions():
     async def test():
-        lane, gate = Lane(9, 9), Gate()
+        scheduler, gate = FairScheduler(9, 9), Gate()
         for session in ("a1", "a2", "a3"):
-            lane.start(session, "a", session, gate.steps(session))
-        lane.start("b1", "b", "b1", gate.steps("b1"))
+            scheduler.start(session, "a", session, gate.steps(session))
+        scheduler.start("b1", "b", "b1", gate.steps("b1"))
         gate.let(12)
         await gate.until(12)
         late = gate.taken[2:]
         assert late.count("b1") == 5
         assert {late.count(session) for session in ("a1", "a2", "a3")} <= {1, 2}
         for session in ("a1", "a2", "a3", "b1"):
-            lane.stop_session(session)
+            scheduler.stop_session(session)
         gate.let(9)
 
     run(test())
@@ -97,11 +97,11 @@ def test_addresses_take_turns_and_not_sessions():
 
 def test_a_newer_job_of_the_session_replaces_the_older():
     async def test():
-        lane, gate = Lane(1, 1), Gate()
-        older = lane.start("s", "a", "older", gate.steps("older"))
+        scheduler, gate = FairScheduler(1, 1), Gate()
+        older = scheduler.start("s", "a", "older", gate.steps("older"))
         gate.let(2)
         await gate.until(2)
-        newer = lane.start("s", "a", "newer", gate.steps("newer", 3))
+        newer = scheduler.start("s", "a", "newer", gate.steps("newer", 3))
         assert older.end == "replaced"
         gate.let(9)  # the first may be of the older one's step that is under way
         await finish(newer)
@@ -113,9 +113,9 @@ def test_a_newer_job_of_the_session_replaces_the_older():
 
 def test_the_same_job_goes_on():
     async def test():
-        lane, gate = Lane(1, 1), Gate()
-        job = lane.start("s", "a", "k", gate.steps("s", 2))
-        assert lane.start("s", "a", "k", gate.steps("again")) is None
+        scheduler, gate = FairScheduler(1, 1), Gate()
+        job = scheduler.start("s", "a", "k", gate.steps("s", 2))
+        assert scheduler.start("s", "a", "k", gate.steps("again")) is None
         gate.let(2)
         assert await finish(job) == [0, 1]
         assert gate.taken == ["s", "s"]
@@ -125,13 +125,13 @@ def test_the_same_job_goes_on():
 
 def test_a_stopped_job_computes_no_more():
     async def test():
-        lane, gate = Lane(2, 2), Gate()
-        job = lane.start("s", "a", "k", gate.steps("s"))
+        scheduler, gate = FairScheduler(2, 2), Gate()
+        job = scheduler.start("s", "a", "k", gate.steps("s"))
         gate.let(1)
         await gate.until(1)
-        lane.stop(job)
+        scheduler.stop(job)
         assert job.end == "stopped"
-        other = lane.start("t", "a", "k", gate.steps("t", 3))
+        other = scheduler.start("t", "a", "k", gate.steps("t", 3))
         gate.let(9)
         await finish(other)
         assert gate.taken.count("s") <= 2
@@ -140,18 +140,18 @@ def test_a_stopped_job_computes_no_more():
 
 
 @pytest.mark.parametrize(("places", "places_each"), [(2, 9), (9, 2)])
-def test_a_full_lane_says_so_and_has_room_again(places, places_each):
+def test_a_full_scheduler_says_so_and_has_room_again(places, places_each):
     async def test():
-        lane, gate = Lane(places, places_each), Gate()
-        first = lane.start("s0", "a", "k", gate.steps("s0"))
-        lane.start("s1", "a", "k", gate.steps("s1"))
-        with pytest.raises(LaneFullError, match=r"^Too much .* again in a minute\.$"):
-            lane.start("s2", "a", "k", gate.steps("s2"))
+        scheduler, gate = FairScheduler(places, places_each), Gate()
+        first = scheduler.start("s0", "a", "k", gate.steps("s0"))
+        scheduler.start("s1", "a", "k", gate.steps("s1"))
+        with pytest.raises(SchedulerFullError, match=r"^Too much .* again in a minute\.$"):
+            scheduler.start("s2", "a", "k", gate.steps("s2"))
         assert first.end is None
-        lane.stop(first)
-        assert lane.start("s2", "a", "k", gate.steps("s2")) is not None
+        scheduler.stop(first)
+        assert scheduler.start("s2", "a", "k", gate.steps("s2")) is not None
         for session in ("s1", "s2"):
-            lane.stop_session(session)
+            scheduler.stop_session(session)
         gate.let(9)
 
     run(test())
@@ -159,14 +159,14 @@ def test_a_full_lane_says_so_and_has_room_again(places, places_each):
 
 def test_one_address_leaves_room_for_others():
     async def test():
-        lane, gate = Lane(9, 2), Gate()
+        scheduler, gate = FairScheduler(9, 2), Gate()
         for session in ("s0", "s1"):
-            lane.start(session, "a", "k", gate.steps(session))
-        with pytest.raises(LaneFullError):
-            lane.start("s2", "a", "k", gate.steps("s2"))
-        assert lane.start("t0", "b", "k", gate.steps("t0")) is not None
+            scheduler.start(session, "a", "k", gate.steps(session))
+        with pytest.raises(SchedulerFullError):
+            scheduler.start("s2", "a", "k", gate.steps("s2"))
+        assert scheduler.start("t0", "b", "k", gate.steps("t0")) is not None
         for session in ("s0", "s1", "t0"):
-            lane.stop_session(session)
+            scheduler.stop_session(session)
         gate.let(9)
 
     run(test())
