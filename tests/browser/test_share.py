@@ -218,13 +218,17 @@ def test_copy_link(browser, server, width):
         lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         lab.show("residual")
         lab.page.locator("#copy-link").click()
-        lab.page.locator("#share").get_by_text("Copied.", exact=True).wait_for()
+        said = lab.page.locator("#share .share-said")
+        expect(said).not_to_be_empty()
+        assert said.inner_text() == "Copied."
         link = lab.page.evaluate("navigator.clipboard.readText()")
         # Complete, though the address it was made from was not; what others put there is left out.
         assert link.startswith(f"{server}/?face=lfw-")
         assert "__theme" not in link
         assert link.endswith("&show=residual")
         shown = everything(lab)
+        lab.show("error")  # which is another link
+        expect(said).to_be_hidden()
     with opened(browser, link, width) as lab:
         assert everything(lab) == shown
 

@@ -6,7 +6,8 @@ const box = element.querySelector(".share-box");
 const { keys } = props.value;
 const tabs = element.closest("#tabs");
 let first = ""; // what the page started with; its address is left alone until that changes, or the tab
-let changed = false, writeTimer = 0, clearTimer = 0;
+let copied = ""; // the link that is spoken of below the button
+let changed = false, writeTimer = 0;
 
 // Read off the page: Gradio's events of the tabs wait for what a tab loads, and come in another order.
 const openTab = () => tabs.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId || "compare";
@@ -20,6 +21,10 @@ function query() {
 
 function followExperiment() {
   if (!query()) return;
+  if (copied && copied !== query()) {
+    say("");
+    box.hidden = true;
+  }
   first ||= query();
   changed ||= query() !== first || openTab() !== "compare";
   clearTimeout(writeTimer);
@@ -37,7 +42,9 @@ function writeAddress() {
   window.history.replaceState(window.history.state, "", `?${parts.join("&")}${window.location.hash}`);
 }
 
+// What is said stays until the experiment is another: a reader of screens, or a slow one, is not timed.
 function say(sentence) {
+  copied = sentence && query();
   said.textContent = sentence;
   said.hidden = sentence === "";
 }
@@ -49,13 +56,11 @@ async function copyLink() {
   const own = shown().ownFace === "true"
     ? " Your own picture is not in the link: whoever opens it sees a sample face, with everything else the same."
     : "";
-  clearTimeout(clearTimer);
   say("");
   box.hidden = true;
   try {
     await navigator.clipboard.writeText(link);
     say(`Copied.${own}`);
-    if (!own) clearTimer = setTimeout(() => say(""), 5000);
   } catch {
     // Without HTTPS, or where the page that frames this one forbids it.
     const field = box.querySelector("input");
