@@ -1,8 +1,21 @@
 """The compare tab as its user sees it: what the browser tests and benchmarks press and read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
+
+from tests.conftest import Watched, watched_page
+
+WIDTHS: dict[str, tuple[int, int, dict[str, Any]]] = {
+    "desktop": (1440, 900, {}),
+    "phone": (390, 844, {"has_touch": True, "is_mobile": True}),
+}
+
+EACH_WIDTH = ("desktop", pytest.param("phone", marks=pytest.mark.slow))
+"""Their names, for tests that run at each; the first tier has the first."""
 
 _READ_PIXELS = """canvas => {
   const {width, height} = canvas;
@@ -15,6 +28,20 @@ _IS_NEW = """([version, wanted]) => {
   return lab && lab.dataset.state === "settled" && Number(lab.dataset.version) > version
     && Object.entries(wanted).every(([name, value]) => lab.dataset[name] === value);
 }"""
+
+
+@contextmanager
+def watched_at(browser: Any, name: str) -> Iterator[Watched]:
+    """A page of one of the :data:`WIDTHS`."""
+    width, height, options = WIDTHS[name]
+    with watched_page(browser, width, height, **options) as watched:
+        yield watched
+
+
+def assert_fine(watched: Watched) -> None:
+    """Nothing went wrong in a page, and it asked nobody but its own server."""
+    assert watched.errors == []
+    assert watched.hosts == {"127.0.0.1"}
 
 
 def open_tab(page: Any, name: str) -> None:

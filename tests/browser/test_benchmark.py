@@ -4,12 +4,11 @@ import pytest
 from playwright.sync_api import expect
 
 from denoiser.analysis.results import NOISY, read_benchmark, read_history
-from tests.browser.lab import open_tab
+from tests.browser.lab import EACH_WIDTH, open_tab, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 CHARTS = ("strength", "time", "perception", "matrix", "training")
 
 
@@ -73,11 +72,10 @@ def benchmark():
     return read_benchmark()
 
 
-@pytest.fixture(scope="module", params=list(WIDTHS))
+@pytest.fixture(scope="module", params=EACH_WIDTH)
 def watched(browser, server, request):
     """A page with the tab open, for all tests of a width: each presses what no other does."""
-    width, height, options = WIDTHS[request.param]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, request.param) as watched:
         BenchmarkTab(watched.page).open(server)
         yield watched
 

@@ -7,12 +7,11 @@ from playwright.sync_api import expect
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.ui.blind.tab import DEFAULT_POOL
 from denoiser.ui.experiment.run import describe_methods
-from tests.browser.lab import _READ_PIXELS
+from tests.browser.lab import _READ_PIXELS, EACH_WIDTH, assert_fine, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 PATIENCE = 90_000  # milliseconds; models are loaded when they are first used
 
 # Keeps what the server sends, streams included, in window.received.
@@ -74,17 +73,15 @@ class BlindTab:
         return self.page.evaluate(script)
 
 
-@pytest.fixture(params=list(WIDTHS))
+@pytest.fixture(params=EACH_WIDTH)
 def tab(browser, server, request):
     """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
-    width, height, options = WIDTHS[request.param]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, request.param) as watched:
         opened = BlindTab(watched.page)
         opened.open(server)
         yield opened
         assert opened.overflow() <= 0
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        assert_fine(watched)
 
 
 def names():

@@ -19,7 +19,7 @@ from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, create_noise
 from denoiser.pipeline import compare
 from denoiser.ui.compare.payload import LIVE_NETWORKS
-from tests.browser.lab import Lab
+from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, assert_fine, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -27,8 +27,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 SIGMA = "noise-gaussian-sigma"
 LATE = MODELS[LIVE_NETWORKS]
 """With all networks before it chosen, too, it is one too many to answer while the slider moves."""
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
-
 # A white square on gray, put where Ctrl+C would put it.
 COPY_A_SQUARE = """async () => {
   const canvas = Object.assign(document.createElement("canvas"), {width: 96, height: 96});
@@ -58,13 +56,11 @@ STATES_WHILE_MOVING = """method => new Promise(resolve => {
 
 def open_lab(browser, server, name, query=""):
     """Open the page; at the end, whatever the test did, nothing may have gone wrong in it."""
-    width, height, options = WIDTHS[name]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, name) as watched:
         lab = Lab(watched.page)
         lab.open(server + query)
         yield lab
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        assert_fine(watched)
 
 
 @pytest.fixture
@@ -72,7 +68,7 @@ def lab(browser, server):
     yield from open_lab(browser, server, "desktop")
 
 
-@pytest.fixture(params=list(WIDTHS))
+@pytest.fixture(params=EACH_WIDTH)
 def any_lab(browser, server, request):
     yield from open_lab(browser, server, request.param)
 

@@ -23,6 +23,7 @@ ADD_SCRIPT = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_every_tab_works_under_the_policy(browser, server):
     with watched_page(browser, 1440, 900) as watched:
         refused = []

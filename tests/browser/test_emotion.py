@@ -12,13 +12,11 @@ from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_uint8
 from tests.analysis.test_emotion import METRICS, network
-from tests.browser.lab import Lab, open_tab
-from tests.conftest import app_environment, free_port, running, watched_page
+from tests.browser.lab import EACH_WIDTH, Lab, open_tab, watched_at
+from tests.conftest import app_environment, free_port, running
 from tests.weights import save_emotion_net
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 
 _READ = """canvas => {
   const {width, height} = canvas;
@@ -52,10 +50,9 @@ def url(folder):
         yield address
 
 
-@pytest.fixture(params=list(WIDTHS))
+@pytest.fixture(params=EACH_WIDTH)
 def watched(browser, request):
-    width, height, options = WIDTHS[request.param]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, request.param) as watched:
         yield watched
 
 

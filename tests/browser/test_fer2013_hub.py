@@ -79,6 +79,7 @@ def test_faces_appear_without_a_reload(browser, remote, app):
             assert page.hosts == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_a_page_stops_asking_once_the_faces_are_there(browser, remote, app):
     with watched_page(browser, 1440, 900) as watched:
         lab = Lab(watched.page)

@@ -14,13 +14,12 @@ from denoiser.images import to_uint8
 from denoiser.metrics import psnr
 from denoiser.noise import GaussianNoise
 from denoiser.ui.experiment.face_source import first_face
-from tests.browser.lab import open_tab
+from tests.browser.lab import EACH_WIDTH, open_tab, watched_at
 from tests.browser.two_part_app import MIDDLE
 from tests.conftest import app_environment, free_port, running, watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 PARTS = {
     "Attention gates": "gates",
     "Experts": "experts",
@@ -111,11 +110,10 @@ class InsideTab:
         self.page.wait_for_function(script, arg=values, timeout=60_000)
 
 
-@pytest.fixture(scope="module", params=list(WIDTHS))
+@pytest.fixture(scope="module", params=EACH_WIDTH)
 def watched(browser, server, request):
     """A page with the tab open, for all tests of a width: each turns to parts that no other changes."""
-    width, height, options = WIDTHS[request.param]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, request.param) as watched:
         InsideTab(watched.page).open(server)
         yield watched
 
@@ -253,6 +251,7 @@ def test_the_tab_follows_the_noise_under_compare(browser, server, pair):
         assert watched.errors == []
 
 
+@pytest.mark.slow
 def test_a_new_method_of_two_parts_appears_by_itself(browser):
     """With a tiny dual autoencoder among the methods, whether or not weights/ has one."""
     port = free_port()

@@ -10,12 +10,10 @@ from denoiser.images import to_uint8
 from denoiser.lessons import LESSONS, smoothing
 from denoiser.noise import GaussianNoise
 from denoiser.ui.experiment.face_source import first_face
-from tests.browser.lab import _READ_PIXELS, Lab, open_tab
-from tests.conftest import watched_page
+from tests.browser.lab import _READ_PIXELS, EACH_WIDTH, Lab, assert_fine, open_tab, watched_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 PATIENCE = 60_000  # ms, on a machine that has other things to do
 
 
@@ -67,17 +65,15 @@ class LessonsTab:
         return np.array(read["data"], np.uint8).reshape(read["height"], read["width"], 4)[..., 0]
 
 
-@pytest.fixture(params=list(WIDTHS))
+@pytest.fixture(params=EACH_WIDTH)
 def tab(browser, server, request):
     """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
-    width, height, options = WIDTHS[request.param]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, request.param) as watched:
         opened = LessonsTab(watched.page)
         opened.open(server)
         yield opened
         assert opened.lab.overflow() <= 0
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        assert_fine(watched)
 
 
 def test_one_lesson_from_the_question_to_the_reason(tab):

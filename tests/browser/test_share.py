@@ -13,8 +13,8 @@ from denoiser.noise import NoiseChain, create_noise
 from denoiser.pipeline import compare
 from denoiser.ui.experiment.link_format import read_link
 from tests.browser.hub_app import running_hub_app
-from tests.browser.lab import Lab
-from tests.browser.test_compare import WIDTHS, assert_shows
+from tests.browser.lab import EACH_WIDTH, Lab, assert_fine, watched_at
+from tests.browser.test_compare import assert_shows
 from tests.conftest import watched_page
 from tests.library.test_fer2013_hub import ID, fer2013
 from tests.tiny import pictures
@@ -55,14 +55,12 @@ DRAG = """() => new Promise(resolve => {
 
 @contextmanager
 def opened(browser, url, width="desktop", script=f"({RECORD})()"):
-    wide, high, options = WIDTHS[width]
-    with watched_page(browser, wide, high, **options) as watched:
+    with watched_at(browser, width) as watched:
         watched.page.add_init_script(script)
         lab = Lab(watched.page)
         lab.open(url)
         yield lab
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        assert_fine(watched)
 
 
 def wait_for_address(lab, **wanted):
@@ -85,7 +83,7 @@ def everything(lab):
     return numbers, {method: lab.rgb(method).tolist() for method in lab.methods()}
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", EACH_WIDTH)
 def test_a_link_shows_what_somebody_set_by_hand(browser, server, width):
     with opened(browser, server, width) as lab:
         assert lab.page.url.rstrip("/") == server  # an address is left alone until something changes
@@ -109,7 +107,7 @@ def test_a_link_shows_what_somebody_set_by_hand(browser, server, width):
         assert lab.overflow() <= 0
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", EACH_WIDTH)
 def test_a_link_is_what_python_computes(browser, server, width):
     with opened(browser, server + LINK, width) as lab:
         noises = (
@@ -212,7 +210,7 @@ def test_an_uploaded_face_is_in_no_address(browser, server, tmp_path):
         )
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", EACH_WIDTH)
 def test_copy_link(browser, server, width):
     with opened(browser, f"{server}?__theme=light&seed=3", width) as lab:
         lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -280,6 +278,7 @@ def test_the_address_names_the_tab_that_is_open(browser, server):
 COUNT = 60
 
 
+@pytest.mark.slow
 def test_a_face_of_fer2013_that_is_still_on_its_way(browser, loopback_hub, tmp_path):
     loopback_hub.add_repo("dataset", ID, fer2013((1, 1, COUNT)))
     loopback_hub.fault("", "silent")

@@ -9,12 +9,10 @@ from playwright.sync_api import expect
 
 from denoiser.analysis.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
-from tests.browser.lab import _READ_PIXELS, Lab, open_tab
-from tests.conftest import watched_page
+from tests.browser.lab import _READ_PIXELS, EACH_WIDTH, Lab, assert_fine, open_tab, watched_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-WIDTHS = {"desktop": (1440, 900, {}), "phone": (390, 844, {"has_touch": True, "is_mobile": True})}
 _IS = """([state, axis]) => {
   const box = document.querySelector(".sweep-progress");
   const title = document.querySelector("#sweep-chart .xtitle, #sweep-chart .x2title");
@@ -63,17 +61,15 @@ class SweepTab:
         self.page.locator(f"#sweep-{control}").get_by_role("radio", name=option, exact=True).click()
 
 
-@pytest.fixture(params=list(WIDTHS))
+@pytest.fixture(params=EACH_WIDTH)
 def tab(browser, server, request):
     """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
-    width, height, options = WIDTHS[request.param]
-    with watched_page(browser, width, height, **options) as watched:
+    with watched_at(browser, request.param) as watched:
         opened = SweepTab(watched.page)
         opened.open(server)
         yield opened
         assert opened.lab.overflow() <= 0
-        assert watched.errors == []
-        assert watched.hosts == {"127.0.0.1"}
+        assert_fine(watched)
 
 
 def test_the_pictures_under_the_pointer(tab, tmp_path):

@@ -610,6 +610,7 @@ def cards_of(payload):
     return {card["id"]: card for card in payload["cards"]}
 
 
+@pytest.mark.slow
 def test_a_silent_hub_holds_up_neither_start_nor_page(models, shown_face, monkeypatch):
     models.fault("", "silent")
     monkeypatch.setattr(hub, "PROBE_SECONDS", 60)  # it is still waiting when this test is over

@@ -314,6 +314,7 @@ def test_codes_have_the_published_shape(settings, published):
     assert network.multiple_of == 4
 
 
+@pytest.mark.slow
 @each_published
 def test_dual_autoencoders_learn_from_scratch(settings, published):
     """A sigmoid at the end must not hold them at an even gray."""

@@ -213,6 +213,7 @@ def test_an_expert_alone_gets_the_whole_batch_and_the_rest_no_gradient(monkeypat
     assert all(name.startswith("experts.strong.") for name in learning)
 
 
+@pytest.mark.slow
 def test_the_router_learns_to_tell_noises_apart(monkeypatch):
     training = attached(module(), monkeypatch)
     optimizer = Muon(training.parameter_groups(), lr=2e-3)

@@ -298,6 +298,7 @@ class TestBundled:
         write_parquet(tmp_path / "test.parquet", map(encode, random_faces()))
         assert load_samples(tmp_path).split == "test"
 
+    @pytest.mark.slow
     def test_nothing_heavy_is_imported(self):
         code = (
             "import sys, denoiser.faces.samples as s; s.bundled_faces();"

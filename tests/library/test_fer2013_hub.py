@@ -409,6 +409,7 @@ class TestTraining:
 class TestApp:
     """The real app, for which 15 made-up pictures are FER2013."""
 
+    @pytest.mark.slow
     def test_the_page_is_served_while_the_hub_is_mute_and_the_faces_follow(self, remote, tmp_path):
         remote.fault("", "silent")
         with running_hub_app(remote, ID, 15, tmp_path / "home") as url:

@@ -218,6 +218,7 @@ def watch_units(network):
     return silent
 
 
+@pytest.mark.slow
 @each_model
 def test_hardly_any_hidden_unit_is_silent(model_id, mixed):
     """Silent is a unit that answers the same, or next to it, at all places of all pictures.
@@ -311,6 +312,7 @@ LOCAL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", [m for m in SHIPPED if m not in LOCAL])
 def test_the_coarsest_scale_matters(model_id):
     """Its features replaced by their mean, the same for all places and pictures, cost PSNR.
@@ -381,6 +383,7 @@ def test_better_than_noisy_and_median_on_what_it_was_trained_for(astronaut, mode
     assert benchmark.value(model_id, condition, "psnr") > benchmark.value("median", condition, "psnr")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", [m for m in SHIPPED if trains_on_faint_noise(m)])
 def test_blind_models_do_not_harm_faintly_noisy_faces(model_id):
     noise, model = PRESETS["gaussian-low"], denoiser.create_denoiser(model_id)

@@ -106,6 +106,7 @@ def test_without_the_package_the_function_is_left_as_it_is(monkeypatch):
     assert not hasattr(module.time_on_gpu, "__wrapped__")
 
 
+@pytest.mark.slow
 def test_importing_the_app_leaves_cuda_alone():
     """ZeroGPU allows CUDA in decorated functions only."""
     code = "import sys, torch; torch.cuda._lazy_init = lambda: sys.exit('CUDA is used'); import app"

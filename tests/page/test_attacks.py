@@ -151,6 +151,7 @@ def event_index(data, target):
     return data.draw(st.sampled_from(range(len(target.events))))
 
 
+@pytest.mark.slow
 @BOUNDED
 @given(data=st.data())
 def test_an_event_given_anything_at_all(target, data):
@@ -404,6 +405,7 @@ def test_an_upload_of_anything_stays_where_uploads_lie(target, body):
     assert set(ROOT.rglob("up.png")) == before
 
 
+@pytest.mark.slow
 def test_used_uploads_leave_nothing(target):
     """Each is deleted soon after it was used, whether it was a picture or not."""
     event = target.page.event("picture", "change")

@@ -80,6 +80,7 @@ def test_the_page_is_served_and_the_proxy_never_asked(proxy, exceptions):
     assert asked == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "advice"),
     [

@@ -94,6 +94,7 @@ class Following:
         self.over.set()
 
 
+@pytest.mark.slow
 def test_others_do_not_wait_for_sweeps(lab, sweeps):
     sweeps.free.clear()  # none of them gets anywhere
     for _ in range(64):

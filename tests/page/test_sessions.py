@@ -102,6 +102,7 @@ def test_a_session_costs_no_copy_of_the_page():
     assert size < 60_000  # bytes; Gradio's own take 600,000
 
 
+@pytest.mark.slow
 def test_a_page_whose_face_is_forgotten_says_so_and_goes_on(server):
     page = Page(server)
     change = next(

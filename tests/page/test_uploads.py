@@ -412,6 +412,7 @@ def test_a_malformed_request_is_no_traceback_in_the_log(app):
 class TestTheEnd:
     """What the process leaves behind, and what it still does, once it is told to stop."""
 
+    @pytest.mark.slow
     def test_what_was_uploaded_is_gone_at_the_latest_at_the_next_start(self, tmp_path, picture):
         with started(tmp_path) as (app, process):
             unread = Path(app.upload(picture))
@@ -426,6 +427,7 @@ class TestTheEnd:
         assert not unread.exists()
         assert [path.name for path in tmp_path.glob("*/*")] in ([], ["starting.lock"])
 
+    @pytest.mark.slow
     def test_what_is_being_computed_is_answered_and_nothing_new_begun(self, tmp_path):
         with started(tmp_path) as (app, process):
             methods = [method["id"] for method in self.call(app, "denoisers")["denoisers"]]
@@ -490,6 +492,7 @@ def test_a_folder_for_uploads_that_cannot_be_made_is_one_sentence(tmp_path, monk
         uploads.UploadFolder(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_runs_leave_each_other_s_uploads_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", "as it was")
     first = uploads.UploadFolder(tmp_path)

@@ -258,6 +258,7 @@ def test_results_are_written_beside_the_file(tmp_path, run, capsys):
     assert "published" not in page
 
 
+@pytest.mark.slow
 def test_a_finished_variant_is_not_trained_again(tmp_path, run, trained):
     first = run(write_sweep(tmp_path))
     assert len(trained) == 2

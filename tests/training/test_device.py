@@ -104,6 +104,7 @@ def test_noise_is_the_same_for_all_devices_that_cannot_draw_it(device):
         assert torch.equal(create_noise(kind).apply(clean, source), expected)
 
 
+@pytest.mark.slow
 def test_a_machine_that_only_trains_needs_nothing_of_the_page():
     """It has PyTorch, Lightning, safetensors, pyarrow, scikit-image and OpenCV, and no more."""
     code = """

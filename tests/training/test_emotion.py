@@ -232,6 +232,7 @@ def test_training_learns_exports_and_tests(trained, data):
         assert {"epoch", "train_loss", "val_accuracy", "val_loss"} <= set(next(csv.reader(file)))
 
 
+@pytest.mark.slow
 def test_resuming_ends_as_one_run(trained, data, tmp_path, monkeypatch):
     places = {"runs": tmp_path / "runs", "weights": tmp_path / "weights"}
     start = EmotionModule.on_train_epoch_start

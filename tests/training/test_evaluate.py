@@ -181,6 +181,7 @@ def test_an_evaluation_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
         evaluate(other, **options)
 
 
+@pytest.mark.slow
 def test_only_some_noises_are_scored_and_the_others_keep_theirs(tmp_path, monkeypatch):
     data = write_fer2013(tmp_path / "fer2013", train=2, validation=2, test=3)
     monkeypatch.setattr("train.evaluation.score._TIMED_FACES", 2)
