@@ -26,6 +26,9 @@ Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim"]
 MIXTURES = Path(__file__).parent / "mixtures"
 """Noises that several models train on: what to train on, and what to validate on."""
 
+ROUTER = "router"
+"""What ``only`` calls what chooses among experts."""
+
 EMOTION_CONFIG = Path(__file__).parent / "emotion" / "emotion.toml"
 """Settings of the emotion classifier, which isn't a denoiser."""
 
@@ -120,7 +123,8 @@ class TrainConfig:
         noise: The mixture it trains on.
         validation: Noises it is selected on: preset ids, or kind plus parameters.
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
-        only: Experts to train, each on its own noises; the rest stays as it started. Empty for all.
+        only: Experts to train, each on its own noises, or ``"router"``; the rest stays as it started.
+            Empty for all.
         adversarial: Settings of adversarial training; None for supervised training.
         loss: Reconstruction loss; see :func:`train.modules.losses.reconstruction_loss`.
         epochs: At most this many.
@@ -250,10 +254,12 @@ def _read(values: dict[str, Any]) -> TrainConfig:
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     experts = {part.expert for part in config.noise}.intersection(config.settings.get("experts", ()))
-    strangers = set(config.only) - experts
+    strangers = set(config.only) - experts - ({ROUTER} if experts else set())
     if strangers:
         names = ", ".join(map(repr, sorted(strangers)))
-        raise ConfigError(f"only names {names}, which is no expert with a noise of its own")
+        raise ConfigError(
+            f"only names {names}, which is no expert with a noise of its own, nor {ROUTER!r}"
+        )
     for noise in config.validation:
         validation_noise(noise)
     build_network(config.architecture, config.settings)

@@ -19,7 +19,12 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.analysis.results import HISTORY_NAME
-from denoiser.architectures.loading import discriminator_files, load_network
+from denoiser.architectures.loading import (
+    DISCRIMINATOR_CONFIG_NAME,
+    discriminator_files,
+    load_discriminator,
+    load_network,
+)
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, model_files
 from denoiser.weights.training_noise import point
 from train.config import (
@@ -52,6 +57,9 @@ def build_module(
 ) -> SupervisedModule:
     """Build the Lightning module of a config, starting from another model's weights if it says so.
 
+    Of another GAN of the same shape it takes the discriminator too: one that starts from nothing would
+    first have to learn what the denoiser has long left behind.
+
     Args:
         config: The training run.
         weights: Where the other model is.
@@ -70,7 +78,21 @@ def build_module(
             raise ConfigError(
                 f"start_from: the weights of {config.start_from!r} don't fit this architecture"
             ) from None
+        if isinstance(module, AdversarialModule):
+            module.discriminator.load_state_dict(_start_of_discriminator(module, config, weights))
     return module
+
+
+def _start_of_discriminator(
+    module: AdversarialModule, config: TrainConfig, weights: Path
+) -> Mapping[str, torch.Tensor]:
+    """Return the weights of the discriminator that the other model has, if it is of the same shape."""
+    own = module.discriminator
+    if (weights / config.start_from / DISCRIMINATOR_CONFIG_NAME).exists():
+        other = load_discriminator(config.start_from, weights)
+        if other.config == own.config:
+            return other.state_dict()
+    return own.state_dict()
 
 
 def average_weights(decay: float) -> WeightAveraging:

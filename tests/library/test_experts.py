@@ -213,6 +213,17 @@ def test_an_expert_alone_gets_the_whole_batch_and_the_rest_no_gradient(monkeypat
     assert all(name.startswith("experts.strong.") for name in learning)
 
 
+def test_the_router_alone_sees_all_noises_and_the_experts_stay(monkeypatch):
+    training = attached(module(only="router"), monkeypatch)
+    for expert in training.network.experts.values():
+        expert.register_forward_hook(lambda *_: pytest.fail("no expert has anything to learn"))
+    assert list(training.mixtures) == list(NAMES)
+    training.training_step([faces(9)], 0).backward()
+    learning = {name for name, p in training.network.named_parameters() if p.grad is not None}
+    assert learning
+    assert all(name.startswith("router.") for name in learning)
+
+
 @pytest.mark.slow
 def test_the_router_learns_to_tell_noises_apart(monkeypatch):
     training = attached(module(), monkeypatch)

@@ -395,6 +395,7 @@ WRONG = {
         {"only": "faint"},
         "only names 'faint', which is no expert",
     ),
+    "router without experts": ({"only": "router"}, "only names 'router', which is no expert"),
     "no epochs": ({"epochs": 0}, "epochs must be a number from 1"),
     "negative batch": ({"batch_size": -8}, "batch_size must be a number from 1"),
     "negative rate": ({"learning_rate": -0.1}, "learning_rate must be a number from 0"),

@@ -22,11 +22,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from denoiser.architectures import build_network
 from denoiser.architectures.loading import load_discriminator, load_network
+from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.weights.checkpoint import MODEL_NAME, ModelConfig, read_config
 from denoiser.weights.files import write_together
 from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 from tests.tiny import ADVERSARIAL, write_config, write_fer2013
-from tests.weights import save_model
+from tests.weights import save_discriminator, save_model
 from train import config as train_config
 from train.__main__ import _left, main
 from train.config import ConfigError
@@ -843,6 +844,21 @@ def test_start_from_loads_the_other_model_s_weights(tmp_path, kind):
     assert all(p.requires_grad for p in module.network.parameters())
     fresh = build_module(tiny_config(tmp_path, **kind), tmp_path)
     assert not same(fresh.network.state_dict(), start)
+
+
+@pytest.mark.parametrize("width", [4, 8], ids=["same shape", "another shape"])
+def test_a_gan_starts_with_the_discriminator_of_the_gan_it_starts_from(tmp_path, width):
+    save_start(tmp_path)
+    torch.manual_seed(6)
+    judge = PatchDiscriminator(PatchDiscriminatorConfig(width=width, stages=2))
+    save_discriminator(judge, tmp_path / "start")
+    before = load_discriminator("start", tmp_path).state_dict()
+    shape = {"discriminator": {"width": 4, "stages": 2}}
+    config = tiny_config(tmp_path, start_from="start", adversarial=shape)
+    after = build_module(config, tmp_path).discriminator.state_dict()
+    shapes = [{name: value.shape for name, value in found.items()} for found in (before, after)]
+    assert (shapes[0] == shapes[1]) is (width == 4)
+    assert width != 4 or same(after, before)
 
 
 @pytest.mark.parametrize("settings", [{"widths": [4, 16]}, {"widths": [4, 8, 16]}], ids=str)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from denoiser.architectures.expert_unet import ExpertUNet
-from train.config import Component, TrainConfig, owner_of
+from train.config import ROUTER, Component, TrainConfig, owner_of
 from train.modules.losses import reconstruction_loss
 from train.modules.mixture import NoiseMixture
 from train.modules.supervised import Engine, SupervisedModule
@@ -31,12 +31,15 @@ class ExpertModule(SupervisedModule):
         network = cast(ExpertUNet, self.network)
         noises = deal_to_experts(config.noise, network.config.experts)
         self.mixtures = {name: NoiseMixture(parts) for name, parts in noises.items()}
-        if config.only:
+        self._learners = config.only or (*self.mixtures, ROUTER)
+        if ROUTER not in self._learners:  # it has to see all noises
             self.mixtures = {name: self.mixtures[name] for name in config.only}
-            # What has no gradient, the optimizer leaves as it is.
-            network.requires_grad_(False)
-            for name in config.only:
-                network.experts[name].requires_grad_(True)
+        # What has no gradient, the optimizer leaves as it is.
+        network.requires_grad_(False)
+        for name in self._learners:
+            module = network.router if name == ROUTER else network.experts[name]
+            if module is not None:
+                module.requires_grad_(True)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The experts', and the router's, which starts from nothing and learns at a higher rate."""
@@ -52,23 +55,20 @@ class ExpertModule(SupervisedModule):
         network = cast(ExpertUNet, self.network)
         clean = self.make_clean(batch)
         sizes = share_out(len(clean), len(self.mixtures))
-        noisy, denoised, experts = [], [], []
+        noisy, denoised, originals, experts = [], [], [], []
         for own, (name, mixture) in zip(clean.split(sizes), self.mixtures.items(), strict=True):
             noisy.append(self.to_network(mixture(own, *self.sources)))
-            denoised.append(self.run(network.experts[name], network.expert_input(noisy[-1])))
             experts += [network.config.experts.index(name)] * len(own)
-        clean = clean.to(self.device)
-        distortion = reconstruction_loss(torch.cat(denoised), clean, self.config.loss)
-        target = torch.tensor(experts).to(clean.device, non_blocking=True)
-        routing = F.cross_entropy(network.score_experts(torch.cat(noisy)), target)
-        self.log_dict(
-            {"train_loss": distortion, "routing_loss": routing},
-            on_step=False,
-            on_epoch=True,
-            prog_bar=True,
-            sync_dist=True,
-        )
-        return distortion + routing
+            if name in self._learners:
+                denoised.append(self.run(network.experts[name], network.expert_input(noisy[-1])))
+                originals.append(own)
+        target = torch.tensor(experts).to(self.device, non_blocking=True)
+        losses = {"routing_loss": F.cross_entropy(network.score_experts(torch.cat(noisy)), target)}
+        if originals:
+            pictures = torch.cat(denoised), torch.cat(originals).to(self.device)
+            losses["train_loss"] = reconstruction_loss(*pictures, self.config.loss)
+        self.log_dict(losses, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
+        return sum(losses.values(), clean.new_zeros(()).to(self.device))
 
 
 def deal_to_experts(
