@@ -3,7 +3,7 @@
 import csv
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -176,7 +176,9 @@ def fit(
         use_distributed_sampler=False,  # FaceData's own does it
         **trainer_options,
     )
-    return None if checkpoint is None else export(config, checkpoint, folder, weights)
+    if checkpoint is None:
+        return None
+    return export(config, checkpoint, folder, weights, start_weights or weights)
 
 
 def run(
@@ -239,10 +241,17 @@ def run(
     return chosen_checkpoint((best if select == "best" else last).best_model_path)
 
 
-def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path = WEIGHTS) -> Path:
+def export(
+    config: TrainConfig,
+    checkpoint: str | Path,
+    run: Path,
+    weights: Path = WEIGHTS,
+    start_weights: Path | None = None,
+) -> Path:
     """Write a model's folder in ``weights`` from a checkpoint: half-precision weights and history.
 
-    Of adversarial training the discriminator too, which the app shows at work.
+    Of adversarial training the discriminator too, which the app shows at work. A model that was trained
+    further keeps its history, and goes on with it.
     """
     module = module_kind(config).load_from_checkpoint(
         checkpoint, map_location="cpu", weights_only=True, config=config
@@ -252,7 +261,7 @@ def export(config: TrainConfig, checkpoint: str | Path, run: Path, weights: Path
     files = {
         **discriminator_files(judge),
         **model_files(network, model_config(config, network)),
-        HISTORY_NAME: history_csv(run).encode(),
+        HISTORY_NAME: _whole_history(config, run, start_weights or weights).encode(),
     }
     write_model(weights / config.id, files, MODEL_NAME)
     return weights / config.id
@@ -290,7 +299,25 @@ def history_csv(run: Path) -> str:
     return _csv(columns, [rows[step] for step in sorted(rows)])
 
 
-def _csv(columns: list[str], rows: list[Mapping[str, str]]) -> str:
+def _whole_history(config: TrainConfig, run: Path, start_weights: Path) -> str:
+    earlier = start_weights / config.id / HISTORY_NAME
+    if config.start_from != config.id or not earlier.exists():
+        return history_csv(run)
+    return join_histories(earlier.read_text(encoding="utf-8"), history_csv(run))
+
+
+def join_histories(earlier: str, later: str) -> str:
+    """Put a history after another one, with its epochs and steps counted on."""
+    rows = list(csv.DictReader(io.StringIO(earlier)))
+    more = list(csv.DictReader(io.StringIO(later)))
+    columns = list(dict.fromkeys(name for row in (*rows[:1], *more[:1]) for name in row))
+    for name in ("epoch", "step"):
+        start = 1 + max((int(row[name]) for row in rows if row[name]), default=-1)
+        more = [{**row, name: str(start + int(row[name]))} if row[name] else row for row in more]
+    return _csv(columns, [*rows, *more])
+
+
+def _csv(columns: list[str], rows: Sequence[Mapping[str, str]]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
     writer.writeheader()

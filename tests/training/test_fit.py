@@ -846,6 +846,24 @@ def test_start_from_loads_the_other_model_s_weights(tmp_path, kind):
     assert not same(fresh.network.state_dict(), start)
 
 
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_a_model_that_is_trained_further_keeps_its_history(train):
+    folder = train("run")
+    first = rows_of(folder / "history.csv")
+    train("run", start_from="tiny", seed=2)
+    both = rows_of(folder / "history.csv")
+    assert len(both) == 2 * len(first)
+    assert [{k: row[k] for k in first[0]} for row in both[: len(first)]] == first
+    steps = [int(row["step"]) for row in both]
+    assert steps == sorted(steps)
+    assert len(set(steps)) == len(steps)
+    epochs = [int(row["epoch"]) for row in both if row["epoch"]]
+    assert max(epochs) == 2 * max(int(row["epoch"]) for row in first if row["epoch"]) + 1
+
+
 @pytest.mark.parametrize("width", [4, 8], ids=["same shape", "another shape"])
 def test_a_gan_starts_with_the_discriminator_of_the_gan_it_starts_from(tmp_path, width):
     save_start(tmp_path)
