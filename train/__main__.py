@@ -62,6 +62,7 @@ def _fit(options: argparse.Namespace) -> int:
         budget=_left(options.budget),
         engine=options.engine,
         limit=options.limit,
+        loggers=_loggers(options),
         accelerator=options.accelerator,
         devices=int(options.devices) if options.devices.isdecimal() else options.devices,
         num_nodes=options.num_nodes,
@@ -80,9 +81,18 @@ def _left(budget: timedelta | None) -> timedelta | None:
     return max(budget - timedelta(seconds=time.monotonic() - _STARTED), timedelta(seconds=1))
 
 
+def _loggers(options: argparse.Namespace) -> tuple[str, ...]:
+    """The loggers that were asked for, one by one or as a list with commas, each once."""
+    named = (name.strip() for text in options.logger for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
 def _all(options: argparse.Namespace) -> int:
+    from train.logs import check_loggers
     from train.recipe.run import read_recipe, train_all
 
+    loggers = _loggers(options)
+    check_loggers(loggers)
     steps = [s for s in read_recipe() if not options.only or s.config in options.only]
     unknown = set(options.only or ()) - {step.config for step in steps}
     if unknown:
@@ -90,6 +100,7 @@ def _all(options: argparse.Namespace) -> int:
     passed = ["--accelerator", options.accelerator, "--devices", options.devices]
     passed += ["--precision", options.precision, "--engine", options.engine]
     passed += ["--limit", str(options.limit)] if options.limit else []
+    passed += ["--logger", ",".join(loggers)] if loggers else []
     failed = train_all(
         steps,
         _data(options.data),
@@ -363,6 +374,15 @@ def _parser() -> argparse.ArgumentParser:
     older = commands.add_parser("migrate", help="bring models and results of older code up to date")
     older.add_argument("--weights", type=Path, default=WEIGHTS, help="where they are")
     older.set_defaults(run=_migrate)
+
+    for command in (fit, everything):
+        command.add_argument(
+            "--logger",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="curves and sample pictures also to tensorboard or wandb (both: with a comma)",
+        )
 
     for command in (fit, everything, evaluate, emotion, reading, sweep):
         command.add_argument(

@@ -2,8 +2,7 @@
 
 import csv
 import io
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,6 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     WeightAveraging,
 )
-from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import discriminator_files, load_network
@@ -32,10 +30,12 @@ from train.config import (
 )
 from train.data import FaceData
 from train.files import write_model, write_whole
+from train.logs import check_loggers, forget_logs, make_loggers
 from train.modules.adversarial import AdversarialModule
 from train.modules.experts import ExpertModule
 from train.modules.supervised import Engine, SupervisedModule
 from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
+from train.samples import SampleSheets
 
 _VALIDATIONS = 12  # of a run with a time budget
 
@@ -104,11 +104,12 @@ def fit(
     budget: timedelta | None = None,
     engine: Engine = "plain",
     limit: int = 0,
+    loggers: Sequence[str] = (),
     **trainer_options: Any,
 ) -> Path | None:
     """Train, select and export.
 
-    Checkpoints, the log and ``last.ckpt`` for resuming are in ``runs/<id>``.
+    Checkpoints, the logs, ``samples.png`` and ``last.ckpt`` for resuming are in ``runs/<id>``.
 
     Args:
         config: What to train.
@@ -121,17 +122,21 @@ def fit(
         budget: Train for this much time, however many epochs that is; the learning rate follows it.
         engine: See :class:`SupervisedModule`.
         limit: Use only this many training pictures; 0 for all.
+        loggers: Where curves and sample pictures go beside the CSV: of
+            :data:`~train.logs.LoggerName`.
         **trainer_options: Go to Lightning's ``Trainer`` as they are (devices, strategy, ...).
 
     Returns:
         The model's folder in ``weights``; None in processes other than the first.
 
     Raises:
-        ConfigError: The trainer's options make no sense, or the model to start from doesn't fit.
+        ConfigError: The trainer's options make no sense, a logger can't be used, or the model to start
+            from doesn't fit.
         FaceDataError: The pictures can't be read.
         RunError: There is nothing to resume or to export, or the run was stopped: nothing is exported.
         WeightsError: There is no model to start from, or what was learned is not finite.
     """
+    check_loggers(loggers)
     pl.seed_everything(config.seed)
     if module_kind(config) is not SupervisedModule and trainer_options.get("strategy") == "ddp":
         # Each of a GAN's two losses leaves the other network's parameters unused, and a batch may have
@@ -148,6 +153,8 @@ def fit(
         select=config.select,
         patience=config.patience if budget is None else None,
         resume=resume,
+        loggers=loggers,
+        extra_callbacks=[SampleSheets(config, folder)],
         max_epochs=config.epochs if budget is None else -1,
         max_time=max_time or budget,
         val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
@@ -167,9 +174,11 @@ def run(
     select: Literal["best", "last"] = "best",
     patience: int | None = None,
     resume: bool = False,
+    loggers: Sequence[str] = (),
+    extra_callbacks: Sequence[pl.Callback] = (),
     **trainer_options: Any,
 ) -> Path | None:
-    """Train one module, with checkpoints and a log in its folder.
+    """Train one module, with checkpoints and logs in its folder.
 
     Args:
         module: What to train.
@@ -180,13 +189,15 @@ def run(
         select: Which weights to return.
         patience: Validations without improvement before it stops early, if best ones are selected.
         resume: Go on from the folder's last checkpoint.
+        loggers: Beside the CSV; see :func:`train.logs.make_loggers`.
+        extra_callbacks: Beside those for checkpoints, the average and the learning rate.
         **trainer_options: Go to Lightning's ``Trainer`` as they are.
 
     Returns:
         The checkpoint to export; None in processes other than the first.
 
     Raises:
-        ConfigError: The trainer's options make no sense.
+        ConfigError: The trainer's options make no sense, or a logger can't be used.
         RunError: There is nothing to resume or to export, or the run was stopped.
     """
     best = ModelCheckpoint(
@@ -197,19 +208,21 @@ def run(
         folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
     callbacks: list[pl.Callback] = [best, last, average_weights(ema_decay), LearningRateMonitor("epoch")]
+    callbacks += extra_callbacks
     if select == "best" and patience is not None:
         callbacks.append(EarlyStopping(monitor, mode="max", patience=patience))
     latest = checkpoint_to_resume(folder, module) if resume else None
+    logs = make_loggers(loggers, folder, resume)
     with explained_options():
         trainer = pl.Trainer(
-            logger=CSVLogger(folder, name="log", version=None if resume else 0),
+            logger=logs,
             callbacks=callbacks,
             num_sanity_val_steps=0,
             log_every_n_steps=20,
             **trainer_options,
         )
     if trainer.is_global_zero and not resume:
-        shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
+        forget_logs(folder)
     with stoppable(folder):
         trainer.fit(module, data, ckpt_path=latest, weights_only=True)
     if not trainer.is_global_zero:
