@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import (
 
 from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import discriminator_files, load_network
+from denoiser.architectures.network import Network
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, model_files
 from denoiser.weights.training_noise import point
 from train.config import (
@@ -33,6 +34,7 @@ from train.files import write_model, write_whole
 from train.logs import check_loggers, forget_logs, make_loggers
 from train.modules.adversarial import AdversarialModule
 from train.modules.experts import ExpertModule
+from train.modules.losses import MS_SSIM_SMALLEST
 from train.modules.supervised import Engine, SupervisedModule
 from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
 from train.samples import SampleSheets
@@ -73,6 +75,21 @@ def build_module(
     return module
 
 
+def check_size(config: TrainConfig, network: Network, size: int) -> None:
+    """Look whether a network and its loss can be trained on pictures of size x size.
+
+    Raises:
+        ConfigError: They can't.
+    """
+    if size % network.multiple_of:
+        raise ConfigError(
+            f"{config.id} trains on pictures whose size is a multiple of {network.multiple_of}, "
+            f"not {size}"
+        )
+    if config.loss == "l1+ms-ssim" and size < MS_SSIM_SMALLEST:
+        raise ConfigError(f"the loss l1+ms-ssim needs a size of {MS_SSIM_SMALLEST} or more, not {size}")
+
+
 def average_weights(decay: float) -> WeightAveraging:
     """Return the callback that keeps a running average of the weights, which is what is shipped.
 
@@ -104,6 +121,8 @@ def fit(
     budget: timedelta | None = None,
     engine: Engine = "plain",
     limit: int = 0,
+    size: int | None = None,
+    split_seed: int | None = None,
     loggers: Sequence[str] = (),
     **trainer_options: Any,
 ) -> Path | None:
@@ -113,7 +132,7 @@ def fit(
 
     Args:
         config: What to train.
-        data: Where FER2013 is.
+        data: Where FER2013 is, or a folder of own faces; see :class:`~train.data.FaceData`.
         runs: Folder of all runs.
         weights: Folder of all models; the trained one is written there.
         start_weights: Folder of the model that it starts from, if that is another one.
@@ -122,6 +141,8 @@ def fit(
         budget: Train for this much time, however many epochs that is; the learning rate follows it.
         engine: See :class:`SupervisedModule`.
         limit: Use only this many training pictures; 0 for all.
+        size: See :class:`~train.data.FaceData`.
+        split_seed: Likewise.
         loggers: Where curves and sample pictures go beside the CSV: of
             :data:`~train.logs.LoggerName`.
         **trainer_options: Go to Lightning's ``Trainer`` as they are (devices, strategy, ...).
@@ -130,8 +151,8 @@ def fit(
         The model's folder in ``weights``; None in processes other than the first.
 
     Raises:
-        ConfigError: The trainer's options make no sense, a logger can't be used, or the model to start
-            from doesn't fit.
+        ConfigError: The trainer's options make no sense, a logger can't be used, the pictures' size
+            doesn't fit the network, or the model to start from doesn't fit.
         FaceDataError: The pictures can't be read.
         RunError: There is nothing to resume or to export, or the run was stopped: nothing is exported.
         WeightsError: There is no model to start from, or what was learned is not finite.
@@ -143,10 +164,12 @@ def fit(
         # nothing for one of the experts.
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
+    faces = FaceData(data, config, limit, size, split_seed)
     module = build_module(config, start_weights or weights, engine)
+    check_size(config, module.network, faces.size)
     chosen = run(
         module,
-        FaceData(data, config, limit),
+        faces,
         folder,
         monitor="val_psnr",
         ema_decay=config.ema_decay,
