@@ -30,9 +30,9 @@ def read_own_faces(folder: Path, size: int = FACE_SIZE, seed: int = 0) -> dict[S
     """Read a folder of pictures, and split them by chance: 80 % to train, 10 % each for the others.
 
     Pictures are decoded as the page does with uploads, turned gray, cropped to the centre square, and
-    resized. Which split a picture is in follows from its pixels and the seed, whatever its name; those of
-    the same pixels count once. What can't be read is left out, which one sentence says, and so is a link
-    to a file outside of the folder.
+    resized. Which split a picture is in follows from its pixels and the seed, whatever its name; those
+    of the same pixels count once. What can't be read is left out, which one sentence says, and so is a
+    link to a file outside of the folder.
 
     Args:
         folder: Pictures, also in subfolders; hidden ones and other files are passed over.
@@ -66,9 +66,9 @@ def read_own_faces(folder: Path, size: int = FACE_SIZE, seed: int = 0) -> dict[S
             f"{_FEWEST} are the fewest.{left_out}"
         )
     splits = split_by_content(unique, seed)
-    counts = ", ".join(f"{len(pictures)} for {split}" for split, pictures in splits.items())
+    counts = ", ".join(f"{len(pictures):,} {split}" for split, pictures in splits.items())
     same = len(readable) - len(unique)
-    again = f"; {same:,} more are the same as others" if same else ""
+    again = f"; repeated and left out: {same:,}" if same else ""
     rank_zero_info(f"{len(unique):,} pictures in {folder}: {counts}{again}")
     return {split: _face_set(pictures, split) for split, pictures in splits.items()}
 

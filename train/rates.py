@@ -14,9 +14,11 @@ from typing import Any
 import lightning.pytorch as pl
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.tuner import Tuner
 from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter1d
 
 from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.files import write_together
@@ -32,7 +34,9 @@ TABLE_NAME = "rates.csv"
 """In a run's folder: the same as a table."""
 
 _LOWEST, _HIGHEST = 1e-6, 1.0
-_SETTLING = 0.1  # share of the steps at the start whose smoothed loss says little yet
+_SMOOTHED = 0.04  # of all steps, the standard deviation of the Gaussian that losses are averaged by
+_FEWEST = 5  # steps up to the lowest loss
+_ERRORS = 4  # standard errors that the loss has to fall by
 _INK, _LINE, _MARK = "#555555", "#1f77b4", "#d95f02"
 
 
@@ -42,8 +46,8 @@ class RateCurve:
 
     Attributes:
         rates: Learning rates, rising, one for each step.
-        losses: The smoothed loss at each; NaN or infinite where training fell apart.
-        suggestion: The rate at which the loss fell most; None where it never fell.
+        losses: The loss of the batch at each; NaN or infinite where training fell apart.
+        suggestion: See :func:`suggest_rate`.
     """
 
     rates: tuple[float, ...]
@@ -89,13 +93,14 @@ def find_rate(
     check_size(config, module.network, data.size)
     folder = runs / config.id
     folder.mkdir(parents=True, exist_ok=True)
+    watch = Watch(config.learning_rate)
     with explained_options():
         trainer = pl.Trainer(
             default_root_dir=folder,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
-            callbacks=[KeepRatios(config.learning_rate)],
+            callbacks=[watch],
             max_epochs=-1,
             max_steps=steps,
             check_val_every_n_epoch=10**9,  # never
@@ -114,36 +119,47 @@ def find_rate(
             update_attr=False,
         )
     assert finder is not None
-    rates, losses = finder.results["lr"], finder.results["loss"]
-    curve = RateCurve(tuple(rates), tuple(losses), suggest_rate(rates, losses))
+    rates, losses = tuple(finder.results["lr"]), tuple(watch.losses)
+    curve = RateCurve(rates, losses, suggest_rate(rates, losses))
     drawn = draw_curve(curve, config.learning_rate)
     write_together(folder, {TABLE_NAME: _table(curve).encode(), CURVE_NAME: drawn.encode()})
     return curve
 
 
-class KeepRatios(pl.Callback):
-    """Let each group of parameters learn at its own multiple of the rate that is tried.
+class Watch(pl.Callback):
+    """Let each group of parameters learn at its own multiple of the rate that is tried; note all losses.
 
     Lightning's finder gives all groups the same rate. A group's own is set for the moment of a step
-    only, so that the finder, which reads and sets rates between steps, goes on undisturbed.
+    only, so that the finder, which reads and sets rates between steps, goes on undisturbed. While it
+    tries rates it calls no callbacks, so this is done within the module.
 
     Args:
         rate: The rate that the groups' own are multiples of.
+
+    Attributes:
+        losses: Of each batch.
     """
 
     def __init__(self, rate: float):
         self.rate = rate
+        self.losses: list[float] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Have the optimizer, which is made after this, keep the ratios."""
-        configure = pl_module.configure_optimizers
+        """Reach into the module before its optimizer is made."""
+        configure, train = pl_module.configure_optimizers, pl_module.training_step
 
         def configure_with_ratios() -> Any:
             made: Any = configure()
             keep_ratios(made["optimizer"], self.rate)
             return made
 
+        def train_and_note(batch: Any, batch_idx: int) -> Any:
+            loss: Any = train(batch, batch_idx)
+            self.losses.append(float(loss))
+            return loss
+
         pl_module.configure_optimizers = configure_with_ratios  # type: ignore[method-assign]
+        pl_module.training_step = train_and_note  # type: ignore[method-assign]
 
 
 def keep_ratios(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -159,31 +175,46 @@ def keep_ratios(optimizer: torch.optim.Optimizer, rate: float) -> None:
     optimizer.register_step_post_hook(lambda *_: scale([1 / ratio for ratio in ratios]))
 
 
+def smooth(losses: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Average neighbouring losses up to the first that isn't finite, without lagging behind."""
+    seen = np.array(losses, dtype=float)
+    broken = np.flatnonzero(~np.isfinite(seen))
+    seen = seen[: broken[0]] if len(broken) else seen
+    return gaussian_filter1d(seen, _width(len(losses)), mode="nearest") if len(seen) else seen
+
+
+def _width(steps: int) -> float:
+    return max(1.0, _SMOOTHED * steps)
+
+
 def suggest_rate(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """Return the rate at which the loss falls most, over the rate's logarithm; None if it never falls.
+    """Return the rate at which the loss falls most, over the rate's logarithm; None if it doesn't fall.
 
     Lightning's own suggestion takes the slope over the rate itself, which is steepest where rates are so
-    small that their differences are next to nothing.
+    small that their differences are next to nothing; and its running average is too small at first, as
+    if the loss rose, or fell where it is negative.
+
+    Args:
+        rates: Rising.
+        losses: At each rate, as they are: of one batch.
 
     References:
         L. N. Smith, "Cyclical learning rates for training neural networks", WACV 2017,
         arXiv:1506.01186 (the range test).
     """
-    first = math.ceil(_SETTLING * len(rates))
-    kept = [
-        (math.log(rate), loss)
-        for rate, loss in zip(rates[first:], losses[first:], strict=True)
-        if math.isfinite(loss)
-    ]
-    if len(kept) < 3:
+    smoothed = smooth(losses)
+    if not len(smoothed):
         return None
-    where, seen = (np.array(column) for column in zip(*kept, strict=True))
-    end = int(seen.argmin()) + 1  # beyond its lowest point, the curve can only fall back
-    if end < 3:
+    end = int(smoothed.argmin()) + 1  # beyond its lowest point, the curve can only fall back
+    if end < _FEWEST:
         return None
-    slopes = np.gradient(seen[:end], where[:end])
-    steepest = int(slopes.argmin())
-    return math.exp(where[steepest]) if slopes[steepest] < 0 else None
+    # The standard error of an average by a Gaussian, from how far neighbours are apart.
+    scatter = float(np.diff(losses[:end]).std()) / math.sqrt(2)
+    error = scatter / math.sqrt(2 * math.sqrt(math.pi) * _width(len(losses)))
+    if smoothed[0] - smoothed[end - 1] <= _ERRORS * error:
+        return None
+    slopes = np.gradient(smoothed[:end], np.log(rates[:end]))
+    return float(rates[int(slopes.argmin())])
 
 
 def describe_rate(curve: RateCurve, config: TrainConfig, runs: Path) -> str:
@@ -191,8 +222,8 @@ def describe_rate(curve: RateCurve, config: TrainConfig, runs: Path) -> str:
     places = f"the curve is in {runs / config.id / CURVE_NAME} and {TABLE_NAME}"
     if curve.suggestion is None:
         return (
-            f"No learning rate can be suggested, as the loss fell at none of {len(curve.rates)}: try "
-            f"more --steps; the config's is {config.learning_rate:g}, and {places}"
+            f"No learning rate can be suggested, as the loss did not clearly fall at any: try more "
+            f"--steps; the config's is {config.learning_rate:g}, and {places}"
         )
     return (
         f"Suggested learning rate: {curve.suggestion:.1e}; the config's is {config.learning_rate:g}, "
@@ -204,27 +235,27 @@ def _table(curve: RateCurve) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("learning_rate", "loss"))
-    writer.writerows((f"{rate:.6g}", f"{loss:.6g}") for rate, loss in _points(curve))
+    pairs = zip(curve.rates, curve.losses, strict=True)
+    writer.writerows((f"{rate:.6g}", f"{loss:.6g}") for rate, loss in pairs)
     return buffer.getvalue()
-
-
-def _points(curve: RateCurve) -> list[tuple[float, float]]:
-    return list(zip(curve.rates, curve.losses, strict=True))
 
 
 def draw_curve(curve: RateCurve, configured: float) -> str:
     """Draw the loss by the rate, the suggestion and the config's own rate, as SVG."""
     figure = Figure(figsize=(6, 3.5))
     axis = figure.subplots()
-    finite = [point for point in _points(curve) if math.isfinite(point[1])]
-    if finite:
-        axis.plot(*zip(*finite, strict=True), color=_LINE)
+    smoothed = smooth(curve.losses)
+    axis.plot(curve.rates, curve.losses, color=_LINE, alpha=0.25, label="of each batch")
+    axis.plot(curve.rates[: len(smoothed)], smoothed, color=_LINE, label="smoothed")
+    if len(smoothed):  # what has exploded would press everything else flat
+        lowest, first = smoothed.min(), smoothed[0]
+        axis.set_ylim(lowest - 0.5 * (first - lowest) - 0.1, first + (first - lowest) + 0.1)
     axis.axvline(configured, color=_INK, linestyle=":", label=f"the config's: {configured:g}")
     if curve.suggestion is not None:
         axis.axvline(curve.suggestion, color=_MARK, label=f"suggested: {curve.suggestion:.1e}")
     axis.set_xscale("log")
     axis.set_xlabel("learning rate", color=_INK)
-    axis.set_ylabel("training loss, smoothed", color=_INK)
+    axis.set_ylabel("training loss", color=_INK)
     axis.tick_params(colors=_INK, length=0)
     axis.grid(color=_INK, alpha=0.25)
     axis.legend(frameon=False, labelcolor=_INK)
