@@ -155,7 +155,7 @@ class Watch(pl.Callback):
 
         def train_and_note(batch: Any, batch_idx: int) -> Any:
             loss: Any = train(batch, batch_idx)
-            self.losses.append(float(loss))
+            self.losses.append(loss.detach().item())
             return loss
 
         pl_module.configure_optimizers = configure_with_ratios  # type: ignore[method-assign]

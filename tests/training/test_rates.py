@@ -35,14 +35,16 @@ def find(tmp_path, data):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_it_suggests_a_rate_that_trains(find, capsys, optimizer):
-    run = find("--steps", "80", optimizer=optimizer, settings={"widths": [8, 16]})
+    noise = [{"stages": [{"kind": "gaussian", "sigma": 0.2}]}]  # of one strength: losses scatter less
+    changes = {"settings": {"widths": [8, 16]}, "noise": noise, "batch_size": 16}
+    run = find("--steps", "100", optimizer=optimizer, **changes)
     said = capsys.readouterr().out
     suggested = float(said.split("Suggested learning rate: ")[1].split(";")[0])
     assert 1e-4 < suggested < 0.3
     assert "the config's is 0.001" in said
     with (run / TABLE_NAME).open(newline="") as file:
         table = [(float(row["learning_rate"]), float(row["loss"])) for row in csv.DictReader(file)]
-    assert len(table) == 80
+    assert len(table) == 100
     assert [rate for rate, _ in table] == sorted(rate for rate, _ in table)
     assert table[0][0] < 1e-5 < 0.5 < table[-1][0] <= 1
     assert "<svg" in (run / CURVE_NAME).read_text()
