@@ -145,7 +145,8 @@ def train_all(
     slots = schedule(steps, needs, jobs)
     seconds = budget.total_seconds() / max(slot.end for slot in slots) if budget else 0.0
     started = time.monotonic()
-    face_size(data, size)  # a prepared file of another size is refused
+    if size is not None:
+        face_size(data, size)  # a prepared file of another size is refused
     ready = data.suffix == PREPARED
     pictures = logs / f"faces{PREPARED}"
     prepared = data if ready else prepare_faces(data, pictures, size or FACE_SIZE, split_seed)
