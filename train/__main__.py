@@ -21,7 +21,9 @@ from train.publish.space import HARDWARE, ROOT, publish_space
 from train.runs import RunError, trial_places
 
 _STARTED = time.monotonic()
-_EXPORT_HELP = "where to export to (weights/; with --limit or --max-time, RUNS/trials/weights)"
+_SIZES = range(32, 257, 8)  # pixels, that own faces may be brought to
+_EXPORT_HELP = "where to export to (weights/; of a trial or of own faces, RUNS/trials/weights)"
+_ALL_EXPORT_HELP = "where to export the models (weights/; of own faces, RUNS/trials/weights)"
 _OUTPUT_HELP = "write the results into this folder, and leave all that is on file alone"
 
 
@@ -49,11 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fit(options: argparse.Namespace) -> int:
     from train.fit import fit  # here: importing Lightning takes seconds, and --help should not
+    from train.own_faces import is_own_faces
 
-    runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
+    data = _data(options.data)
+    is_trial = options.max_time is not None or is_own_faces(data)
+    runs, weights = trial_places(options.runs, options.weights, options.limit, is_trial)
     folder = fit(
         read_config(options.config),
-        _data(options.data),
+        data,
         runs=runs,
         weights=weights,
         start_weights=options.start_weights or options.weights or WEIGHTS,
@@ -62,6 +67,9 @@ def _fit(options: argparse.Namespace) -> int:
         budget=_left(options.budget),
         engine=options.engine,
         limit=options.limit,
+        size=options.size,
+        split_seed=options.split_seed,
+        loggers=_loggers(options),
         accelerator=options.accelerator,
         devices=int(options.devices) if options.devices.isdecimal() else options.devices,
         num_nodes=options.num_nodes,
@@ -73,6 +81,25 @@ def _fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _find_rate(options: argparse.Namespace) -> int:
+    from train.data import FaceData
+    from train.rates import describe_rate, find_rate
+
+    config = read_config(options.config)
+    data = _data(options.data)
+    curve = find_rate(
+        config,
+        FaceData(data, config, options.limit, options.size, options.split_seed),
+        runs=options.runs,
+        weights=options.weights,
+        steps=options.steps,
+        accelerator=options.accelerator,
+        devices=1,
+    )
+    print(describe_rate(curve, config, options.runs))
+    return 0
+
+
 def _left(budget: timedelta | None) -> timedelta | None:
     """What is left of a budget: it counts from the program's start, which took some of it."""
     if budget is None:
@@ -80,10 +107,20 @@ def _left(budget: timedelta | None) -> timedelta | None:
     return max(budget - timedelta(seconds=time.monotonic() - _STARTED), timedelta(seconds=1))
 
 
+def _loggers(options: argparse.Namespace) -> tuple[str, ...]:
+    """The loggers that were asked for, one by one or as a list with commas, each once."""
+    named = (name.strip() for text in options.logger for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in named if name))
+
+
 def _all(options: argparse.Namespace) -> int:
     from train.data import PREPARED
+    from train.logs import check_loggers
+    from train.own_faces import is_own_faces
     from train.recipe.run import follow_up, read_recipe, train_all
 
+    loggers = _loggers(options)
+    check_loggers(loggers)
     steps = [s for s in read_recipe() if not options.only or s.config in options.only]
     unknown = set(options.only or ()) - {step.config for step in steps}
     if unknown:
@@ -91,19 +128,23 @@ def _all(options: argparse.Namespace) -> int:
     fit_options = ["--accelerator", options.accelerator, "--devices", options.devices]
     fit_options += ["--precision", options.precision, "--engine", options.engine]
     fit_options += ["--limit", str(options.limit)] if options.limit else []
+    fit_options += ["--logger", ",".join(loggers)] if loggers else []
     data = _data(options.data)
+    _, weights = trial_places(options.runs, options.weights, 0, is_own_faces(data))
     failed = train_all(
         steps,
         data,
         runs=options.runs,
-        weights=options.weights,
+        weights=weights,
         budget=options.budget,
         jobs=options.jobs,
+        size=options.size,
+        split_seed=options.split_seed or 0,
         options=fit_options,
     )
     if failed:
         raise ConfigError(f"not trained: {', '.join(failed)}; see the logs in {options.runs / 'all'}")
-    if options.limit or options.weights != WEIGHTS or data.suffix == PREPARED:
+    if options.limit or weights != WEIGHTS or data.suffix == PREPARED:
         return 0  # a trial, or without the test pictures
     return 0 if follow_up([read_config(step.path).id for step in steps], data, options.runs) else 1
 
@@ -133,7 +174,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _emotion(options: argparse.Namespace) -> int:
     from train.emotion.fit import fit_emotion, read_emotion_config
 
-    runs, weights = trial_places(options.runs, options.weights, options.limit, options.max_time)
+    is_trial = options.max_time is not None
+    runs, weights = trial_places(options.runs, options.weights, options.limit, is_trial)
     folder = fit_emotion(
         read_emotion_config(options.config),
         _data(options.data),
@@ -251,6 +293,19 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) not in _SIZES:
+        ends = f"{_SIZES[0]} to {_SIZES[-1]}"
+        raise argparse.ArgumentTypeError(f"write a multiple of {_SIZES.step} from {ends}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError("write a whole number from 0 up")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -277,12 +332,21 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--start-weights", type=Path, help="where the model to start from is, if not there")
     fit.set_defaults(run=_fit)
 
+    rate = commands.add_parser("find-rate", help="suggest a config's learning rate")
+    rate.add_argument("config", type=Path, help="a file in train/configs")
+    rate.add_argument("--steps", type=_count, default=200, help="rates to try, a batch each (200)")
+    rate.add_argument("--runs", type=Path, default=Path("runs"), help="where the curve goes")
+    rate.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
+    rate.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
+    rate.add_argument("--weights", type=Path, default=WEIGHTS, help="where a model to start from is")
+    rate.set_defaults(run=_find_rate)
+
     everything = commands.add_parser("all", help="train all that ships, in the recipe's order")
     everything.add_argument("--only", nargs="+", metavar="CONFIG", help="only these steps of the recipe")
     everything.add_argument("--budget", type=_budget, help="time for all of it, such as 10m or 8h")
     everything.add_argument("--jobs", type=_count, default=1, help="training runs at once")
     everything.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
-    everything.add_argument("--weights", type=Path, default=WEIGHTS, help="where to export the models")
+    everything.add_argument("--weights", type=Path, help=_ALL_EXPORT_HELP)
     everything.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
     everything.add_argument(
         "--engine",
@@ -372,10 +436,28 @@ def _parser() -> argparse.ArgumentParser:
     older.add_argument("--weights", type=Path, default=WEIGHTS, help="where they are")
     older.set_defaults(run=_migrate)
 
-    for command in (fit, everything, evaluate, emotion, reading, sweep):
+    for command in (fit, everything):
+        command.add_argument(
+            "--logger",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="curves and sample pictures also to tensorboard or wandb (both: with a comma)",
+        )
+
+    for command in (fit, rate, everything):
+        command.add_argument(
+            "--size", type=_size, help="height and width of own faces, in pixels (48)", metavar="PIXELS"
+        )
+        command.add_argument(
+            "--split-seed", type=_seed, help="of the random split of own faces", metavar="NUMBER"
+        )
+
+    for command in (fit, rate, everything, evaluate, emotion, reading, sweep):
         command.add_argument(
             "--data",
-            help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub",
+            help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub"
+            + ("; or a folder of any pictures" if command in (fit, rate, everything) else ""),
         )
     return parser
 

@@ -1,11 +1,12 @@
-"""FER2013 for training: pictures in memory as bytes, copies of the test pictures left out."""
+"""Faces for training: pictures in memory as bytes, copies of the test pictures left out."""
 
 import random
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
+import cv2
 import lightning.pytorch as pl
 import numpy as np
 import torch
@@ -13,20 +14,21 @@ import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler
 
-from denoiser.faces.fer2013 import FaceDataError, FaceSet, read_fer2013
+from denoiser.faces.fer2013 import FACE_SIZE, FaceDataError, FaceSet, Split, read_fer2013
 from denoiser.images import from_uint8
 from train.config import TrainConfig, validation_noise
 from train.copies import find_copies
+from train.own_faces import is_own_faces, read_own_faces
 
 PREPARED = ".npz"
 """Ending of a file of prepared pictures."""
 
-_VALIDATION_BATCH = 200
+_VALIDATION_PIXELS = 200 * FACE_SIZE**2  # in a batch: 200 faces of FER2013, fewer larger ones
 _ORIGINAL_NAMES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 
 
 def without_copies(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
-    """Return the training pictures, uint8 (N, 48, 48), of which no held-out split has a copy."""
+    """Return the training pictures, uint8 (N, H, W), of which no held-out split has a copy."""
     return train.images[only_here(train, *held_out)]
 
 
@@ -40,7 +42,16 @@ def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
     held_out_bytes = {picture.tobytes() for picture in pictures}
     # Blank pictures have nothing to be compared by, but may be identical.
     identical = np.array([picture.tobytes() in held_out_bytes for picture in train.images], dtype=bool)
-    return ~(identical | find_copies(train.images, pictures))
+    return ~(identical | find_copies(_as_in_fer2013(train.images), _as_in_fer2013(pictures)))
+
+
+def _as_in_fer2013(images: np.ndarray) -> np.ndarray:
+    """Bring uint8 (N, H, W) to the 48x48 pixels at which copies are looked for."""
+    if images.shape[1:] == (FACE_SIZE, FACE_SIZE):
+        return images
+    sides = (FACE_SIZE, FACE_SIZE)
+    resized = [cv2.resize(image, sides, interpolation=cv2.INTER_AREA) for image in images]
+    return np.stack(resized) if resized else np.empty((0, *sides), np.uint8)
 
 
 def split_name(faces: FaceSet) -> str:
@@ -52,17 +63,17 @@ def split_name(faces: FaceSet) -> str:
 def fixed_noise(
     images: np.ndarray, rows: np.ndarray, noise: Mapping[str, Any]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Corrupt pictures, each with its row in FER2013 as the seed.
+    """Corrupt pictures, each with its row as the seed.
 
     The noise of a picture is the same in every epoch, run and machine, so figures compare.
 
     Args:
-        images: uint8 (N, 48, 48).
+        images: uint8 (N, H, W).
         rows: (N,).
         noise: A ``[[validation]]`` table.
 
     Returns:
-        Noisy and clean pictures, (N, 1, 48, 48) each.
+        Noisy and clean pictures, (N, 1, H, W) each.
     """
     model = validation_noise(noise)
     clean = [from_uint8(picture) for picture in images]
@@ -70,13 +81,49 @@ def fixed_noise(
     return tuple(torch.from_numpy(np.stack(part))[:, None] for part in (noisy, clean))  # type: ignore[return-value]
 
 
-def prepare_faces(path: str | Path, target: Path) -> Path:
+def read_splits(path: str | Path, size: int = FACE_SIZE, split_seed: int = 0) -> dict[Split, FaceSet]:
+    """Read all splits of FER2013, or of a folder of own faces.
+
+    Args:
+        path: Where FER2013 is, in any form that ``read_fer2013`` takes; or a folder of pictures.
+        size: Height and width of own faces, in pixels.
+        split_seed: Of the random split of own faces.
+
+    Raises:
+        FaceDataError: They can't be read, or FER2013 is wanted at another size.
+    """
+    if is_own_faces(Path(path)):
+        return read_own_faces(Path(path), size, split_seed)
+    if size != FACE_SIZE:
+        raise FaceDataError(
+            f"FER2013's pictures are {FACE_SIZE}x{FACE_SIZE}: a --size of {size} is for a folder of own "
+            "faces"
+        )
+    try:
+        return {split: read_fer2013(path, split) for split in get_args(Split)}
+    except FaceDataError as error:
+        if not Path(path).is_dir():
+            raise
+        raise FaceDataError(
+            f"{error} Own faces, which any other folder of pictures is, may lie beside nothing that is "
+            "named as FER2013's files and folders are."
+        ) from error
+
+
+def prepare_faces(path: str | Path, target: Path, size: int = FACE_SIZE, split_seed: int = 0) -> Path:
     """Read the pictures to train and validate on once, into a file that :class:`FaceData` takes.
+
+    Args:
+        path: See :func:`read_splits`.
+        target: The file.
+        size: See :func:`read_splits`.
+        split_seed: Likewise.
 
     Raises:
         FaceDataError: They can't be read.
     """
-    train, validation, test = (read_fer2013(path, split) for split in ("train", "validation", "test"))
+    splits = read_splits(path, size, split_seed)
+    train, validation, test = (splits[split] for split in get_args(Split))
     images = without_copies(train, validation, test)
     rank_zero_info(f"{len(images):,} of {len(train):,} training pictures are no copies of held-out ones")
     for faces in (train, validation, test):
@@ -89,21 +136,54 @@ def prepare_faces(path: str | Path, target: Path) -> Path:
     return target
 
 
+def face_size(path: str | Path, size: int | None = None) -> int:
+    """Return the height and width of the pictures to train on, in pixels.
+
+    Args:
+        path: See :class:`FaceData`.
+        size: What was asked for; None for what is in a prepared file, or 48.
+
+    Raises:
+        FaceDataError: A prepared file holds pictures of another size.
+    """
+    if Path(path).suffix != PREPARED:
+        return size or FACE_SIZE
+    with np.load(path) as pictures:
+        found = int(pictures["validation"].shape[1])
+    if size not in (None, found):
+        raise FaceDataError(f"{path} holds pictures of {found}x{found}, not of {size}x{size}")
+    return found
+
+
 class FaceData(pl.LightningDataModule):
     """Training faces without copies of those in the held-out splits; validation faces with fixed noise.
 
     Args:
-        path: Where FER2013 is, in any form that ``read_fer2013`` takes; or a file that
-            :func:`prepare_faces` wrote.
+        path: Where FER2013 is, in any form that ``read_fer2013`` takes; a folder of own faces; or a file
+            that :func:`prepare_faces` wrote.
         config: The training run.
         limit: Use only this many training pictures (tests); 0 for all.
+        size: Height and width of own faces, in pixels; None for 48, or what is in a prepared file.
+        split_seed: Of the random split of own faces; None for the config's seed.
+
+    Raises:
+        FaceDataError: A prepared file holds pictures of another size.
     """
 
-    def __init__(self, path: str | Path, config: TrainConfig, limit: int = 0):
+    def __init__(
+        self,
+        path: str | Path,
+        config: TrainConfig,
+        limit: int = 0,
+        size: int | None = None,
+        split_seed: int | None = None,
+    ):
         super().__init__()
         self.path = path
         self.config = config
         self.limit = limit
+        self.size = face_size(path, size)
+        self.split_seed = config.seed if split_seed is None else split_seed
 
     def setup(self, stage: str) -> None:
         """Read the pictures; every process reads its own copy.
@@ -117,7 +197,8 @@ class FaceData(pl.LightningDataModule):
             pictures = dict(np.load(self.path))
         else:
             with tempfile.TemporaryDirectory() as folder:
-                pictures = dict(np.load(prepare_faces(self.path, Path(folder) / f"faces{PREPARED}")))
+                file = Path(folder) / f"faces{PREPARED}"
+                pictures = dict(np.load(prepare_faces(self.path, file, self.size, self.split_seed)))
         images = pictures["train"]
         images = images[: self.limit] if self.limit else images
         processes = self.trainer.world_size if self.trainer else 1
@@ -132,7 +213,7 @@ class FaceData(pl.LightningDataModule):
         self.validation_sets = [fixed_noise(*validation, noise) for noise in self.config.validation]
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of uint8 (B, 1, 48, 48), in an order of its own for every epoch.
+        """Batches of uint8 (B, 1, H, W), in an order of its own for every epoch.
 
         Lightning tells the sampler the epoch, so that a resumed run goes on in the same order.
         """
@@ -147,11 +228,12 @@ class FaceData(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader of (noisy, clean) batches for each validation noise."""
+        rows = max(1, _VALIDATION_PIXELS // self.size**2)
         return [
             DataLoader(
                 OnDevice(faces, self._device),
                 None,
-                sampler=BatchSampler(range(len(faces[0])), _VALIDATION_BATCH, drop_last=False),
+                sampler=BatchSampler(range(len(faces[0])), rows, drop_last=False),
             )
             for faces in self.validation_sets
         ]
@@ -199,7 +281,7 @@ def augment(
     generator: torch.Generator,
     dice: random.Random,
 ) -> torch.Tensor:
-    """Mirror half of the pictures, and now and then enlarge the batch and cut 48x48 out of it.
+    """Mirror half of the pictures, and now and then enlarge the batch and cut its old size out.
 
     Enlarged crops are smoother than FER2013's own pictures, as uploads at another scale are.
 

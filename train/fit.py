@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,6 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     WeightAveraging,
 )
-from lightning.pytorch.loggers import CSVLogger
 
 from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import (
@@ -25,6 +23,7 @@ from denoiser.architectures.loading import (
     load_discriminator,
     load_network,
 )
+from denoiser.architectures.network import Network
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, model_files
 from denoiser.weights.training_noise import point
 from train.config import (
@@ -37,10 +36,13 @@ from train.config import (
 )
 from train.data import FaceData
 from train.files import write_model
+from train.logs import check_loggers, forget_logs, make_loggers
 from train.modules.adversarial import AdversarialModule
 from train.modules.experts import ExpertModule
+from train.modules.losses import MS_SSIM_SMALLEST
 from train.modules.supervised import Engine, SupervisedModule
 from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
+from train.samples import SampleSheets
 
 _VALIDATIONS = 12  # of a run with a time budget
 
@@ -95,6 +97,21 @@ def _start_of_discriminator(
     return own.state_dict()
 
 
+def check_size(config: TrainConfig, network: Network, size: int) -> None:
+    """Look whether a network and its loss can be trained on pictures of size x size.
+
+    Raises:
+        ConfigError: They can't.
+    """
+    if size % network.multiple_of:
+        raise ConfigError(
+            f"{config.id} trains on pictures whose size is a multiple of {network.multiple_of}, "
+            f"not {size}"
+        )
+    if config.loss == "l1+ms-ssim" and size < MS_SSIM_SMALLEST:
+        raise ConfigError(f"the loss l1+ms-ssim needs a size of {MS_SSIM_SMALLEST} or more, not {size}")
+
+
 def average_weights(decay: float) -> WeightAveraging:
     """Return the callback that keeps a running average of the weights, which is what is shipped.
 
@@ -126,15 +143,18 @@ def fit(
     budget: timedelta | None = None,
     engine: Engine = "plain",
     limit: int = 0,
+    size: int | None = None,
+    split_seed: int | None = None,
+    loggers: Sequence[str] = (),
     **trainer_options: Any,
 ) -> Path | None:
     """Train, select and export.
 
-    Checkpoints, the log and ``last.ckpt`` for resuming are in ``runs/<id>``.
+    Checkpoints, the logs, ``samples.png`` and ``last.ckpt`` for resuming are in ``runs/<id>``.
 
     Args:
         config: What to train.
-        data: Where FER2013 is.
+        data: Where FER2013 is, or a folder of own faces; see :class:`~train.data.FaceData`.
         runs: Folder of all runs.
         weights: Folder of all models; the trained one is written there.
         start_weights: Folder of the model that it starts from, if that is another one.
@@ -143,33 +163,43 @@ def fit(
         budget: Train for this much time, however many epochs that is; the learning rate follows it.
         engine: See :class:`SupervisedModule`.
         limit: Use only this many training pictures; 0 for all.
+        size: See :class:`~train.data.FaceData`.
+        split_seed: Likewise.
+        loggers: Where curves and sample pictures go beside the CSV: of
+            :data:`~train.logs.LoggerName`.
         **trainer_options: Go to Lightning's ``Trainer`` as they are (devices, strategy, ...).
 
     Returns:
         The model's folder in ``weights``; None in processes other than the first.
 
     Raises:
-        ConfigError: The trainer's options make no sense, or the model to start from doesn't fit.
+        ConfigError: The trainer's options make no sense, a logger can't be used, the pictures' size
+            doesn't fit the network, or the model to start from doesn't fit.
         FaceDataError: The pictures can't be read.
         RunError: There is nothing to resume or to export, or the run was stopped: nothing is exported.
         WeightsError: There is no model to start from, or what was learned is not finite.
     """
+    check_loggers(loggers)
     pl.seed_everything(config.seed)
     if module_kind(config) is not SupervisedModule and trainer_options.get("strategy") == "ddp":
         # Each of a GAN's two losses leaves the other network's parameters unused, and a batch may have
         # nothing for one of the experts.
         trainer_options["strategy"] = "ddp_find_unused_parameters_true"
     folder = runs / config.id
+    faces = FaceData(data, config, limit, size, split_seed)
     module = build_module(config, start_weights or weights, engine)
+    check_size(config, module.network, faces.size)
     checkpoint = run(
         module,
-        FaceData(data, config, limit),
+        faces,
         folder,
         monitor="val_psnr",
         ema_decay=config.ema_decay,
         select=config.select,
         patience=config.patience if budget is None else None,
         resume=resume,
+        loggers=loggers,
+        extra_callbacks=[SampleSheets(config, folder)],
         max_epochs=config.epochs if budget is None else -1,
         max_time=max_time or budget,
         val_check_interval=budget / _VALIDATIONS if budget else 1 / config.validations_per_epoch,
@@ -191,9 +221,11 @@ def run(
     select: Literal["best", "last"] = "best",
     patience: int | None = None,
     resume: bool = False,
+    loggers: Sequence[str] = (),
+    extra_callbacks: Sequence[pl.Callback] = (),
     **trainer_options: Any,
 ) -> Path | None:
-    """Train one module, with checkpoints and a log in its folder.
+    """Train one module, with checkpoints and logs in its folder.
 
     Args:
         module: What to train.
@@ -204,13 +236,15 @@ def run(
         select: Which weights to return.
         patience: Validations without improvement before it stops early, if best ones are selected.
         resume: Go on from the folder's last checkpoint.
+        loggers: Beside the CSV; see :func:`train.logs.make_loggers`.
+        extra_callbacks: Beside those for checkpoints, the average and the learning rate.
         **trainer_options: Go to Lightning's ``Trainer`` as they are.
 
     Returns:
         The checkpoint to export; None in processes other than the first.
 
     Raises:
-        ConfigError: The trainer's options make no sense.
+        ConfigError: The trainer's options make no sense, or a logger can't be used.
         RunError: There is nothing to resume or to export, or the run was stopped.
     """
     best = ModelCheckpoint(
@@ -221,19 +255,21 @@ def run(
         folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
     callbacks: list[pl.Callback] = [best, last, average_weights(ema_decay), LearningRateMonitor("epoch")]
+    callbacks += extra_callbacks
     if select == "best" and patience is not None:
         callbacks.append(EarlyStopping(monitor, mode="max", patience=patience))
     latest = checkpoint_to_resume(folder, module) if resume else None
+    logs = make_loggers(loggers, folder, resume)
     with explained_options():
         trainer = pl.Trainer(
-            logger=CSVLogger(folder, name="log", version=None if resume else 0),
+            logger=logs,
             callbacks=callbacks,
             num_sanity_val_steps=0,
             log_every_n_steps=20,
             **trainer_options,
         )
     if trainer.is_global_zero and not resume:
-        shutil.rmtree(folder / "log", ignore_errors=True)  # an earlier run's is no history of this
+        forget_logs(folder)
     with stoppable(folder):
         trainer.fit(module, data, ckpt_path=latest, weights_only=True)
     if not trainer.is_global_zero:

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from torch import nn
@@ -27,24 +26,22 @@ class RunError(RuntimeError):
         self.exit_code = exit_code
 
 
-def trial_places(
-    runs: Path, weights: Path | None, limit: int, max_time: timedelta | None
-) -> tuple[Path, Path]:
+def trial_places(runs: Path, weights: Path | None, limit: int, is_trial: bool) -> tuple[Path, Path]:
     """Return the folders of runs and of exported models; a trial's are its own.
 
     A run on few pictures is no start for a real one, so its checkpoints are kept apart. What it has
-    learned, or what a run has by a time limit, is exported beside the runs: nothing that is shipped is
-    replaced by it unless that is asked for.
+    learned, or what a run has by a time limit or has from own faces, is exported beside the runs:
+    nothing that is shipped is replaced by it unless that is asked for.
 
     Args:
         runs: Folder of all runs.
         weights: Where to export to, if that was said.
         limit: Training pictures; 0 for all.
-        max_time: After which the run stops.
+        is_trial: Whether it stops at a time limit, or trains on own faces.
     """
     trials = runs / "trials"
     if weights is None:
-        weights = trials / "weights" if limit or max_time else WEIGHTS
+        weights = trials / "weights" if limit or is_trial else WEIGHTS
     return (trials if limit else runs), weights
 
 

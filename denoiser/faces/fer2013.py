@@ -7,8 +7,9 @@ import csv
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -96,7 +97,7 @@ class FaceSet:
     """Clean faces in memory.
 
     Attributes:
-        images: (N, 48, 48) uint8.
+        images: (N, 48, 48) uint8; faces that aren't FER2013's may have another size.
         rows: (N,) int64, each face's row in the original FER2013 table (counted from 0) or, where
             that is unknown, its index in the split.
         emotions: N words of :data:`EMOTIONS`: the one with most FER+ votes (the first of them on a
@@ -180,18 +181,38 @@ def _read_file(path: Path, split: Split) -> FaceSet:
     return _read_csv(path, split)
 
 
+def holds_fer2013(path: str | Path) -> bool:
+    """Tell whether :func:`read_fer2013` finds any split there, by the names of files and folders alone.
+
+    Raises:
+        OSError: A folder can't be listed.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path.is_file()
+    return any(_find_split(path, split) is not None for split in get_args(Split))
+
+
 def _read_folder(folder: Path, split: Split) -> FaceSet:
+    read = _find_split(folder, split)
+    if read is None:
+        raise FaceDataError(f"There is no {split} split. {_ACCEPTED}.")
+    return read()
+
+
+def _find_split(folder: Path, split: Split) -> Callable[[], FaceSet] | None:
+    """Return what reads a split, in the first of its forms that is there; None for none."""
     for place in _places(folder):
         parquets = split_parquets(place, split)
         if parquets:
-            return _read_parquets(parquets, split)
+            return partial(_read_parquets, parquets, split)
         file = _find_csv(place, split)
         if file is not None:
-            return _read_csv(file, split)
+            return partial(_read_csv, file, split)
         for subfolder in _subfolders(place):
             if subfolder.name.lower() in _SPLIT_NAMES[split]:
-                return _read_pictures(subfolder, split)
-    raise FaceDataError(f"There is no {split} split. {_ACCEPTED}.")
+                return partial(_read_pictures, subfolder, split)
+    return None
 
 
 def find_parquets(path: Path, split: Split) -> list[Path]:

@@ -12,6 +12,9 @@ _PUBLISHED_WEIGHTS = (0.0448, 0.2856, 0.3001)  # of five scales; the others are 
 MS_SSIM_WEIGHTS = tuple(weight / sum(_PUBLISHED_WEIGHTS) for weight in _PUBLISHED_WEIGHTS)
 """Exponents of the three finest scales, made to sum to 1 again."""
 
+MS_SSIM_SMALLEST = 44
+"""The smallest side, in pixels, that has three scales."""
+
 MS_SSIM_SHARE = 0.84
 """Share of MS-SSIM in its mix with L1, from Zhao et al. 2017."""
 
@@ -71,7 +74,8 @@ def ms_ssim(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     """Return the mean multi-scale structural similarity of a batch (B, 1, H, W), data range 1.
 
     Three scales of the published five: at the fifth a 48x48 face has 3x3 pixels, far less than the 11x11
-    window; at the third it has 12x12. Sides from 44 pixels up have three. Their weights are the
+    window; at the third it has 12x12. Sides from 44 pixels up have three. Their
+    weights are the
     published ones, made to sum to 1. A negative similarity of a scale counts as 0: it has no root.
 
     Raises:

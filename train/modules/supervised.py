@@ -167,8 +167,14 @@ class SupervisedModule(pl.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
 
-    def validation_step(self, batch: list[torch.Tensor], index: int, dataloader_idx: int = 0) -> None:
-        """Mean of the pictures' PSNRs, for each validation noise and over all of them."""
+    def validation_step(
+        self, batch: list[torch.Tensor], index: int, dataloader_idx: int = 0
+    ) -> torch.Tensor:
+        """Mean of the pictures' PSNRs, for each validation noise and over all of them.
+
+        Returns:
+            The denoised pictures, (B, 1, H, W) in [0, 1], for callbacks.
+        """
         noisy, clean = batch
         denoised = self.network(noisy).clamp(0, 1)
         psnr = peak_signal_noise_ratio(denoised, clean, data_range=1.0, dim=(1, 2, 3))
@@ -182,6 +188,7 @@ class SupervisedModule(pl.LightningModule):
         )
         self.mean_psnr.update(psnr, weight=len(clean))
         self.validation_denoised(name, denoised, clean)
+        return denoised
 
     def validation_denoised(self, name: str, denoised: torch.Tensor, clean: torch.Tensor) -> None:
         """For more figures of a validation noise's pictures, (B, 1, H, W) each; none here."""

@@ -16,8 +16,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from denoiser.denoisers.registry import MODELS
+from denoiser.faces.fer2013 import FACE_SIZE
 from train.config import ConfigError, TrainConfig, build_checked, read_config, read_toml
-from train.data import PREPARED, prepare_faces
+from train.data import PREPARED, face_size, prepare_faces
 from train.recipe.progress import State, write_progress
 
 RECIPE = Path(__file__).parent / "recipe.toml"
@@ -122,17 +123,21 @@ def train_all(
     weights: Path,
     budget: timedelta | None = None,
     jobs: int = 1,
+    size: int | None = None,
+    split_seed: int = 0,
     options: Sequence[str] = (),
 ) -> list[str]:
     """Run the steps, each in a process of its own, with its log in ``runs/all``, and a picture of all.
 
     Args:
         steps: What to train.
-        data: Where FER2013 is.
+        data: Where FER2013 is, or a folder of own faces; see :class:`~train.data.FaceData`.
         runs: Folder of all runs.
         weights: Folder of all models; the trained ones are written there.
         budget: Time for all of it; each config's own epochs where there is none.
         jobs: How many runs at once.
+        size: Height and width of own faces, in pixels; None for 48, or what is in a prepared file.
+        split_seed: Of the random split of own faces, the same for all.
         options: Passed on to ``python -m train fit`` as they are.
 
     Returns:
@@ -144,8 +149,11 @@ def train_all(
     slots = schedule(steps, needs, jobs)
     seconds = budget.total_seconds() / max(slot.end for slot in slots) if budget else 0.0
     started = time.monotonic()
+    if size is not None:
+        face_size(data, size)  # a prepared file of another size is refused
     ready = data.suffix == PREPARED
-    prepared = data if ready else prepare_faces(data, logs / f"faces{PREPARED}")
+    pictures = logs / f"faces{PREPARED}"
+    prepared = data if ready else prepare_faces(data, pictures, size or FACE_SIZE, split_seed)
     done = {step for step in steps if _is_marked(step, logs, "done")}
     failed: list[Step] = []
     running: dict[Step, subprocess.Popen] = {}
