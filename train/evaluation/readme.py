@@ -87,6 +87,8 @@ _RESTORATION_METHODS = (
     "autoencoder",
     "residual-unet",
     "median-unet",
+    "attention-unet.gaussian-low",
+    "attention-unet.gaussian-high",
     "median",
     "bilateral",
     "nl-means",
