@@ -53,7 +53,9 @@ class TestCommittedBenchmark:
 
     def test_every_noise_is_understood(self, benchmark, raw):
         assert {condition.id for condition in benchmark.conditions} == set(raw["noises"])
-        assert all(condition.kind for condition in benchmark.conditions)
+        chains = {name for name, noise in raw["noises"].items() if "stages" in noise}
+        assert {condition.id for condition in benchmark.conditions if condition.kind is None} == chains
+        assert all(condition.label != condition.id for condition in benchmark.conditions)
         labels = [condition.label for condition in benchmark.conditions]
         assert len(set(labels)) == len(labels)
 
