@@ -130,7 +130,7 @@ class TestOtherFiles:
         assert benchmark.methods[-1].specialty == "pixel-shuffle"
         assert benchmark.methods[-1].milliseconds is None
         assert "hybrid" in benchmark.families
-        assert [c.label for c in benchmark.conditions if c.kind is None] == ["new-3"]
+        assert [(c.label, c.kind) for c in benchmark.conditions if c.id == "new-3"] == [("new-3", None)]
         shuffled = [c.id for c in benchmark.conditions if c.is_specialty("pixel-shuffle")]
         assert shuffled == ["pixel-shuffle-15", "pixel-shuffle-50"]
 
