@@ -47,28 +47,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the slow tests too; named ones always run")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Run whatever is named: only without any names does the first tier stand for all tests."""
-    if hasattr(config, "workerinput"):  # one of the processes that run tests, which is given the option
-        return
-    by_path = config.args_source is pytest.Config.ArgsSource.ARGS
-    if by_path or config.option.keyword or config.option.markexpr:
-        config.option.all = True
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that runs tests which tier it is: it doesn't know what was named."""
+    node.workerinput["all"] = _runs_all(node.config)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which tier runs."""
-    return "all tests" if config.getoption("all") else "without the slow tests; --all runs them too"
+    return "all tests" if _runs_all(config) else "without the slow tests; --all runs them too"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the slow tests out of the first tier."""
-    if config.getoption("all"):
+    if _runs_all(config):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def _runs_all(config: pytest.Config) -> bool:
+    """Only without any names does the first tier stand for all tests: what is named always runs."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput["all"])
+    by_path = config.args_source is pytest.Config.ArgsSource.ARGS
+    named = config.option.keyword or config.option.markexpr
+    return bool(config.getoption("all") or by_path or named)
 
 
 def pytest_xdist_auto_num_workers() -> int:
