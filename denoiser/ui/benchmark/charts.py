@@ -46,6 +46,7 @@ _INK = "#1a1a1a"
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 _CHART_HEIGHT = 350  # pixels without the legend
+_COLOUR_BAR = 60  # pixels for one with its numbers
 _AXIS = 60  # pixels for an axis with its title
 _TOP = 15  # pixels above a chart
 _PHONE_ROW = 34  # pixels of a row in the matrix with two lines of text
@@ -299,7 +300,11 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
     groups = {title: methods for title, methods in groups.items() if methods}
     row = _PHONE_ROW if narrow else _ROW
     heights = [row * len(methods) for methods in groups.values()]
-    gap, bottom, top = 34, 200 if narrow else 180, 30
+    size = 9 if narrow else 12
+    longest = LETTER * size / 12 * max((len(c.label) for c in conditions), default=0)
+    # Names of noises stand upright or aslant, and the colour bar below them.
+    bottom = _COLOUR_BAR + math.ceil(longest if narrow else longest / math.sqrt(2))
+    gap, top = 34, 30
     inner = sum(heights) + gap * (len(heights) - 1)
     figure = make_subplots(
         rows=max(1, len(groups)),
@@ -317,7 +322,6 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
         for x, y in _specialties(methods, conditions):
             box = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
             figure.add_shape(box, line={"color": _INK, "width": 3}, row=index, col=1)
-    size = 9 if narrow else 12
     figure.update_yaxes(autorange="reversed", automargin=True, tickfont={"size": size}, ticks="")
     figure.update_xaxes(tickangle=-90 if narrow else -45, tickfont={"size": size}, dtick=1, ticks="")
     figure.update_xaxes(showgrid=False, zeroline=False)
