@@ -20,6 +20,21 @@ CONFIG: dict[str, Any] = {
     "noise": [{"stages": [{"kind": "gaussian", "sigma": [0.1, 0.3]}]}],
     "validation": [{"kind": "gaussian", "sigma": 0.2}, {"kind": "gaussian-low"}],
 }
+EXPERTS = {
+    "architecture": "expert-unet",
+    "settings": {
+        "widths": [4, 8],
+        "encoder_blocks": [1, 1],
+        "decoder_blocks": [1],
+        "experts": ["rest", "faint"],
+    },
+    "noise": [
+        {"stages": [{"kind": "gaussian", "sigma": [0.1, 0.3]}]},
+        {"expert": "faint", "stages": [{"kind": "gaussian", "sigma": [0.0, 0.05]}]},
+    ],
+}
+"""What a config of two experts says beside :func:`write_config`'s."""
+
 ADVERSARIAL = {"adversarial": {"discriminator": {"width": 4}}, "family": "GAN", "select": "last"}
 
 

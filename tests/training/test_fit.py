@@ -26,7 +26,7 @@ from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminat
 from denoiser.weights.checkpoint import MODEL_NAME, ModelConfig, read_config
 from denoiser.weights.files import write_together
 from denoiser.weights.training_noise import NoiseRange, TrainingNoise
-from tests.tiny import ADVERSARIAL, write_config, write_fer2013
+from tests.tiny import ADVERSARIAL, EXPERTS, write_config, write_fer2013
 from tests.weights import save_discriminator, save_model
 from train import config as train_config
 from train.__main__ import _left, main
@@ -69,20 +69,7 @@ def tiny_config(tmp_path, **changes):
     return train_config.read_config(write_config(tmp_path / "tiny.toml", **changes))
 
 
-EXPERTS = {
-    "architecture": "expert-unet",
-    "settings": {
-        "widths": [4, 8],
-        "encoder_blocks": [1, 1],
-        "decoder_blocks": [1],
-        "experts": ["rest", "faint"],
-    },
-    "noise": [
-        {"stages": [{"kind": "gaussian", "sigma": [0.1, 0.3]}]},
-        {"expert": "faint", "stages": [{"kind": "gaussian", "sigma": [0.0, 0.05]}]},
-    ],
-    "optimizer": "muon",
-}
+MUON_EXPERTS = EXPERTS | {"optimizer": "muon"}
 
 
 def rows(folder):
@@ -147,7 +134,7 @@ def test_the_same_seed_gives_the_same_weights(train, few):
 
 @pytest.mark.parametrize(
     "kind",
-    [{"optimizer": "adamw"}, {"optimizer": "muon"}, EXPERTS],
+    [{"optimizer": "adamw"}, {"optimizer": "muon"}, MUON_EXPERTS],
     ids=["adamw", "muon", "experts"],
 )
 def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, few, tmp_path, monkeypatch, kind):
@@ -805,8 +792,8 @@ def test_a_run_without_a_discriminator_leaves_no_old_one(train):
 
 
 def test_experts_and_their_router_are_trained_and_exported(train, tmp_path):
-    folder = train("run", **EXPERTS)
-    before, after = fresh_weights(tmp_path, **EXPERTS), state(folder)
+    folder = train("run", **MUON_EXPERTS)
+    before, after = fresh_weights(tmp_path, **MUON_EXPERTS), state(folder)
     assert all(not torch.equal(before[name], after[name]) for name in before)
     assert len(column(folder, "routing_loss")) == 1
     network = load_network("tiny", folder.parent)
@@ -814,9 +801,9 @@ def test_experts_and_their_router_are_trained_and_exported(train, tmp_path):
 
 
 def test_an_expert_alone_is_trained(train, tmp_path):
-    start = save_start(tmp_path, EXPERTS["architecture"], EXPERTS["settings"])
+    start = save_start(tmp_path, MUON_EXPERTS["architecture"], MUON_EXPERTS["settings"])
     options = ("--start-weights", str(tmp_path))
-    folder = train("run", *options, **EXPERTS, start_from="start", only="faint")
+    folder = train("run", *options, **MUON_EXPERTS, start_from="start", only="faint")
     after = state(folder)
     assert start.keys() == after.keys()
     changed = {name for name in start if not torch.equal(start[name], after[name])}
@@ -846,15 +833,11 @@ def test_start_from_loads_the_other_model_s_weights(tmp_path, kind):
     assert not same(fresh.network.state_dict(), start)
 
 
-def rows_of(path):
-    return list(csv.DictReader(path.read_text().splitlines()))
-
-
 def test_a_model_that_is_trained_further_keeps_its_history(train):
     folder = train("run")
-    first = rows_of(folder / "history.csv")
+    first = rows(folder)
     train("run", start_from="tiny", seed=2)
-    both = rows_of(folder / "history.csv")
+    both = rows(folder)
     assert len(both) == 2 * len(first)
     assert [{k: row[k] for k in first[0]} for row in both[: len(first)]] == first
     steps = [int(row["step"]) for row in both]

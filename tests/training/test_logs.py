@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 
 from denoiser.faces.fer2013 import read_fer2013
-from tests.tiny import ADVERSARIAL, write_config, write_fer2013
+from tests.tiny import ADVERSARIAL, EXPERTS, write_config, write_fer2013
 from train.__main__ import main
 from train.config import ConfigError, read_config
 from train.data import fixed_noise
@@ -20,19 +20,6 @@ from train.fit import build_module, fit
 from train.logs import make_loggers
 from train.samples import SAMPLES_NAME, SampleSheets, make_sheet
 
-EXPERTS = {
-    "architecture": "expert-unet",
-    "settings": {
-        "widths": [4, 8],
-        "encoder_blocks": [1, 1],
-        "decoder_blocks": [1],
-        "experts": ["rest", "faint"],
-    },
-    "noise": [
-        {"stages": [{"kind": "gaussian", "sigma": [0.1, 0.3]}]},
-        {"expert": "faint", "stages": [{"kind": "gaussian", "sigma": [0.0, 0.05]}]},
-    ],
-}
 NOISES = ("gaussian_0.2", "gaussian-low")
 CPU = ["--accelerator", "cpu", "--devices", "1"]
 
