@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from denoiser.analysis.results import HISTORY_NAME
+from denoiser.architectures.flow_unet import FlowUNet
 from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
     discriminator_files,
@@ -39,6 +40,7 @@ from train.files import write_model
 from train.logs import check_loggers, forget_logs, make_loggers
 from train.modules.adversarial import AdversarialModule
 from train.modules.experts import ExpertModule
+from train.modules.flow import FlowModule
 from train.modules.losses import MS_SSIM_SMALLEST
 from train.modules.supervised import Engine, SupervisedModule
 from train.runs import checkpoint_to_resume, chosen_checkpoint, explained_options, stoppable
@@ -51,6 +53,8 @@ def module_kind(config: TrainConfig) -> type[SupervisedModule]:
     """Return how a model is trained."""
     if config.adversarial:
         return AdversarialModule
+    if config.architecture == FlowUNet.architecture:
+        return FlowModule
     return ExpertModule if config.settings.get("experts") else SupervisedModule
 
 

@@ -11,6 +11,7 @@ from denoiser.architectures.autoencoder import Autoencoder
 from denoiser.architectures.building import build
 from denoiser.architectures.dual_autoencoder import DualAutoencoder
 from denoiser.architectures.expert_unet import ExpertUNet
+from denoiser.architectures.flow_unet import FlowUNet
 from denoiser.architectures.median_unet import MedianUNet
 from denoiser.architectures.network import Network
 from denoiser.architectures.residual_unet import ResidualUNet
@@ -21,6 +22,7 @@ __all__ = [
     "Autoencoder",
     "DualAutoencoder",
     "ExpertUNet",
+    "FlowUNet",
     "MedianUNet",
     "Network",
     "ResidualUNet",
@@ -34,6 +36,7 @@ ARCHITECTURES: Mapping[str, type[Network]] = {
         Autoencoder,
         DualAutoencoder,
         ExpertUNet,
+        FlowUNet,
         MedianUNet,
         ResidualUNet,
     )

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from denoiser.architectures.network import Network
+from denoiser.architectures.network import Network, rectified
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class _Encoder(nn.Module):
         outputs: list[torch.Tensor] = []
         for scale, stage in enumerate(self.stages):
             features = functional.max_pool2d(outputs[-1], 2) if outputs else picture
-            features = torch.relu(stage(features))
+            features = rectified(stage(features))
             for extra in extras[scale] if extras else ():
                 features = features + _resize(extra, features.shape[-2:])
             outputs.append(features)
@@ -127,9 +127,9 @@ class _Decoder(nn.Module):
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
         """Return a picture, (B, 1, H, W) in (0, 1)."""
-        features = torch.relu(self.first(code))
+        features = rectified(self.first(code))
         for up, stage in zip(self.up, self.stages, strict=True):
-            features = torch.relu(stage(up(features)))
+            features = rectified(stage(up(features)))
         return torch.sigmoid(self.output(features))
 
 

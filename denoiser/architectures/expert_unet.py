@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from denoiser.architectures.impulses import with_extremes
-from denoiser.architectures.network import Network
+from denoiser.architectures.network import Network, activation
 from denoiser.architectures.residual_unet import ResidualUNet, ResidualUNetConfig
 
 _ROUTER_WIDTH = 24
@@ -133,7 +133,7 @@ class Router(nn.Module):
         self.fine = nn.Conv2d(3, width, 3, padding=1)
         self.coarse = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
         self.scores = nn.Sequential(
-            nn.Linear(3 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, experts)
+            nn.Linear(3 * width, 2 * width), activation(), nn.Linear(2 * width, experts)
         )
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,11 @@ def activation() -> nn.Module:
     return nn.LeakyReLU(SLOPE, inplace=True)
 
 
+def rectified(features: torch.Tensor) -> torch.Tensor:
+    """Return features after the networks' nonlinearity: see :func:`activation`."""
+    return nn.functional.leaky_relu(features, SLOPE)
+
+
 class Network(nn.Module, ABC):
     """A network that denoises a batch of one-channel pictures.
 

@@ -24,7 +24,7 @@ from denoiser.weights.hub_errors import HubError
 from denoiser.weights.training_noise import TrainingNoise, describe_trained_on, parse_trained_on
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
-Family = Literal["network", "GAN", "autoencoder", "classical", "hybrid"]
+Family = Literal["network", "GAN", "flow", "autoencoder", "classical", "hybrid"]
 
 CONFIG_NAME = "config.json"
 MODEL_NAME = "model.safetensors"

@@ -18,17 +18,16 @@ References:
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.metrics import sharpness, spectral_distance
 from denoiser.weights.checkpoint import channels_last
 from train.config import AdversarialConfig, TrainConfig
+from train.modules.generative import GenerativeModule
 from train.modules.losses import reconstruction_loss
-from train.modules.supervised import Engine, SupervisedModule, WarmUpAndCosine, run_progress
+from train.modules.supervised import Engine, WarmUpAndCosine, run_progress
 
 _DRIFT = 0.01
 """Weight that keeps scores about 0: the loss has only their differences, but the page shows scores."""
@@ -65,7 +64,7 @@ def squared_gradient(scores: torch.Tensor, beside: torch.Tensor) -> torch.Tensor
     return ((beside - scores) / STEP).square().mean()
 
 
-class AdversarialModule(SupervisedModule):
+class AdversarialModule(GenerativeModule):
     """The denoiser is ``network``, as in supervised training; the discriminator is shipped beside it.
 
     Args:
@@ -83,7 +82,6 @@ class AdversarialModule(SupervisedModule):
         )
         channels_last(self.discriminator)
         self.automatic_optimization = False  # two optimisers take turns
-        self._validation_pictures: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def discriminator_loss(
         self, noisy: torch.Tensor, clean: torch.Tensor, denoised: torch.Tensor
@@ -161,25 +159,6 @@ class AdversarialModule(SupervisedModule):
             "discriminator_loss": discriminator_loss,
         }
         self.log_dict(losses, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
-
-    def validation_denoised(self, name: str, denoised: torch.Tensor, clean: torch.Tensor) -> None:
-        """Keep the pictures of a validation noise until all are there: a spectrum is of a whole set."""
-        pair = (denoised[:, 0].float().cpu().numpy(), clean[:, 0].float().cpu().numpy())
-        self._validation_pictures.setdefault(name, []).append(pair)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log PSNR, and for each noise how sharp and how natural its pictures are."""
-        super().on_validation_epoch_end()
-        for name, batches in self._validation_pictures.items():
-            denoised, clean = (np.concatenate(part) for part in zip(*batches, strict=True))
-            figures = {
-                f"val_sharpness_{name}": float(
-                    np.nanmean([sharpness(*pair) for pair in zip(denoised, clean, strict=True)])
-                ),
-                f"val_spectral_distance_{name}": spectral_distance(denoised, clean),
-            }
-            self.log_dict(figures, sync_dist=True)
-        self._validation_pictures = {}
 
     def configure_optimizers(self) -> Any:
         """Adam without momentum for both, each with its own rate, lowered by a cosine.

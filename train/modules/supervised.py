@@ -74,8 +74,8 @@ def run_progress(trainer: pl.Trainer) -> Callable[[int], float]:
     return lambda step: step / steps
 
 
-def _run(network: nn.Module, noisy: torch.Tensor) -> torch.Tensor:
-    return network(noisy)
+def _run(network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+    return network(*inputs)
 
 
 class _Recorded:
@@ -88,15 +88,15 @@ class _Recorded:
     def __init__(self) -> None:
         self._recorded_ids: set[int] = set()
 
-    def __call__(self, network: nn.Module, noisy: torch.Tensor) -> torch.Tensor:
+    def __call__(self, network: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
         if id(network) not in self._recorded_ids:
             self._recorded_ids.add(id(network))
-            kind = noisy.device.type
+            kind = inputs[0].device.type
             mixed, precision = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
             # Weights that were cast while recording are not those of later steps.
             with torch.autocast(kind, precision, enabled=mixed, cache_enabled=False):
-                torch.cuda.make_graphed_callables(network, (torch.zeros_like(noisy),))
-        return network(noisy)
+                torch.cuda.make_graphed_callables(network, tuple(map(torch.zeros_like, inputs)))
+        return network(*inputs)
 
 
 class SupervisedModule(pl.LightningModule):
