@@ -1,10 +1,12 @@
 """Sweeps: what a file may say, that each variant is trained once, and that the figures are right."""
 
+import io
 import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,6 +15,7 @@ import train
 from denoiser.architectures import build_network
 from denoiser.architectures.loading import load_network
 from denoiser.faces.fer2013 import read_fer2013
+from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
@@ -20,6 +23,7 @@ from denoiser.weights.checkpoint import MAX_PARAMETERS, WeightsError
 from tests.tiny import write_config, write_fer2013
 from train.__main__ import main
 from train.ablation import run as sweep_module
+from train.ablation.faces import corrupt_faces, draw_faces
 from train.ablation.plot import svg
 from train.ablation.run import markdown, read_sweep, run_sweep
 from train.config import ConfigError, read_config
@@ -308,6 +312,7 @@ def test_results_are_written_beside_the_file(tmp_path, run, capsys):
     assert page in capsys.readouterr().out
     assert page == markdown(report)
     assert "(widths.svg)" in page
+    assert "(widths.png)" in page
 
     assert [v["name"] for v in report["variants"]] == ["as it is", "wider"]
     plain, wider = report["variants"]
@@ -425,6 +430,39 @@ def test_published_figures_stand_beside_ours(tmp_path, run):
     assert plot.count("PathCollection") == 2 + without.count("PathCollection")  # one in each panel
 
 
+def test_faces_are_drawn_clean_noisy_and_as_each_variant_denoises_them():
+    """On the bundled faces only: one row for each, one column for each face."""
+    methods = {"dark": lambda noisy: 0 * noisy, "a long name of a variant": lambda noisy: 0 * noisy + 1}
+    noises = {name: create_noise("gaussian", sigma=sigma) for name, sigma in (("a", 0.1), ("b", 0.2))}
+    columns = corrupt_faces(noises)
+    assert [name for name, _, _ in columns] == ["a"] * 3 + ["b"] * 3
+    bundled = [from_uint8(image) for image in bundled_faces().images]
+    for name, clean, noisy in columns:
+        assert any(np.array_equal(clean, face) for face in bundled)
+        assert np.std(noisy - clean) == pytest.approx(noises[name].sigma, rel=0.2)
+    picture = draw_faces(methods, noises)
+    assert draw_faces(methods, noises) == picture  # the same faces and noise every time
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(picture)))
+    pitch = 2 * (48 + 2)  # a face, enlarged, and the gap to the next
+    grid = pixels[-(4 * pitch - 4) :, -(6 * pitch - 4) :]
+
+    def cell(row, column):
+        return grid[row * pitch :, column * pitch :][:96:2, :96:2] / 255
+
+    for index, (_, clean, noisy) in enumerate(columns):
+        assert cell(0, index) == pytest.approx(clean, abs=4 / 255)
+        assert cell(1, index) == pytest.approx(noisy, abs=4 / 255)
+        assert cell(2, index).max() == 0
+        assert cell(3, index).min() == 1
+
+
+def test_nine_noises_and_seven_variants_fit_a_small_picture():
+    noises = shipped("autoencoder").noises
+    unchanged = {f"variant {number}": lambda noisy: noisy for number in range(7)}
+    assert len(noises) == len(corrupt_faces(noises)) == 9
+    assert len(draw_faces(unchanged, noises)) < 300_000  # of nothing but noise; denoised ones are half
+
+
 def test_fewer_pictures_than_the_file_asks_for_are_no_sweep(tmp_path, run, trained):
     file = write_sweep(tmp_path, pictures=9)  # and there are 8
     with pytest.raises(ConfigError, match="on 9 validation pictures, and this copy of FER2013 has 8"):
@@ -458,7 +496,7 @@ def test_results_go_where_they_are_wanted_and_options_to_training(tmp_path, data
     assert seen["precision"] == "bf16-mixed"
     assert seen["engine"] == "plain"
     written = {path.name for path in (tmp_path / "results").iterdir()}
-    assert written == {"widths.json", "widths.md", "widths.svg"}
+    assert written == {"widths.json", "widths.md", "widths.png", "widths.svg"}
     assert not file.with_suffix(".json").exists()
     report = json.loads((tmp_path / "results/widths.json").read_text())
     assert report["pictures"] == report["test"]["pictures"] == 4

@@ -25,9 +25,12 @@ import torch
 from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import load_network
 from denoiser.denoisers.base import Denoiser
-from denoiser.denoisers.network import from_config
+from denoiser.denoisers.network import NetworkDenoiser, from_config
 from denoiser.faces.fer2013 import FaceSet, Split, read_fer2013
+from denoiser.noise import NoiseModel
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
+from denoiser.weights.files import write_together
+from train.ablation.faces import draw_faces
 from train.config import (
     ConfigError,
     Count,
@@ -119,6 +122,11 @@ class Sweep:
         return self.variants[0].config
 
     @property
+    def noises(self) -> dict[str, NoiseModel]:
+        """The noises scored on, by name."""
+        return {noise_name(noise): validation_noise(noise) for noise in self.base.validation}
+
+    @property
     def scored(self) -> dict[Split, int]:
         """How many pictures to score on, by split."""
         test: dict[Split, int] = {"test": self.test_pictures} if self.test_pictures else {}
@@ -187,7 +195,7 @@ def run_sweep(
     accelerator: str = "auto",
     precision: str = "32-true",
 ) -> dict[str, Any]:
-    """Train and score every variant, then write the results beside the sweep file: JSON, a page, a plot.
+    """Train and score every variant, then write the results beside the sweep file: JSON, page, pictures.
 
     A finished variant is kept in the cache under its whole config and budget and not trained again; a
     stopped one goes on from its last epoch. To train all anew, delete the sweep's folder in the cache.
@@ -245,6 +253,12 @@ def run_sweep(
         target = (output or file.parent) / file.name
         write_whole(target.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
         write_whole(target.with_suffix(".md"), text)
+        methods = {
+            variant.name: _trained(folder / "weights", sweep.base.id)
+            for variant, folder in zip(sweep.variants, folders, strict=True)
+        }
+        faces_file = target.with_suffix(".png")
+        write_together(faces_file.parent, {faces_file.name: draw_faces(methods, sweep.noises)})
 
         from train.ablation.plot import svg  # here: where there is no Matplotlib, the rest is written
 
@@ -303,6 +317,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"{report['seed']}.{choice} Made by `{report['command']}`.",
         "\n".join(f"| {' | '.join(row)} |" for row in [headers, ["---"] * len(headers), *rows]),
         f"![PSNR of every variant{' on the test split' if test else ''}]({report['sweep']}.svg)",
+        f"![Bundled faces, denoised by every variant]({report['sweep']}.png)",
         report["published_note"],
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
@@ -325,7 +340,7 @@ def _check(sweep: Sweep) -> None:
         for other in sweep.variants[:index]:
             if variant.name == other.name or variant.config == other.config:
                 raise ConfigError(f"the variants {other.name!r} and {variant.name!r} are the same")
-    noises = {noise_name(noise) for noise in sweep.base.validation}
+    noises = set(sweep.noises)
     for row in sweep.published:
         unknown = set(row.psnr) - noises
         if unknown:
@@ -410,9 +425,8 @@ def _train_and_score(task: Task) -> str:
     )
     seconds = time.perf_counter() - start
     assert trained is not None  # only processes other than the first get none, and there is one
-    weights = trained.parent
-    network = load_network(config.id, weights).to(_scoring_device(task.options["accelerator"]))
-    method = from_config(read_config(config.id, weights), network)
+    method = _trained(trained.parent, config.id)
+    method.network.to(_scoring_device(task.options["accelerator"]))
     scores = _score_all(method, sweep, _scored_faces(sweep, task.data))
     result = {
         "parameters": method.info.parameters,
@@ -423,6 +437,10 @@ def _train_and_score(task: Task) -> str:
     }
     write_whole(_finished(task.folder), json.dumps(result, indent=1) + "\n")
     return f"{sweep.name}, {variant.name}: {_mean_psnr(scores['validation']):.2f} dB"
+
+
+def _trained(weights: Path, model_id: str) -> NetworkDenoiser:
+    return from_config(read_config(model_id, weights), load_network(model_id, weights))
 
 
 def _scoring_device(accelerator: str) -> torch.device:
@@ -451,11 +469,10 @@ def _score_all(
     method: Denoiser | None, sweep: Sweep, faces: Mapping[Split, FaceSet]
 ) -> dict[Split, Scores]:
     """Score a denoiser, or the noisy pictures for None, on every split under every noise."""
-    noises = {noise_name(noise): validation_noise(noise) for noise in sweep.base.validation}
     return {
         split: {
             name: _figures(score(method, corrupt_all(pictures, noise), ""))
-            for name, noise in noises.items()
+            for name, noise in sweep.noises.items()
         }
         for split, pictures in faces.items()
     }
@@ -473,7 +490,7 @@ def _report(
     faces: Mapping[Split, FaceSet],
 ) -> dict[str, Any]:
     split, pictures = split_name(faces["validation"]), len(faces["validation"])
-    report = {
+    report: dict[str, Any] = {
         "sweep": sweep.name,
         "note": sweep.note,
         "command": f"python -m train sweep train/ablation/studies/{sweep.name}.toml --data PATH",
@@ -486,7 +503,7 @@ def _report(
         "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "machine": ", ".join(sorted({result["machine"] for result in results})),
-        "noises": {noise_name(n): validation_noise(n).describe() for n in sweep.base.validation},
+        "noises": {name: noise.describe() for name, noise in sweep.noises.items()},
         "noisy": noisy["validation"],
         "variants": [
             {
