@@ -214,9 +214,12 @@ def _sweep(options: argparse.Namespace) -> int:
         _data(options.data),
         cache=options.cache,
         weights=options.weights,
+        output=options.output,
         workers=options.workers,
         limit=options.limit,
+        engine=options.engine,
         accelerator=options.accelerator,
+        precision=options.precision,
     )
     return 0
 
@@ -315,18 +318,11 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     fit.add_argument("--max-time", type=_duration, help="stop after HH:MM:SS and export the best")
     fit.add_argument("--budget", type=_budget, help="train for so long, such as 90s, 10m or 2h")
-    fit.add_argument(
-        "--engine",
-        choices=("plain", "compile", "graphs"),
-        default="plain",
-        help="how networks run: as they are, compiled by PyTorch, or recorded as CUDA graphs",
-    )
     fit.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     fit.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
     fit.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
     fit.add_argument("--devices", default="auto", help="likewise")
     fit.add_argument("--num-nodes", type=_count, default=1, help="likewise")
-    fit.add_argument("--precision", default="32-true", help="likewise")
     fit.add_argument("--strategy", default="auto", help="likewise")
     fit.add_argument("--weights", type=Path, help=_EXPORT_HELP)
     fit.add_argument("--start-weights", type=Path, help="where the model to start from is, if not there")
@@ -348,15 +344,8 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     everything.add_argument("--weights", type=Path, help=_ALL_EXPORT_HELP)
     everything.add_argument("--limit", type=_count, default=0, help="use only so many training pictures")
-    everything.add_argument(
-        "--engine",
-        choices=("plain", "compile", "graphs"),
-        default="plain",
-        help="how networks run: as they are, compiled by PyTorch, or recorded as CUDA graphs",
-    )
     everything.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
     everything.add_argument("--devices", default="auto", help="likewise")
-    everything.add_argument("--precision", default="32-true", help="likewise")
     everything.set_defaults(run=_all)
 
     evaluate = commands.add_parser("evaluate", help="score every denoiser on the test split")
@@ -404,6 +393,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--cache", type=Path, default=Path("runs/sweeps"), help="for resuming")
     sweep.add_argument("--accelerator", default="auto", help="as Lightning's Trainer takes it")
     sweep.add_argument("--weights", type=Path, default=WEIGHTS, help="where models to start from are")
+    sweep.add_argument("--output", type=Path, help="where the results go, if not beside the file")
     sweep.set_defaults(run=_sweep)
 
     publish = commands.add_parser("push", help="publish the models on the Hugging Face Hub")
@@ -435,6 +425,15 @@ def _parser() -> argparse.ArgumentParser:
     older = commands.add_parser("migrate", help="bring models and results of older code up to date")
     older.add_argument("--weights", type=Path, default=WEIGHTS, help="where they are")
     older.set_defaults(run=_migrate)
+
+    for command in (fit, everything, sweep):
+        command.add_argument(
+            "--engine",
+            choices=("plain", "compile", "graphs"),
+            default="plain",
+            help="how networks run: as they are, compiled by PyTorch, or recorded as CUDA graphs",
+        )
+        command.add_argument("--precision", default="32-true", help="as Lightning's Trainer takes it")
 
     for command in (fit, everything):
         command.add_argument(

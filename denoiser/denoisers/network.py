@@ -26,7 +26,7 @@ class NetworkDenoiser(Denoiser):
 
     Args:
         info: What it is.
-        network: In eval mode.
+        network: In eval mode, on any device.
         clipped_input: Whether it was trained on clipped pictures, see :class:`ModelConfig`. It then gets
             none other: values it has never met mislead it far more than clipping costs.
     """
@@ -67,7 +67,8 @@ class NetworkDenoiser(Denoiser):
         pictures = np.clip(batch, 0.0, 1.0) if self.clipped_input else batch
         with torch.inference_mode():
             tensor = torch.from_numpy(np.ascontiguousarray(pictures))
-            return part(tensor.to(memory_format=torch.channels_last)).numpy()
+            device = next(self.network.parameters()).device
+            return part(tensor.to(device, memory_format=torch.channels_last)).cpu().numpy()
 
 
 def read_info(model_id: str) -> DenoiserInfo:

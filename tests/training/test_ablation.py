@@ -1,29 +1,36 @@
 """Sweeps: what a file may say, that each variant is trained once, and that the figures are right."""
 
+import io
 import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import train
+from denoiser.architectures import build_network
 from denoiser.architectures.loading import load_network
 from denoiser.faces.fer2013 import read_fer2013
+from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import create_noise
-from denoiser.weights.checkpoint import WeightsError
+from denoiser.weights.checkpoint import MAX_PARAMETERS, WeightsError
 from tests.tiny import write_config, write_fer2013
 from train.__main__ import main
 from train.ablation import run as sweep_module
+from train.ablation.faces import corrupt_faces, draw_faces
 from train.ablation.plot import svg
 from train.ablation.run import markdown, read_sweep, run_sweep
 from train.config import ConfigError, read_config
 from train.fit import fit
 
 SWEEPS = sorted((Path(train.__file__).parent / "ablation/studies").glob("*.toml"))
+CONFIGS = Path(train.__file__).parent / "configs"
 BUDGET = {"base": "base.toml", "epochs": 1, "limit": 16, "pictures": 5}
 VARIANTS = [{"name": "as it is"}, {"name": "wider", "settings": {"widths": [8, 8]}}]
 
@@ -102,13 +109,16 @@ def test_the_autoencoder_sweep_is_over_reference_c_s_seven_variants():
 
 def test_the_pixel_shuffle_sweep_is_reference_b_s_ablation():
     sweep = shipped("pixel-shuffle")
-    assert sweep.score == "test"
     variants = {v.name: (v.config.loss, v.config.adversarial is not None) for v in sweep.variants}
     assert variants == {
         "L1 + adversarial": ("l1", True),
         "L1 + MS-SSIM + adversarial": ("l1+ms-ssim", True),
         "L1 + MS-SSIM, no adversarial": ("l1+ms-ssim", False),
+        "specialist: log MSE with Muon, no adversarial": ("psnr", False),
     }
+    assert sweep.variants[3].config.optimizer == "muon"
+    assert {v.config.start_from for v in sweep.variants} == {"attention-unet"}
+    assert {v.config.batch_size for v in sweep.variants} == {64}  # equally many steps
     low, high = (f"pixel-shuffle_{amount}_2" for amount in (0.15, 0.5))
     published = {row.name: (row.psnr[high], row.psnr[low]) for row in sweep.published}
     assert published["L1 + adversarial"] == (31.66, 34.93)
@@ -124,6 +134,29 @@ def test_the_unet_sweep_is_over_all_four_forms():
         (residual, batch_norm) for residual in (True, False) for batch_norm in (True, False)
     }
     assert all(not variant.config.start_from for variant in shipped("unet-form").variants)
+
+
+def test_the_size_sweep_grows_weights_and_operations_alike():
+    sweep = shipped("size")
+    assert {s.kind for part in sweep.base.noise for s in part.stages} == {"gaussian"}
+    assert sweep.base.noise[0].unclipped == 0
+    ours = read_config(CONFIGS / "residual-unet-start.toml").settings
+    assert sweep.base.settings == ours
+
+    def cost(settings):
+        network = build_network("residual-unet", settings)
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 1, 48, 48))
+        return np.array([sum(p.numel() for p in network.parameters()), counter.get_total_flops()])
+
+    for variant, factor in zip(sweep.variants, (1, 2, 4, 10), strict=True):
+        assert cost(variant.config.settings) / cost(ours) == pytest.approx([factor] * 2, rel=0.06)
+        assert cost(variant.config.settings)[0] < MAX_PARAMETERS
+
+
+@pytest.mark.parametrize("name", ["pixel-shuffle", "size"])
+def test_what_is_reported_is_reported_on_the_whole_test_split(name):
+    assert shipped(name).scored == {"validation": 1000, "test": 3573}
 
 
 def test_the_dual_autoencoder_sweep_is_over_losses():
@@ -149,7 +182,7 @@ def test_tables_are_changed_key_by_key_and_false_takes_them_out(tmp_path):
     assert none.adversarial is None
     assert none.settings == base["settings"]
     assert {variant.config.epochs for variant in sweep.variants} == {7}
-    assert sweep.score == "validation"
+    assert sweep.scored == {"validation": 5}
 
 
 WRONG = {
@@ -173,7 +206,8 @@ WRONG = {
     "no limit": ({"limit": None}, "limit"),
     "no pictures": ({"pictures": 0}, "pictures must be a number from 1"),
     "no epochs": ({"epochs": None}, "there is no epochs"),
-    "training split": ({"score": "train"}, "score must be one of validation, test"),
+    "a split of one's own choice": ({"score": "test"}, "Unknown setting score"),
+    "no number": ({"test_pictures": -1}, "test_pictures must be a number from 0"),
     "figures of another noise": (
         {"published": [{"name": "a", "psnr": {"gaussian": 30.0}}]},
         "published 'a': gaussian is none of the noises scored on, gaussian-low, gaussian_0.2",
@@ -201,11 +235,17 @@ def test_the_unchanged_sweep_is_right(tmp_path):
 # What a run does
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_figures_are_those_of_the_public_api(tmp_path, run, data, split):
-    report = run(write_sweep(tmp_path, score=split, variant=VARIANTS[:1]))
+def test_figures_are_those_of_the_public_api(tmp_path, run, data):
+    report = run(write_sweep(tmp_path, test_pictures=7, variant=VARIANTS[:1]))
+    (variant,) = report["variants"]
+    check_figures(tmp_path, data, "validation", 5, report, report["noisy"], variant["scores"])
+    test = report["test"]
+    check_figures(tmp_path, data, "test", 7, test, test["noisy"], variant["test_scores"])
+
+
+def check_figures(tmp_path, data, split, count, of, noisy_scores, scores):
     faces = read_fer2013(data, split)
-    clean = from_uint8(faces.images[:5])
+    clean = from_uint8(faces.images[:count])
     noise = create_noise("gaussian", sigma=0.2)
     noisy = [noise(face, seed=int(row)) for face, row in zip(clean, faces.rows, strict=False)]
 
@@ -213,7 +253,7 @@ def test_figures_are_those_of_the_public_api(tmp_path, run, data, split):
         pairs = list(zip(pictures, clean, strict=True))
         return [np.mean([metric(a, b) for a, b in pairs]) for metric in (psnr, ssim)]
 
-    figures = report["noisy"]["gaussian_0.2"]
+    figures = noisy_scores["gaussian_0.2"]
     assert [figures["psnr"], figures["ssim"]] == pytest.approx(means(noisy), abs=1e-4)
 
     (weights,) = (tmp_path / "cache").glob("widths/*/weights")
@@ -221,12 +261,48 @@ def test_figures_are_those_of_the_public_api(tmp_path, run, data, split):
     denoised = [
         network(torch.from_numpy(picture)[None, None])[0, 0].numpy().clip(0, 1) for picture in noisy
     ]
-    (variant,) = report["variants"]
-    figures = variant["scores"]["gaussian_0.2"]
+    figures = scores["gaussian_0.2"]
     assert [figures["psnr"], figures["ssim"]] == pytest.approx(means(denoised), abs=1e-3)
-    assert variant["split"] == report["split"]
-    assert split in report["split"]
-    assert variant["pictures"] == report["pictures"] == 5
+    assert split in of["split"]
+    assert of["pictures"] == figures["pictures"] == count
+
+
+def test_the_choice_is_by_validation_and_the_test_is_only_reported(tmp_path, run):
+    report = run(write_sweep(tmp_path, test_pictures=8))
+    for variant, chosen in zip(report["variants"], (True, False), strict=True):
+        for split, better in (("scores", chosen), ("test_scores", not chosen)):
+            for figures in variant[split].values():
+                figures["psnr"] = 30.0 if better else 20.0
+    page = markdown(report)
+    header, _, *rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line[:1] == "|"]
+    assert header[4:] == [
+        "validation: mean PSNR",
+        "test: gaussian_0.2",
+        "test: gaussian-low",
+        "test: mean PSNR",
+    ]
+    cells = {row[0]: (row[-4], row[-1]) for row in rows}
+    assert cells["as it is"] == ("**30.00**", "**20.00**")
+    assert cells["wider"] == ("20.00", "30.00")
+    assert "the first 5 pictures of FER2013 validation (PublicTest)" in page
+    assert "the first 8 of FER2013 test (PrivateTest)" in page
+    assert "best on validation, by which one chooses, is bold" in page
+    drawn = svg(report | {"variants": [v | {"scores": {}} for v in report["variants"]]})
+    assert drawn == svg(report)  # what is reported
+
+
+def test_without_test_pictures_the_test_split_is_not_looked_at(tmp_path, run, monkeypatch):
+    splits = []
+
+    def watched(data, split):
+        splits.append(split)
+        return read_fer2013(data, split)
+
+    monkeypatch.setattr(sweep_module, "read_fer2013", watched)
+    report = run(write_sweep(tmp_path, variant=VARIANTS[:1]))
+    assert set(splits) == {"validation"}
+    assert "test" not in report
+    assert "test" not in markdown(report).replace(str(tmp_path), "")
 
 
 def test_results_are_written_beside_the_file(tmp_path, run, capsys):
@@ -236,6 +312,7 @@ def test_results_are_written_beside_the_file(tmp_path, run, capsys):
     assert page in capsys.readouterr().out
     assert page == markdown(report)
     assert "(widths.svg)" in page
+    assert "(widths.png)" in page
 
     assert [v["name"] for v in report["variants"]] == ["as it is", "wider"]
     plain, wider = report["variants"]
@@ -276,7 +353,8 @@ def test_a_finished_variant_is_not_trained_again(tmp_path, run, trained):
     run(write_sweep(tmp_path, limit=8, variant=VARIANTS[:1]))
     assert len(trained) == 5
     run(write_sweep(tmp_path, pictures=4, variant=VARIANTS[:1]))
-    assert len(trained) == 6
+    run(write_sweep(tmp_path, test_pictures=4, variant=VARIANTS[:1]))
+    assert len(trained) == 7
 
 
 def test_a_stopped_sweep_goes_on(tmp_path, run, trained, monkeypatch):
@@ -352,10 +430,45 @@ def test_published_figures_stand_beside_ours(tmp_path, run):
     assert plot.count("PathCollection") == 2 + without.count("PathCollection")  # one in each panel
 
 
+def test_faces_are_drawn_clean_noisy_and_as_each_variant_denoises_them():
+    """On the bundled faces only: one row for each, one column for each face."""
+    methods = {"dark": lambda noisy: 0 * noisy, "a long name of a variant": lambda noisy: 0 * noisy + 1}
+    noises = {name: create_noise("gaussian", sigma=sigma) for name, sigma in (("a", 0.1), ("b", 0.2))}
+    columns = corrupt_faces(noises)
+    assert [name for name, _, _ in columns] == ["a"] * 3 + ["b"] * 3
+    bundled = [from_uint8(image) for image in bundled_faces().images]
+    for name, clean, noisy in columns:
+        assert any(np.array_equal(clean, face) for face in bundled)
+        assert np.std(noisy - clean) == pytest.approx(noises[name].sigma, rel=0.2)
+    picture = draw_faces(methods, noises)
+    assert draw_faces(methods, noises) == picture  # the same faces and noise every time
+    pixels = np.asarray(PIL.Image.open(io.BytesIO(picture)))
+    pitch = 2 * (48 + 2)  # a face, enlarged, and the gap to the next
+    grid = pixels[-(4 * pitch - 4) :, -(6 * pitch - 4) :]
+
+    def cell(row, column):
+        return grid[row * pitch :, column * pitch :][:96:2, :96:2] / 255
+
+    for index, (_, clean, noisy) in enumerate(columns):
+        assert cell(0, index) == pytest.approx(clean, abs=4 / 255)
+        assert cell(1, index) == pytest.approx(noisy, abs=4 / 255)
+        assert cell(2, index).max() == 0
+        assert cell(3, index).min() == 1
+
+
+def test_nine_noises_and_seven_variants_fit_a_small_picture():
+    noises = shipped("autoencoder").noises
+    unchanged = {f"variant {number}": lambda noisy: noisy for number in range(7)}
+    assert len(noises) == len(corrupt_faces(noises)) == 9
+    assert len(draw_faces(unchanged, noises)) < 300_000  # of nothing but noise; denoised ones are half
+
+
 def test_fewer_pictures_than_the_file_asks_for_are_no_sweep(tmp_path, run, trained):
     file = write_sweep(tmp_path, pictures=9)  # and there are 8
-    with pytest.raises(ConfigError, match="scores on 9 pictures, and this copy of FER2013 has 8"):
+    with pytest.raises(ConfigError, match="on 9 validation pictures, and this copy of FER2013 has 8"):
         run(file)
+    with pytest.raises(ConfigError, match="scores on 9 test pictures, and this copy of FER2013 has 8"):
+        run(write_sweep(tmp_path, test_pictures=9))
     assert trained == []
     assert not file.with_suffix(".json").exists()
 
@@ -366,6 +479,28 @@ def test_a_trial_writes_nothing_beside_the_file(tmp_path, data, capsys):
     assert main(list(map(str, ["sweep", file, "--data", data, "--limit", 8, *options]))) == 0
     assert "at most 1 epochs of 8 training pictures" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"base.toml", "cache", "widths.toml"}
+
+
+def test_results_go_where_they_are_wanted_and_options_to_training(tmp_path, data, monkeypatch):
+    seen = {}
+
+    def watched(config, *args, **options):
+        seen.update(options)
+        return fit(config, *args, **options)
+
+    monkeypatch.setattr(sweep_module, "fit", watched)
+    file = write_sweep(tmp_path, {"batch_size": 32}, test_pictures=8, variant=VARIANTS[:1])
+    options = ["--cache", tmp_path / "cache", "--weights", tmp_path, "--output", tmp_path / "results"]
+    options += ["--precision", "bf16-mixed", "--engine", "plain", "--accelerator", "cpu", "--limit", 4]
+    assert main(list(map(str, ["sweep", file, "--data", data, *options]))) == 0
+    assert seen["precision"] == "bf16-mixed"
+    assert seen["engine"] == "plain"
+    written = {path.name for path in (tmp_path / "results").iterdir()}
+    assert written == {"widths.json", "widths.md", "widths.png", "widths.svg"}
+    assert not file.with_suffix(".json").exists()
+    report = json.loads((tmp_path / "results/widths.json").read_text())
+    assert report["pictures"] == report["test"]["pictures"] == 4
+    assert "cores" in report["machine"]
 
 
 def test_failures_end_in_one_sentence(tmp_path, data, run, capsys):

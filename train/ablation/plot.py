@@ -15,8 +15,9 @@ _MEAN = "mean"
 def svg(report: Mapping[str, Any]) -> str:
     """Draw PSNR in dB of every variant under every noise, and the mean over the noises.
 
-    The noisy pictures are far to the left of all variants and therefore left out. Hollow diamonds are
-    published figures, where the sweep names any. The same report gives the same text.
+    Of a sweep with test figures those are drawn. The noisy pictures are far to the left of all variants
+    and therefore left out. Hollow diamonds are published figures, where the sweep names any. The same
+    report gives the same text.
 
     Args:
         report: What :func:`train.ablation.run.run_sweep` returns.
@@ -25,7 +26,7 @@ def svg(report: Mapping[str, Any]) -> str:
 
 
 def _figure(report: Mapping[str, Any]) -> Figure:
-    variants = {v["name"]: _psnrs(v["scores"]) for v in report["variants"]}
+    variants = {v["name"]: _psnrs(v.get("test_scores", v["scores"])) for v in report["variants"]}
     published = {row["name"]: row["psnr"] for row in report["published"]}
     rows = [*variants, *(name for name in published if name not in variants)]
     panels = [*report["noises"], _MEAN]

@@ -1,8 +1,9 @@
 """Compare variants of one config on a small, fixed budget: ``python -m train sweep FILE --data PATH``.
 
-A sweep file names a base config, a budget, what to score on, and variants, each with the keys of the
-base config that it changes. Each variant is trained by :func:`train.fit.fit` and scored as in
-:mod:`train.evaluation.score`: fixed noise, seeded by each picture's row in FER2013.
+A sweep file names a base config, a budget, how many pictures to score on, and variants, each with the
+keys of the base config that it changes. Each variant is trained by :func:`train.fit.fit` and scored as
+in :mod:`train.evaluation.score`: fixed noise, seeded by each picture's row in FER2013. One chooses by
+the validation split; where the file says so, each variant is scored on the test split too, to report it.
 """
 
 import csv
@@ -13,19 +14,23 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import load_network
-from denoiser.denoisers.network import from_config
-from denoiser.faces.fer2013 import FaceSet, read_fer2013
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.network import NetworkDenoiser, from_config
+from denoiser.faces.fer2013 import FaceSet, Split, read_fer2013
+from denoiser.noise import NoiseModel
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
+from denoiser.weights.files import write_together
+from train.ablation.faces import draw_faces
 from train.config import (
     ConfigError,
     Count,
@@ -39,16 +44,21 @@ from train.config import (
     read_values,
     validation_noise,
 )
-from train.data import split_name
+from train.data import PREPARED, prepare_faces, split_name
 from train.evaluation.score import Score, corrupt_all, first_faces, score
 from train.files import write_whole
 from train.fit import fit
+from train.modules.supervised import Engine
 
 _KEYS = {
-    *("base", "epochs", "limit", "score", "pictures"),
+    *("base", "epochs", "limit", "pictures", "test_pictures"),
     *("note", "variant", "published", "published_note"),
 }
 _NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation")
+
+T = TypeVar("T")
+Scores = Mapping[str, Mapping[str, float]]
+"""Noise -> figures."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,9 @@ class Sweep:
         variants: At least one; no two the same.
         epochs: Budget of each.
         limit: Training pictures of each.
-        pictures: How many pictures to score on, the first ones of the split.
-        score: The split to score on. Choose settings on ``"validation"``; ``"test"`` is for reporting.
+        pictures: How many validation pictures to score on, the first ones; the best variant is the one
+            that is best on them.
+        test_pictures: How many test pictures to report on, the first ones; 0 for no test figures.
         note: What the sweep is about.
         published: Figures of others.
         published_note: Why those differ.
@@ -100,7 +111,7 @@ class Sweep:
     epochs: Count
     limit: Count
     pictures: Count
-    score: Literal["validation", "test"] = "validation"
+    test_pictures: int = 0
     note: str = ""
     published: tuple[Published, ...] = ()
     published_note: str = ""
@@ -110,17 +121,39 @@ class Sweep:
         """Any variant's config, for what is the same in all: its id and the noises scored on."""
         return self.variants[0].config
 
+    @property
+    def noises(self) -> dict[str, NoiseModel]:
+        """The noises scored on, by name."""
+        return {noise_name(noise): validation_noise(noise) for noise in self.base.validation}
+
+    @property
+    def scored(self) -> dict[Split, int]:
+        """How many pictures to score on, by split."""
+        test: dict[Split, int] = {"test": self.test_pictures} if self.test_pictures else {}
+        return {"validation": self.pictures, **test}
+
 
 @dataclass(frozen=True)
 class Task:
-    """One variant to train and score, by a process that reads what it needs."""
+    """One variant to train and score, by a process that reads what it needs.
+
+    Attributes:
+        sweep: Whose it is.
+        index: Which of its variants.
+        data: Where FER2013 is.
+        prepared: The pictures to train on, which all variants share.
+        folder: Where the variant is trained, and its result kept.
+        weights: Folder of the models that variants start from.
+        options: Of :func:`train.fit.fit`, the same for all.
+    """
 
     sweep: Sweep
     index: int
     data: Path
+    prepared: Path
     folder: Path
     weights: Path
-    trainer_options: Mapping[str, Any]
+    options: Mapping[str, Any]
 
 
 def read_sweep(path: str | Path) -> Sweep:
@@ -155,11 +188,14 @@ def run_sweep(
     *,
     cache: Path = Path("runs/sweeps"),
     weights: Path = WEIGHTS,
+    output: Path | None = None,
     workers: int = 1,
     limit: int = 0,
+    engine: Engine = "plain",
     accelerator: str = "auto",
+    precision: str = "32-true",
 ) -> dict[str, Any]:
-    """Train and score every variant, then write the results beside the sweep file: JSON, a page, a plot.
+    """Train and score every variant, then write the results beside the sweep file: JSON, page, pictures.
 
     A finished variant is kept in the cache under its whole config and budget and not trained again; a
     stopped one goes on from its last epoch. To train all anew, delete the sweep's folder in the cache.
@@ -169,10 +205,13 @@ def run_sweep(
         data: Where FER2013 is.
         cache: Folder of finished and unfinished variants.
         weights: Folder of the models that variants start from.
-        workers: Variants to train at once, each on its share of the cores.
+        output: Folder to write the results into, if not beside the sweep file.
+        workers: Variants to train at once, each on its share of the cores, all on the same GPU.
         limit: Train for one epoch on only so many pictures and score on only so many, for a trial:
             prints the results and writes nothing beside the sweep file.
+        engine: See :class:`~train.modules.supervised.SupervisedModule`.
         accelerator: As Lightning's ``Trainer`` takes it.
+        precision: Likewise.
 
     Returns:
         What the JSON file holds.
@@ -182,71 +221,103 @@ def run_sweep(
     if limit:
         sweep = _trial(sweep, limit)
     faces = _scored_faces(sweep, data)
-    if len(faces) < sweep.pictures and not limit:
-        raise ConfigError(
-            f"{file} scores on {sweep.pictures} pictures, and this copy of FER2013 has {len(faces)}: "
-            "what it finds doesn't compare with what is on file"
-        )
+    for split, count in sweep.scored.items():
+        if len(faces[split]) < count and not limit:
+            raise ConfigError(
+                f"{file} scores on {count} {split} pictures, and this copy of FER2013 has "
+                f"{len(faces[split])}: what it finds doesn't compare with what is on file"
+            )
     options = {
+        "engine": engine,
         "accelerator": accelerator,
+        "precision": precision,
         "devices": 1,
         "enable_model_summary": False,
         "enable_progress_bar": workers == 1,
     }
     folders = [cache / sweep.name / _key(sweep, variant, weights) for variant in sweep.variants]
+    prepared = cache / sweep.name / f"faces{PREPARED}"
     tasks = [
-        Task(sweep, index, data, folder, weights, options)
+        Task(sweep, index, data, prepared, folder, weights, options)
         for index, folder in enumerate(folders)
         if not _finished(folder).exists()
     ]
-    _run_all(tasks, workers)
+    if tasks:
+        prepare_faces(data, prepared)  # once: finding the near copies takes a while
+    noisy = _run_all(tasks, workers, lambda: _score_all(None, sweep, faces))
     results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
-    report = _report(sweep, results, _noisy_scores(sweep, faces), split_name(faces))
+    report = _report(sweep, results, noisy, faces)
     text = markdown(report)
     print(text)
-    if not limit:
-        from train.ablation.plot import svg  # here: a trial runs without Matplotlib
+    if output or not limit:
+        target = (output or file.parent) / file.name
+        write_whole(target.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+        write_whole(target.with_suffix(".md"), text)
+        methods = {
+            variant.name: _trained(folder / "weights", sweep.base.id)
+            for variant, folder in zip(sweep.variants, folders, strict=True)
+        }
+        faces_file = target.with_suffix(".png")
+        write_together(faces_file.parent, {faces_file.name: draw_faces(methods, sweep.noises)})
 
-        write_whole(file.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
-        write_whole(file.with_suffix(".md"), text)
-        write_whole(file.with_suffix(".svg"), svg(report))
+        from train.ablation.plot import svg  # here: where there is no Matplotlib, the rest is written
+
+        write_whole(target.with_suffix(".svg"), svg(report))
     return report
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Return a sweep's results as a page with one table; the best mean PSNR is bold."""
+    """Return a sweep's results as a page with one table; what is best on validation is bold.
+
+    With test figures the table has those of every noise, and of validation the mean: the choice.
+    """
     noises = list(report["noises"])
     published = {row["name"]: row["psnr"] for row in report["published"]}
+    test = report.get("test")
     means = {v["name"]: _mean_psnr(v["scores"]) for v in report["variants"]}
-    headers = ["variant", "changed", "parameters", "seconds", *noises, "mean PSNR"]
+    headers = ["variant", "changed", "parameters", "seconds"]
+    headers += ["validation: mean PSNR", *(f"test: {noise}" for noise in noises)] if test else noises
+    headers += ["test: mean PSNR" if test else "mean PSNR"]
     headers += [f"published: {noise}" for noise in noises] if published else []
-    rows = [["noisy", "", "", "", *_cells(report["noisy"]), f"{_mean_psnr(report['noisy']):.2f}"]]
+
+    def cells(scores: Scores, test_scores: Scores | None, best: bool = False) -> list[str]:
+        def mean(of: Scores) -> str:
+            return f"**{_mean_psnr(of):.2f}**" if best else f"{_mean_psnr(of):.2f}"
+
+        if test_scores is None:
+            return [*_cells(scores), mean(scores)]
+        return [mean(scores), *_cells(test_scores), mean(test_scores)]
+
+    rows = [["noisy", "", "", "", *cells(report["noisy"], test and test["noisy"])]]
     for variant in report["variants"]:
-        mean = f"{means[variant['name']]:.2f}"
         seconds = "-" if variant["seconds"] is None else f"{variant['seconds']:.0f}"
         changed = ", ".join(f"`{text}`" for text in _changes(variant["changes"]))
         best = means[variant["name"]] == max(means.values())
         rows.append(
             [
                 *(variant["name"], changed, f"{variant['parameters']:,}", seconds),
-                *_cells(variant["scores"]),
-                f"**{mean}**" if best else mean,
+                *cells(variant["scores"], variant.get("test_scores"), best),
             ]
         )
-    rows += [[name, *["-"] * (len(noises) + 4)] for name in published if name not in means]
+    ours = len(rows[0])
+    rows += [[name, *["-"] * (ours - 1)] for name in published if name not in means]
     if published:
         for row in rows:
             figures = published.get(row[0], {})
             row += [f"{figures[noise]:.2f}" if noise in figures else "-" for noise in noises]
+    scored = f"the first {report['pictures']:,} pictures of {report['split']}"
+    if test:
+        scored += f", and the first {test['pictures']:,} of {test['split']}"
+    choice = " The variant that is best on validation, by which one chooses, is bold." if test else ""
     paragraphs = [
         f"# Sweep: {report['sweep']}",
         report["note"],
         f"Each variant of `{report['base']}` had at most {report['epochs']} epochs of "
-        f"{report['limit']:,} training pictures. PSNR in dB / SSIM, means over the first "
-        f"{report['pictures']:,} pictures of {report['split']}; {report['seed']}. "
-        f"Made by `{report['command']}`.",
+        f"{report['limit']:,} training pictures. PSNR in dB / SSIM, means over {scored}; "
+        f"{report['seed']}.{choice} Made by `{report['command']}`.",
         "\n".join(f"| {' | '.join(row)} |" for row in [headers, ["---"] * len(headers), *rows]),
-        f"![PSNR of every variant]({report['sweep']}.svg)",
+        f"![PSNR of every variant{' on the test split' if test else ''}]({report['sweep']}.svg)",
+        f"![Bundled faces, denoised by every variant]({report['sweep']}.png)",
         report["published_note"],
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph) + "\n"
@@ -269,7 +340,7 @@ def _check(sweep: Sweep) -> None:
         for other in sweep.variants[:index]:
             if variant.name == other.name or variant.config == other.config:
                 raise ConfigError(f"the variants {other.name!r} and {variant.name!r} are the same")
-    noises = {noise_name(noise) for noise in sweep.base.validation}
+    noises = set(sweep.noises)
     for row in sweep.published:
         unknown = set(row.psnr) - noises
         if unknown:
@@ -283,11 +354,24 @@ def _trial(sweep: Sweep, limit: int) -> Sweep:
     variants = tuple(
         replace(
             variant,
-            config=replace(variant.config, epochs=1, validation_pictures=limit, validations_per_epoch=1),
+            config=replace(
+                variant.config,
+                epochs=1,
+                batch_size=min(limit, variant.config.batch_size),
+                validation_pictures=limit,
+                validations_per_epoch=1,
+            ),
         )
         for variant in sweep.variants
     )
-    return replace(sweep, variants=variants, epochs=1, limit=limit, pictures=limit)
+    return replace(
+        sweep,
+        variants=variants,
+        epochs=1,
+        limit=limit,
+        pictures=limit,
+        test_pictures=min(limit, sweep.test_pictures),
+    )
 
 
 def _key(sweep: Sweep, variant: Variant, weights: Path) -> str:
@@ -296,7 +380,7 @@ def _key(sweep: Sweep, variant: Variant, weights: Path) -> str:
     parts = {
         "config": asdict(variant.config),
         "limit": sweep.limit,
-        "scored": [sweep.score, sweep.pictures],
+        "scored": sweep.scored,
         "start": hashlib.sha256(start.read_bytes()).hexdigest() if start.is_file() else "",
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -306,17 +390,21 @@ def _finished(folder: Path) -> Path:
     return folder / "result.json"
 
 
-def _run_all(tasks: Sequence[Task], workers: int) -> None:
+def _run_all(tasks: Sequence[Task], workers: int, meanwhile: Callable[[], T]) -> T:
+    """Train and score variants; return what is computed beside them, while other processes do it."""
     if workers == 1 or not tasks:
         for task in tasks:
             print(_train_and_score(task))
-        return
+        return meanwhile()
     threads = max(1, (os.cpu_count() or 1) // workers)
     # Spawned, not forked: a forked copy of PyTorch's threads can hang.
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(workers, len(tasks)), torch.set_num_threads, (threads,)) as pool:
-        for line in pool.imap_unordered(_train_and_score, tasks):
+        lines = pool.imap_unordered(_train_and_score, tasks)
+        result = meanwhile()
+        for line in lines:
             print(line, flush=True)
+    return result
 
 
 def _train_and_score(task: Task) -> str:
@@ -327,31 +415,45 @@ def _train_and_score(task: Task) -> str:
     start = time.perf_counter()
     trained = fit(
         config,
-        task.data,
+        task.prepared,
         runs=task.folder,
         weights=task.folder / "weights",
         start_weights=task.weights,
         resume=resumed,
         limit=sweep.limit,
-        **task.trainer_options,
+        **task.options,
     )
     seconds = time.perf_counter() - start
     assert trained is not None  # only processes other than the first get none, and there is one
-    weights = trained.parent
-    method = from_config(read_config(config.id, weights), load_network(config.id, weights))
-    faces = _scored_faces(sweep, task.data)
-    scores = {
-        noise_name(noise): _figures(score(method, corrupt_all(faces, validation_noise(noise)), ""))
-        for noise in config.validation
-    }
+    method = _trained(trained.parent, config.id)
+    method.network.to(_scoring_device(task.options["accelerator"]))
+    scores = _score_all(method, sweep, _scored_faces(sweep, task.data))
     result = {
         "parameters": method.info.parameters,
         "epochs": _epochs(trained / HISTORY_NAME),
         "seconds": None if resumed else round(seconds, 1),  # the first part's time is not known
+        "machine": _machine(task.options["accelerator"]),
         "scores": scores,
     }
     write_whole(_finished(task.folder), json.dumps(result, indent=1) + "\n")
-    return f"{sweep.name}, {variant.name}: {_mean_psnr(scores):.2f} dB"
+    return f"{sweep.name}, {variant.name}: {_mean_psnr(scores['validation']):.2f} dB"
+
+
+def _trained(weights: Path, model_id: str) -> NetworkDenoiser:
+    return from_config(read_config(model_id, weights), load_network(model_id, weights))
+
+
+def _scoring_device(accelerator: str) -> torch.device:
+    """Where to run trained networks: the largest would take minutes on the CPU."""
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
+def _machine(accelerator: str) -> str:
+    cores = f"{platform.machine()}, {os.cpu_count()} cores"
+    if _scoring_device(accelerator).type == "cpu":
+        return cores
+    return f"{cores}, {torch.cuda.get_device_name()}"
 
 
 def _epochs(history: Path) -> int:
@@ -359,14 +461,20 @@ def _epochs(history: Path) -> int:
         return 1 + max(int(row["epoch"]) for row in csv.DictReader(file) if row["epoch"])
 
 
-def _scored_faces(sweep: Sweep, data: Path) -> FaceSet:
-    return first_faces(read_fer2013(data, sweep.score), sweep.pictures)
+def _scored_faces(sweep: Sweep, data: Path) -> dict[Split, FaceSet]:
+    return {s: first_faces(read_fer2013(data, s), count) for s, count in sweep.scored.items()}
 
 
-def _noisy_scores(sweep: Sweep, faces: FaceSet) -> dict[str, dict[str, float]]:
+def _score_all(
+    method: Denoiser | None, sweep: Sweep, faces: Mapping[Split, FaceSet]
+) -> dict[Split, Scores]:
+    """Score a denoiser, or the noisy pictures for None, on every split under every noise."""
     return {
-        noise_name(noise): _figures(score(None, corrupt_all(faces, validation_noise(noise)), ""))
-        for noise in sweep.base.validation
+        split: {
+            name: _figures(score(method, corrupt_all(pictures, noise), ""))
+            for name, noise in sweep.noises.items()
+        }
+        for split, pictures in faces.items()
     }
 
 
@@ -378,11 +486,11 @@ def _figures(result: Score) -> dict[str, float]:
 def _report(
     sweep: Sweep,
     results: Sequence[Mapping[str, Any]],
-    noisy: Mapping[str, Mapping[str, float]],
-    split: str,
+    noisy: Mapping[Split, Scores],
+    faces: Mapping[Split, FaceSet],
 ) -> dict[str, Any]:
-    pictures = max(int(figures["pictures"]) for figures in noisy.values())
-    return {
+    split, pictures = split_name(faces["validation"]), len(faces["validation"])
+    report: dict[str, Any] = {
         "sweep": sweep.name,
         "note": sweep.note,
         "command": f"python -m train sweep train/ablation/studies/{sweep.name}.toml --data PATH",
@@ -394,9 +502,9 @@ def _report(
         "seed": "the noise of a picture is seeded by its row in FER2013",
         "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "noises": {noise_name(n): validation_noise(n).describe() for n in sweep.base.validation},
-        "noisy": noisy,
+        "machine": ", ".join(sorted({result["machine"] for result in results})),
+        "noises": {name: noise.describe() for name, noise in sweep.noises.items()},
+        "noisy": noisy["validation"],
         "variants": [
             {
                 "name": variant.name,
@@ -408,20 +516,26 @@ def _report(
                 "split": split,
                 "pictures": pictures,
                 "seconds": result["seconds"],
-                "scores": result["scores"],
+                "scores": result["scores"]["validation"],
             }
             for variant, result in zip(sweep.variants, results, strict=True)
         ],
         "published": [asdict(row) for row in sweep.published],
         "published_note": sweep.published_note,
     }
+    if "test" in faces:
+        test = faces["test"]
+        report["test"] = {"split": split_name(test), "pictures": len(test), "noisy": noisy["test"]}
+        for variant, result in zip(report["variants"], results, strict=True):
+            variant["test_scores"] = result["scores"]["test"]
+    return report
 
 
-def _mean_psnr(scores: Mapping[str, Mapping[str, float]]) -> float:
+def _mean_psnr(scores: Scores) -> float:
     return statistics.fmean(figures["psnr"] for figures in scores.values())
 
 
-def _cells(scores: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _cells(scores: Scores) -> list[str]:
     return [f"{figures['psnr']:.2f} / {figures['ssim']:.3f}" for figures in scores.values()]
 
 
