@@ -102,8 +102,8 @@ class AdversarialConfig:
         discriminator: Fields of the discriminator's config.
     """
 
-    weight: float = 3.0
-    penalty: float = 0.1
+    weight: float = 0.6
+    penalty: float = 0.001
     penalty_interval: Count = 4
     discriminator_learning_rate: float = 5e-4
     discriminator: Mapping[str, Any] = field(default_factory=dict)

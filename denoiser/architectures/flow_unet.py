@@ -39,7 +39,7 @@ class FlowUNetConfig:
         decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
         mean_widths: ``widths`` of the attention U-Net that it starts from, which has an impulse map.
         start_sigma: Standard deviation of the noise at the flow's start, on the [0, 1] scale.
-        steps: Steps of the flow, where none are named.
+        steps: Of the flow, where none are named; each runs the network twice.
 
     Raises:
         ValueError: The start or the steps are out of range.
@@ -50,7 +50,7 @@ class FlowUNetConfig:
     decoder_blocks: tuple[int, ...] = (2, 2, 2)
     mean_widths: tuple[int, ...] = (24, 48, 96, 128)
     start_sigma: float = 0.05
-    steps: int = 8
+    steps: int = 4
 
     def __post_init__(self) -> None:
         if not 0 < self.start_sigma <= 1 or not 1 <= self.steps <= 64:
@@ -113,21 +113,31 @@ class FlowUNet(Network):
         return (self.config.start_sigma * noise).expand(shape)
 
     def sample(self, noisy: torch.Tensor, start: torch.Tensor, steps: int) -> torch.Tensor:
-        """Follow the flow by Euler's method.
+        """Follow the flow by the midpoint rule.
+
+        For equally many runs of the network it loses less of the fine detail than Euler's method, whose steps
+        each go towards a mean.
 
         Args:
             noisy: (B, 1, H, W) in [0, 1].
             start: Where the remainder starts, same shape.
-            steps: Of equal length; each runs the flow's network once.
+            steps: Of equal length; each runs the flow's network twice.
 
         Returns:
             (B, 1, H, W), not clipped.
         """
         mean = self.mean(noisy)
+        half = 0.5 / steps
+
+        def velocity(remainder: torch.Tensor, time: float) -> torch.Tensor:
+            times = noisy.new_full((len(noisy),), time)
+            return self.velocity(self.planes(noisy, mean, remainder), times)
+
         remainder = start
         for step in range(steps):
-            time = noisy.new_full((len(noisy),), step / steps)
-            remainder = remainder + self.velocity(self.planes(noisy, mean, remainder), time) / steps
+            time = step / steps
+            middle = remainder + half * velocity(remainder, time)
+            remainder = remainder + 2 * half * velocity(middle, time + half)
         return mean + remainder
 
     def planes(
