@@ -262,7 +262,8 @@ def test_a_mixture_or_its_own_noise_but_not_both(tmp_path, key):
 @pytest.mark.parametrize("name", ["blnd", "../configs/patchgan", "", 3])
 def test_a_mixture_that_is_not_there(tmp_path, name):
     with pytest.raises(
-        ConfigError, match="mixture must be one of blind, experts, median, moderate, pixel-shuffle, not"
+        ConfigError,
+        match="mixture must be one of blind, experts, gaussian, median, moderate, pixel-shuffle, not",
     ):
         written(tmp_path, **MIXTURE | {"mixture": name})
 
