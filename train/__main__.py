@@ -252,13 +252,6 @@ def _cards(options: argparse.Namespace) -> int:
     return 0
 
 
-def _migrate(options: argparse.Namespace) -> int:
-    from train.migrate import migrate
-
-    migrate(options.weights)
-    return 0
-
-
 def _data(place: str | None, *splits: Split) -> Path:
     """Return where FER2013 lies here; of the Hub, only these splits are fetched, or all for none."""
     if place is not None:
@@ -431,10 +424,6 @@ def _parser() -> argparse.ArgumentParser:
     cards = commands.add_parser("cards", help="write the model cards anew, from the files beside them")
     cards.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
     cards.set_defaults(run=_cards)
-
-    older = commands.add_parser("migrate", help="bring models and results of older code up to date")
-    older.add_argument("--weights", type=Path, default=WEIGHTS, help="where they are")
-    older.set_defaults(run=_migrate)
 
     for command in (fit, everything):
         command.add_argument(
