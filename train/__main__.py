@@ -9,11 +9,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from denoiser.analysis.results import METRICS_NAME
 from denoiser.faces.download import DEFAULT_DATASET, locate_fer2013
 from denoiser.faces.fer2013 import FaceDataError, Split, find_fer2013
 from denoiser.weights.checkpoint import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
 from train.config import EMOTION_CONFIG, ConfigError, read_config
-from train.files import METRICS_NAME
 from train.publish.cards import FiguresError, write_card
 from train.publish.hub import PushError
 from train.publish.models import push
