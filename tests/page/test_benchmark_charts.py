@@ -368,6 +368,12 @@ class TestTable:
         assert len(table_value(benchmark, PSNR, [])["rows"]) == 1
 
 
+def test_in_short_lines():
+    lines = in_short_lines("Gaussian 15 + Salt and pepper 10 %").split("<br>")
+    assert [" ".join(line.split()) for line in lines] == ["Gaussian 15 + Salt", "and pepper 10 %"]
+    assert in_short_lines("JPEG compression 10").startswith("JPEG<br>")
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [

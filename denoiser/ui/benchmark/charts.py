@@ -7,6 +7,7 @@ pixels, because plotly cuts a legend that has too little room.
 
 import html
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -372,8 +373,9 @@ def _noises_down(groups: Mapping[str, Sequence[Method]], conditions: Sequence[Co
 
 
 def in_short_lines(name: str) -> str:
-    """Break a noise's name so that beside the matrix it takes little of a phone's width."""
-    return "<br>".join(textwrap.wrap(name, 18, break_long_words=False, break_on_hyphens=False))
+    """Break a noise's name, but not before a number, so that it takes little of a phone's width."""
+    kept = re.sub(r" (?=[\d%])", "\N{NO-BREAK SPACE}", name)
+    return "<br>".join(textwrap.wrap(kept, 18, break_long_words=False, break_on_hyphens=False))
 
 
 def _longest(names: Iterable[str]) -> float:
