@@ -25,6 +25,12 @@ from skimage.data import astronaut
 import denoiser
 
 from .hub import LoopbackHub
+from .tiers import (  # noqa: F401 - pytest looks for hooks in here
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_report_header,
+    pytest_xdist_auto_num_workers,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,46 +46,6 @@ CHROMIUM_ARGS = [
     "--use-fake-device-for-media-stream",  # a camera that shows a test picture
     "--use-fake-ui-for-media-stream",
 ]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The second tier: ``--all``."""
-    parser.addoption("--all", action="store_true", help="the slow tests too; named ones always run")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Tell a process that runs tests which tier it is: it doesn't know what was named."""
-    node.workerinput["all"] = _runs_all(node.config)
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say which tier runs."""
-    return "all tests" if _runs_all(config) else "without the slow tests; --all runs them too"
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the slow tests out of the first tier."""
-    if _runs_all(config):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
-
-
-def _runs_all(config: pytest.Config) -> bool:
-    """Only without any names does the first tier stand for all tests: what is named always runs."""
-    if hasattr(config, "workerinput"):
-        return bool(config.workerinput["all"])
-    by_path = config.args_source is pytest.Config.ArgsSource.ARGS
-    named = config.option.keyword or config.option.markexpr
-    return bool(config.getoption("all") or by_path or named)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """How many processes run the tests: one a core, but each may hold an app, a browser and 1.5 GB."""
-    return min(4, os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from denoiser.analysis.results import METRICS_NAME
 from denoiser.faces.download import DEFAULT_DATASET, locate_fer2013
 from denoiser.faces.fer2013 import FaceDataError, Split, find_fer2013
 from denoiser.weights.checkpoint import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
 from train.config import EMOTION_CONFIG, ConfigError, read_config
-from train.files import METRICS_NAME
 from train.publish.cards import FiguresError, write_card
 from train.publish.hub import PushError
 from train.publish.models import push
@@ -255,13 +255,6 @@ def _cards(options: argparse.Namespace) -> int:
     return 0
 
 
-def _migrate(options: argparse.Namespace) -> int:
-    from train.migrate import migrate
-
-    migrate(options.weights)
-    return 0
-
-
 def _data(place: str | None, *splits: Split) -> Path:
     """Return where FER2013 lies here; of the Hub, only these splits are fetched, or all for none."""
     if place is not None:
@@ -421,10 +414,6 @@ def _parser() -> argparse.ArgumentParser:
     cards = commands.add_parser("cards", help="write the model cards anew, from the files beside them")
     cards.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
     cards.set_defaults(run=_cards)
-
-    older = commands.add_parser("migrate", help="bring models and results of older code up to date")
-    older.add_argument("--weights", type=Path, default=WEIGHTS, help="where they are")
-    older.set_defaults(run=_migrate)
 
     for command in (fit, everything, sweep):
         command.add_argument(

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from denoiser.analysis.results import METRICS_NAME
 from denoiser.weights.files import write_together
-
-METRICS_NAME = "metrics.json"
-"""A model's scores, in its folder."""
 
 CARD_NAME = "README.md"
 """A model's card, in its folder."""

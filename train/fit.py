@@ -301,7 +301,7 @@ def export(
     files = {
         **discriminator_files(judge),
         **model_files(network, model_config(config, network)),
-        HISTORY_NAME: _whole_history(config, run, start_weights or weights).encode(),
+        HISTORY_NAME: history_csv(_whole_history(config, run, start_weights or weights)).encode(),
     }
     write_model(weights / config.id, files, MODEL_NAME)
     return weights / config.id
@@ -323,43 +323,45 @@ def model_config(config: TrainConfig, network: Any) -> ModelConfig:
     )
 
 
-def history_csv(run: Path) -> str:
+def history_rows(run: Path) -> list[dict[str, str]]:
     """Gather a run's logs, also those of resumed parts, into one row for each training step logged.
 
     Lightning writes training and validation figures in rows of their own; here a step has one row.
     """
     rows: dict[int, dict[str, str]] = {}
-    columns = ["epoch", "step"]
     for log in sorted(run.glob("log/version_*/metrics.csv"), key=lambda p: p.stat().st_mtime):
-        with log.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                figures = {k: v for k, v in row.items() if v}
-                rows.setdefault(int(figures["step"]), {}).update(figures)
-                columns += [name for name in figures if name not in columns]
-    return _csv(columns, [rows[step] for step in sorted(rows)])
+        for row in _read_rows(log):
+            rows.setdefault(int(row["step"]), {}).update(row)
+    return [rows[step] for step in sorted(rows)]
 
 
-def _whole_history(config: TrainConfig, run: Path, start_weights: Path) -> str:
-    earlier = start_weights / config.id / HISTORY_NAME
-    if config.start_from != config.id or not earlier.exists():
-        return history_csv(run)
-    return join_histories(earlier.read_text(encoding="utf-8"), history_csv(run))
-
-
-def join_histories(earlier: str, later: str) -> str:
-    """Put a history after another one, with its epochs and steps counted on."""
-    rows = list(csv.DictReader(io.StringIO(earlier)))
-    more = list(csv.DictReader(io.StringIO(later)))
-    columns = list(dict.fromkeys(name for row in (*rows[:1], *more[:1]) for name in row))
-    for name in ("epoch", "step"):
-        start = 1 + max((int(row[name]) for row in rows if row[name]), default=-1)
-        more = [{**row, name: str(start + int(row[name]))} if row[name] else row for row in more]
-    return _csv(columns, [*rows, *more])
-
-
-def _csv(columns: list[str], rows: Sequence[Mapping[str, str]]) -> str:
+def history_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """Write the rows of a history as a table."""
+    columns = dict.fromkeys(("epoch", "step", *(name for row in rows for name in row)))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(buffer, list(columns), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _read_rows(table: Path) -> list[dict[str, str]]:
+    """Read a table's rows, without the columns that are empty in them."""
+    with table.open(newline="", encoding="utf-8") as file:
+        return [{name: text for name, text in row.items() if text} for row in csv.DictReader(file)]
+
+
+def _whole_history(config: TrainConfig, run: Path, start_weights: Path) -> list[dict[str, str]]:
+    """Return a run's rows, after those of the model that it trains further, if it does."""
+    earlier = start_weights / config.id / HISTORY_NAME
+    if config.start_from != config.id or not earlier.exists():
+        return history_rows(run)
+    return _counted_on(_read_rows(earlier), history_rows(run))
+
+
+def _counted_on(rows: list[dict[str, str]], more: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Put a history after another one, with its epochs and steps counted on."""
+    for name in ("epoch", "step"):
+        start = 1 + max((int(row[name]) for row in rows if name in row), default=-1)
+        more = [{**row, name: str(start + int(row[name]))} if name in row else row for row in more]
+    return [*rows, *more]

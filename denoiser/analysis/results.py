@@ -21,6 +21,9 @@ from denoiser.weights.training_noise import describe_trained_on, parse_trained_o
 
 BENCHMARK_NAME = "benchmark.json"
 HISTORY_NAME = "history.csv"
+METRICS_NAME = "metrics.json"
+"""One model's scores, in its folder."""
+
 CLEAN = "clean"
 """Stands for the clean picture where methods have their ids."""
 

@@ -1,10 +1,12 @@
 """The benchmark tab in Chromium, against the real app and the committed results."""
 
+from itertools import pairwise
+
 import pytest
 from playwright.sync_api import expect
 
 from denoiser.analysis.results import NOISY, read_benchmark, read_history
-from tests.browser.lab import EACH_WIDTH, open_tab, watched_at
+from tests.browser.lab import EACH_WIDTH, assert_fine, open_tab, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -176,6 +178,32 @@ def test_matrix(tab):
     before = tab.state("matrix")
     tab.section("matrix").get_by_role("radio", name="SSIM").click()
     tab.wait_for_change("matrix", before)
+
+
+def assert_in_line(boxes, start, length, frame):
+    """Boxes side by side, or below each other, none over another one, and all within a frame."""
+    boxes = sorted(boxes, key=lambda box: box[start])
+    for box, after in pairwise(boxes):
+        assert box[start] + box[length] <= after[start] + 1
+    assert all(box["x"] >= frame["x"] and box["y"] >= frame["y"] for box in boxes)
+    assert all(box["x"] + box["width"] <= frame["x"] + frame["width"] for box in boxes)
+
+
+def test_the_names_in_the_matrix_have_room_on_a_phone(browser, server, benchmark):
+    with watched_at(browser, "phone") as watched:
+        tab = BenchmarkTab(watched.page)
+        tab.open(server)
+        chart = tab.page.locator("#benchmark-matrix .js-plotly-plot")
+        networks = chart.locator(".xtick text, .x2tick text")
+        noises = chart.locator(".ytick text")
+        expect(networks).to_have_count(len(benchmark.networks))
+        expect(noises).to_have_count(len(benchmark.conditions))
+        columns, rows = ([name.bounding_box() for name in names.all()] for names in (networks, noises))
+        assert_in_line(columns, "x", "width", chart.bounding_box())
+        assert_in_line(rows, "y", "height", chart.bounding_box())
+        colours = chart.locator(".colorbar .cbfills").bounding_box()
+        assert max(box["y"] + box["height"] for box in columns) < colours["y"]
+        assert_fine(watched)
 
 
 def test_training(tab, benchmark):

@@ -104,7 +104,7 @@ class TestFirstSight:
         expect(lab.root).to_have_attribute("data-sigma", "25")
         expect(lab.root).to_contain_text("25 of 255", use_inner_text=True)
 
-    @pytest.mark.parametrize("width", [390, 320])
+    @pytest.mark.parametrize("width", [320, pytest.param(390, marks=pytest.mark.slow)])
     def test_nothing_sticks_out(self, browser, server, width):
         with watched_page(browser, width, 800, has_touch=True, is_mobile=True) as watched:
             lab = Lab(watched.page)
@@ -112,7 +112,9 @@ class TestFirstSight:
             assert lab.overflow() <= 0
             assert lab.cards.first.bounding_box()["width"] > 100
 
-    @pytest.mark.parametrize("width", [390, 320, 640])
+    @pytest.mark.parametrize(
+        "width", [390, *(pytest.param(width, marks=pytest.mark.slow) for width in (320, 640))]
+    )
     def test_every_tab_is_in_sight(self, browser, server, width):
         with watched_page(browser, width, 800, has_touch=True, is_mobile=True) as watched:
             lab = Lab(watched.page)
@@ -250,7 +252,9 @@ class TestNoise:
         np.testing.assert_array_equal(lab.gray("noisy"), lab.gray("clean"))
         assert lab.metric("noisy", "psnr") == np.inf
 
-    @pytest.mark.parametrize("typed", ["1000", "-3", ""])
+    @pytest.mark.parametrize(
+        "typed", ["1000", *(pytest.param(text, marks=pytest.mark.slow) for text in ("-3", ""))]
+    )
     def test_a_number_that_will_not_do(self, lab, typed):
         shown = lab.gray("median")
         lab.number().fill(typed)

@@ -106,6 +106,7 @@ def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, clas
     page.get_by_text("★ 80.0").wait_for()
 
 
+@pytest.mark.slow
 def test_missing_weights_are_told(desktop, tmp_path):
     with running_emotion_app(tmp_path) as url:
         Lab(desktop.page).open(url)

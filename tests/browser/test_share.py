@@ -160,14 +160,16 @@ def test_dragging_writes_the_address_once(browser, server):
         wait_for_address(lab, noise="gaussian", seed=0)
 
 
+HOSTILE = (
+    "?face=<img src=x onerror=alert(1)>&noise=${alert(2)}&methods={{value}}",
+    "?sigma=1e999&seed=-1&second='\"><script>alert(1)</script>&show=<b>&tab=<i>",
+    "?noise=poisson&peak=%00&methods=" + "median," * 400 + "&seed=5",
+    "?" + "&".join(f"k{i}=v" for i in range(300)) + "&seed=5;DROP&face=../../etc/passwd",
+)
+
+
 @pytest.mark.parametrize(
-    "query",
-    [
-        "?face=<img src=x onerror=alert(1)>&noise=${alert(2)}&methods={{value}}",
-        "?sigma=1e999&seed=-1&second='\"><script>alert(1)</script>&show=<b>&tab=<i>",
-        "?noise=poisson&peak=%00&methods=" + "median," * 400 + "&seed=5",
-        "?" + "&".join(f"k{i}=v" for i in range(300)) + "&seed=5;DROP&face=../../etc/passwd",
-    ],
+    "query", [HOSTILE[0], *(pytest.param(query, marks=pytest.mark.slow) for query in HOSTILE[1:])]
 )
 def test_hostile_addresses(browser, server, query):
     dialogs = []

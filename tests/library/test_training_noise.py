@@ -1,13 +1,13 @@
 """Training noise as data: read, refused, put into words."""
 
 import json
-import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+import train
 from denoiser.noise import NOISES, PRESETS, create_noise
-from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.training_noise import (
     NoiseRange,
     TrainingNoise,
@@ -16,7 +16,8 @@ from denoiser.weights.training_noise import (
     point,
 )
 from train.config import Component, Stage, read_config, trained_on
-from train.migrate import CONFIGS, migrate
+
+CONFIGS = Path(train.__file__).parent / "configs"
 
 
 def stage(kind="gaussian", **parameters):
@@ -61,43 +62,6 @@ def test_a_strength_comes_back(kind):
     noise = create_noise(kind.id)
     told = json.loads(json.dumps(point(noise)))
     assert create_noise(told["kind"], **told["parameters"]) == noise
-
-
-def test_older_models_are_brought_up_to_date(tmp_path):
-    """What was in words becomes data, out of the training configs; weights and scores stay."""
-    for name in ("patchgan", "emotion", "benchmark.json"):
-        place, target = WEIGHTS / name, tmp_path / name
-        shutil.copytree(place, target) if place.is_dir() else shutil.copy(place, target)
-    whole = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
-    benchmark = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
-    benchmark["denoisers"] = [d for d in benchmark["denoisers"] if d["id"] in ("patchgan", "median")]
-    benchmark["noises"] = {name: in_words(noise) for name, noise in benchmark["noises"].items()}
-    benchmark["denoisers"][0]["trained_on"] = "a mixture"
-    config = json.loads((tmp_path / "patchgan/config.json").read_text(encoding="utf-8"))
-    del config["validation"]
-    metrics = json.loads((tmp_path / "patchgan/metrics.json").read_text(encoding="utf-8"))
-    del metrics["weights_sha256"]
-    for file, content in (
-        ("benchmark.json", benchmark),
-        ("patchgan/config.json", config | {"trained_on": "a mixture"}),
-        ("patchgan/metrics.json", metrics),
-    ):
-        (tmp_path / file).write_text(json.dumps(content), encoding="utf-8")
-    told = []
-    migrate(tmp_path, tell=told.append)
-    assert len(told) == 4  # the benchmark, and the model's config, metrics and card
-    for file, content in whole.items():
-        if file.name != "benchmark.json":  # of which this test took some methods away
-            assert file.read_bytes() == content
-    migrate(tmp_path, tell=told.append)
-    assert len(told) == 4
-
-
-def in_words(noise):
-    """As older files had it; there were no chains in them."""
-    if "stages" in noise:
-        return noise
-    return create_noise(noise["kind"], **noise["parameters"]).describe()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from denoiser.denoisers.registry import list_denoisers
 from denoiser.ui.benchmark.charts import (
     Point,
     distortion_against_perception,
+    in_short_lines,
     pareto_front,
     quality_against_time,
     strength_curves,
@@ -204,6 +205,24 @@ class TestTrainTestMatrix:
                 gain = benchmark.gain(method.id, c.id, "psnr")
                 assert cells[method.label, c.label] == pytest.approx(gain, abs=0.0051)
 
+    def test_on_a_phone_every_row_is_a_noise(self, benchmark):
+        figure = train_test_matrix(benchmark, PSNR, 356)
+        wide = self.cells(train_test_matrix(benchmark, PSNR, 1300))
+        swapped = {(in_short_lines(noise), network): gain for (network, noise), gain in wide.items()}
+        assert self.cells(figure) == swapped
+        specialists = figure.data[0]
+        framed = {
+            (specialists.x[int(s.x0 + 0.5)], specialists.y[int(s.y0 + 0.5)])
+            for s in figure.layout.shapes
+            if s.xref == "x"
+        }
+        assert framed == {
+            (m.label, in_short_lines(c.label))
+            for m in benchmark.networks
+            for c in benchmark.conditions
+            if c.is_specialty(m.specialty)
+        }
+
     def test_zero_is_in_the_middle_and_signs_are_kept(self, benchmark):
         figure = train_test_matrix(benchmark, SSIM, 1300)
         axis = figure.layout.coloraxis
@@ -347,6 +366,12 @@ class TestTable:
 
     def test_no_family(self, benchmark):
         assert len(table_value(benchmark, PSNR, [])["rows"]) == 1
+
+
+def test_in_short_lines():
+    lines = in_short_lines("Gaussian 15 + Salt and pepper 10 %").split("<br>")
+    assert [" ".join(line.split()) for line in lines] == ["Gaussian 15 + Salt", "and pepper 10 %"]
+    assert in_short_lines("JPEG compression 10").startswith("JPEG<br>")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from denoiser.analysis.emotion.classifier import (
     EmotionClassifier,
     load_classifier,
 )
-from denoiser.analysis.results import NOISY
+from denoiser.analysis.results import METRICS_NAME, NOISY
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import from_uint8
@@ -41,7 +41,7 @@ from train.evaluation.score import (
     kept_scores,
     weights_version,
 )
-from train.files import METRICS_NAME, write_json
+from train.files import write_json
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from denoiser.analysis.emotion.classifier import (
     load_classifier,
 )
 from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
+from denoiser.analysis.results import METRICS_NAME
 from denoiser.images import from_uint8
 from denoiser.noise import random_source
 from denoiser.weights.checkpoint import WEIGHTS, channels_last
@@ -35,8 +36,8 @@ from train.emotion.data import (
     plurality_labels,
     read_labelled,
 )
-from train.files import METRICS_NAME, write_json, write_model
-from train.fit import history_csv, run
+from train.files import write_json, write_model
+from train.fit import history_csv, history_rows, run
 from train.modules.supervised import WarmUpAndCosine, run_progress
 
 TRAINING_NAME = "training.csv"
@@ -198,7 +199,7 @@ def export_emotion(
         checkpoint, map_location="cpu", weights_only=True, config=config
     )
     target = weights / CLASSIFIER
-    files = {**emotion_files(module.network), TRAINING_NAME: history_csv(run).encode()}
+    files = {**emotion_files(module.network), TRAINING_NAME: history_csv(history_rows(run)).encode()}
     write_model(target, files, CLASSIFIER_NAME)
     return target
 

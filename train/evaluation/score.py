@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from denoiser.analysis.results import BENCHMARK_NAME, NOISY
+from denoiser.analysis.results import BENCHMARK_NAME, METRICS_NAME, NOISY
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.denoisers.registry import MODELS, create_denoiser, list_denoisers
@@ -36,7 +36,7 @@ from denoiser.weights.training_noise import point
 from train.config import ConfigError
 from train.evaluation.committed import Pair, check_replaceable, read_results
 from train.evaluation.readme import update_pages
-from train.files import METRICS_NAME, WEIGHTS_HASH, file_hash, write_json
+from train.files import WEIGHTS_HASH, file_hash, write_json
 from train.publish.cards import write_card
 
 AnyTask = TypeVar("AnyTask", bound="Task")

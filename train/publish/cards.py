@@ -11,13 +11,13 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from denoiser.analysis.results import HISTORY_NAME, NOISY
+from denoiser.analysis.results import HISTORY_NAME, METRICS_NAME, NOISY
 from denoiser.architectures import ARCHITECTURES
 from denoiser.faces.download import DEFAULT_DATASET
 from denoiser.faces.fer2013 import COUNTS
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 from denoiser.weights.hub import WEIGHTS_VERSION
-from train.files import CARD_NAME, METRICS_NAME, WEIGHTS_HASH, file_hash, write_whole
+from train.files import CARD_NAME, WEIGHTS_HASH, file_hash, write_whole
 
 NAMESPACE = "NAME"
 """Stands for the user or organization on the Hub until the card is pushed."""

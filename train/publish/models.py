@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from denoiser.analysis.results import HISTORY_NAME
+from denoiser.analysis.results import HISTORY_NAME, METRICS_NAME
 from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
     DISCRIMINATOR_NAME,
@@ -21,7 +21,7 @@ from denoiser.architectures.loading import (
 )
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
 from denoiser.weights.hub import WEIGHTS_VERSION, endpoint
-from train.files import CARD_NAME, METRICS_NAME
+from train.files import CARD_NAME
 from train.publish.cards import FiguresError, make_card
 from train.publish.hub import (
     Content,

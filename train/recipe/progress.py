@@ -1,7 +1,5 @@
 """One picture of a whole recipe: how far every step is, and what it has learned by now."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +9,7 @@ from matplotlib.figure import Figure
 
 from train.figures import INK, LINE, tidy, to_svg
 from train.files import write_whole
-from train.fit import history_csv
+from train.fit import history_rows
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -44,9 +42,9 @@ def read_curve(folder: Path) -> list[tuple[int, float]]:
         rows = [
             row
             for run in sorted(path.parent for path in folder.glob("*/log"))
-            for row in csv.DictReader(io.StringIO(history_csv(run)))
+            for row in history_rows(run)
         ]
-        points = [(int(row["step"]), float(row["val_psnr"])) for row in rows if row.get("val_psnr")]
+        points = [(int(row["step"]), float(row["val_psnr"])) for row in rows if "val_psnr" in row]
     except (KeyError, ValueError):  # a row is half written: the next picture has it
         return []
     return [point for point in points if math.isfinite(point[1])]

@@ -1,4 +1,7 @@
-"""The emotion classifier's committed results: how well it reads clean, noisy and denoised faces."""
+"""The emotion classifier's committed results: how well it reads clean, noisy and denoised faces.
+
+``weights/emotion/metrics.json`` is written by ``python -m train emotion`` and ``evaluate-emotion``.
+"""
 
 import json
 import math
@@ -8,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from denoiser.analysis.emotion.classifier import CLASSIFIER_WEIGHTS
-from denoiser.analysis.results import NOISY, NOISY_LABEL, Condition, ResultsError, read_condition
-
-METRICS_NAME = "metrics.json"
-"""In the classifier's folder; written by ``python -m train emotion`` and ``evaluate-emotion``."""
+from denoiser.analysis.results import (
+    METRICS_NAME,
+    NOISY,
+    NOISY_LABEL,
+    Condition,
+    ResultsError,
+    read_condition,
+)
 
 ACCURACY, AGREEMENT = "accuracy", "agreement"
 

@@ -7,6 +7,8 @@ pixels, because plotly cuts a legend that has too little room.
 
 import html
 import math
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -49,7 +51,7 @@ _CHART_HEIGHT = 350  # pixels without the legend
 _COLOUR_BAR = 60  # pixels for one with its numbers
 _AXIS = 60  # pixels for an axis with its title
 _TOP = 15  # pixels above a chart
-_PHONE_ROW = 34  # pixels of a row in the matrix with two lines of text
+_PHONE_ROW = 30  # pixels of a row in the matrix, for up to three lines of small text
 _ROW = 26
 _CELL = 38  # pixels that a number in a cell of the matrix needs
 _PANEL = 170  # pixels for one panel of a training history; the first one takes two
@@ -284,7 +286,8 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
     """Draw what every network gains over the noisy picture under every noise.
 
     A frame marks what a specialist was trained for. Colours follow the square root, so that a small
-    gain can be told from a small loss beside large ones. On a phone, cells hold no numbers.
+    gain can be told from a small loss beside large ones. There are more noises than networks, and a
+    phone has more room downwards: there, noises are rows, and cells hold no numbers.
 
     Args:
         benchmark: The results.
@@ -298,38 +301,21 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
         for title, blind in (("Specialists", False), ("Trained on a mixture", True))
     }
     groups = {title: methods for title, methods in groups.items() if methods}
-    row = _PHONE_ROW if narrow else _ROW
-    heights = [row * len(methods) for methods in groups.values()]
-    size = 9 if narrow else 12
-    longest = LETTER * size / 12 * max((len(c.label) for c in conditions), default=0)
-    # Names of noises stand upright or aslant, and the colour bar below them.
-    bottom = _COLOUR_BAR + math.ceil(longest if narrow else longest / math.sqrt(2))
-    gap, top = 34, 30
-    inner = sum(heights) + gap * (len(heights) - 1)
-    figure = make_subplots(
-        rows=max(1, len(groups)),
-        shared_xaxes=True,
-        row_heights=heights or None,
-        vertical_spacing=gap / inner if len(groups) > 1 else 0,
-        subplot_titles=list(groups),
-    )
+    figure = (_noises_down if narrow else _noises_across)(groups, conditions)
     numbers = not narrow and (width - 260) / max(1, len(conditions)) >= _CELL
-    largest = max((abs(g) for g in _gains(benchmark, metric, conditions)), default=1.0) or 1.0
     for index, methods in enumerate(groups.values(), start=1):
-        figure.add_trace(
-            _cells(benchmark, metric, methods, conditions, narrow, numbers), row=index, col=1
-        )
-        for x, y in _specialties(methods, conditions):
+        panel = {"row": 1, "col": index} if narrow else {"row": index, "col": 1}
+        figure.add_trace(_cells(benchmark, metric, methods, conditions, narrow, numbers), **panel)
+        for column, row in _specialties(methods, conditions):
+            x, y = (row, column) if narrow else (column, row)
             box = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
-            figure.add_shape(box, line={"color": _INK, "width": 3}, row=index, col=1)
-    figure.update_yaxes(autorange="reversed", automargin=True, tickfont={"size": size}, ticks="")
-    figure.update_xaxes(tickangle=-90 if narrow else -45, tickfont={"size": size}, dtick=1, ticks="")
-    figure.update_xaxes(showgrid=False, zeroline=False)
-    figure.update_yaxes(showgrid=False, zeroline=False)
+            figure.add_shape(box, line={"color": _INK, "width": 3}, **panel)
+    figure.update_yaxes(autorange="reversed", automargin=True, ticks="", showgrid=False, zeroline=False)
+    figure.update_xaxes(dtick=1, ticks="", showgrid=False, zeroline=False)
+    largest = max((abs(g) for g in _gains(benchmark, metric, conditions)), default=1.0) or 1.0
     ticks = _square_root_ticks(largest, room=0.3 if narrow else 0.1)
     signed = [*(-t for t in reversed(ticks)), 0, *ticks]
     figure.update_layout(
-        height=inner + top + bottom,
         coloraxis={
             "colorscale": colour_scale(LIGHT_DIVERGING),
             "cmin": -math.sqrt(largest),
@@ -347,11 +333,62 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
                 "outlinewidth": 0,
             },
         },
-        margin={"l": 10, "r": 10, "t": top, "b": bottom},
     )
-    figure = styled(figure)
+    return styled(figure)
+
+
+def _noises_across(groups: Mapping[str, Sequence[Method]], conditions: Sequence[Condition]) -> go.Figure:
+    """Lay out the empty matrix with a column for each noise and groups of networks below each other."""
+    gap, size = 34, 12
+    heights = [_ROW * len(methods) for methods in groups.values()]
+    inner = sum(heights) + gap * (len(heights) - 1)
+    figure = make_subplots(
+        rows=max(1, len(groups)),
+        shared_xaxes=True,
+        row_heights=heights or None,
+        vertical_spacing=gap / inner if len(groups) > 1 else 0,
+        subplot_titles=list(groups),
+    )
     figure.update_annotations(x=0, xanchor="left")
-    return figure
+    figure.update_xaxes(tickangle=-45, tickfont={"size": size})
+    figure.update_yaxes(tickfont={"size": size})
+    return _with_room(figure, inner, 30, _longest(c.label for c in conditions) / math.sqrt(2))
+
+
+def _noises_down(groups: Mapping[str, Sequence[Method]], conditions: Sequence[Condition]) -> go.Figure:
+    """Lay it out with a row for each noise and groups of networks side by side."""
+    size = 9
+    figure = make_subplots(
+        cols=max(1, len(groups)),
+        shared_yaxes=True,
+        column_widths=[len(methods) for methods in groups.values()] or None,
+        horizontal_spacing=0.03,
+        subplot_titles=[wrapped(title) for title in groups],
+    )
+    figure.update_xaxes(tickangle=-90, tickfont={"size": size})
+    figure.update_yaxes(tickfont={"size": size})
+    names = (method.label for methods in groups.values() for method in methods)
+    figure = _with_room(figure, _PHONE_ROW * len(conditions), 44, _longest(names) * size / 12)
+    return figure.update_layout(margin={"l": 0, "r": 2})  # half a frame's line
+
+
+def in_short_lines(name: str) -> str:
+    """Break a noise's name, but not before a number, so that it takes little of a phone's width."""
+    kept = re.sub(r" (?=[\d%])", "\N{NO-BREAK SPACE}", name)
+    return "<br>".join(textwrap.wrap(kept, 18, break_long_words=False, break_on_hyphens=False))
+
+
+def _longest(names: Iterable[str]) -> float:
+    """How many pixels the longest name needs at size 12."""
+    return LETTER * max(map(len, names), default=0)
+
+
+def _with_room(figure: go.Figure, inner: float, top: int, names: float) -> go.Figure:
+    """Give a matrix so many pixels for its cells, for headings, and for the names of its columns."""
+    bottom = _COLOUR_BAR + math.ceil(names)
+    return figure.update_layout(
+        height=inner + top + bottom, margin={"l": 10, "r": 10, "t": top, "b": bottom}
+    )
 
 
 def training_curves(history: History, width: int) -> go.Figure:
@@ -477,25 +514,30 @@ def _cells(
     metric: Metric,
     methods: Sequence[Method],
     conditions: Sequence[Condition],
-    narrow: bool,
+    down: bool,
     numbers: bool,
 ) -> go.Heatmap:
+    """Colour the cells of a group of networks; noises are rows where they go ``down``."""
     gains = [
         [benchmark.gain(method.id, condition.id, metric.id) for condition in conditions]
         for method in methods
     ]
+    networks = [method.label for method in methods]
+    noises = [condition.label for condition in conditions]
+    if down:
+        gains = [list(column) for column in zip(*gains, strict=True)]
     return go.Heatmap(
-        x=[condition.label for condition in conditions],
-        y=[wrapped(method.label) if narrow else method.label for method in methods],
+        x=networks if down else noises,
+        y=[in_short_lines(noise) for noise in noises] if down else networks,
         z=[[None if g is None else math.copysign(math.sqrt(abs(g)), g) for g in row] for row in gains],
         customdata=[["" if g is None else metric.format(g, sign=True) for g in row] for row in gains],
         text=[["" if g is None else _cell_text(g, metric) for g in row] for row in gains],
         texttemplate="%{text}" if numbers else None,
         textfont={"size": 11, "color": _INK},
-        hovertemplate="%{y}<br>%{x}: %{customdata}<extra></extra>",
+        hovertemplate=f"{'%{x}<br>%{y}' if down else '%{y}<br>%{x}'}: %{{customdata}}<extra></extra>",
         hoverongaps=False,
         coloraxis="coloraxis",
-        xgap=0 if narrow else 1,
+        xgap=1,
         ygap=1,
     )
 

@@ -56,9 +56,9 @@ Close to the clean picture and natural to look at are two goals, and past a poin
 distance*: how unlike the clean ones' the detail of the pictures is; lower looks more natural.
 *Sharpness*: below 1 is blurred, above 1 is noise left over."""
 _MATRIX_TEXT = """### Trained on one noise, tested on another
-Every row is a network, every column a noise; blue gains over the noisy picture, brown does harm. A frame
-marks the noise a specialist was trained for: look at what it does outside of it. Point at a cell, or tap
-it, for its gain (in dB for PSNR)."""
+Every network under every noise: blue gains over the noisy picture, brown does harm. A frame marks the
+noise a specialist was trained for: look at what it does outside of it. Point at a cell, or tap it, for
+its gain (in dB for PSNR)."""
 _TRAINING_TEXT = """### How a model was trained
 PSNR on noise held back for validation, and the loss that training lowers. A GAN has two more losses:
 the discriminator learns to tell denoised from clean, the generator to fool it; in a fair fight neither

@@ -10,11 +10,10 @@ import gradio as gr
 from denoiser.analysis.emotion.results import (
     ACCURACY,
     AGREEMENT,
-    METRICS_NAME,
     EmotionResults,
     read_emotion_results,
 )
-from denoiser.analysis.results import ResultsError
+from denoiser.analysis.results import METRICS_NAME, ResultsError
 from denoiser.ui.common.events import RAW
 from denoiser.ui.common.html import read_script
 from denoiser.ui.emotion.payload import table_value

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from denoiser.analysis.emotion.classifier import create_classifier
-from denoiser.analysis.emotion.results import ACCURACY, METRICS_NAME, read_emotion_results
-from denoiser.analysis.results import ResultsError
+from denoiser.analysis.emotion.results import ACCURACY, read_emotion_results
+from denoiser.analysis.results import METRICS_NAME, ResultsError
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.ui.common.events import RAW
 from denoiser.ui.common.html import read_script

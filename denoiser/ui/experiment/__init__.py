@@ -1,1 +1,4 @@
-"""The face, the noise and the methods that every tab works on, and the link that holds them."""
+"""What a visitor sets up once for all tabs: face, noise and methods, an ``Experiment`` of ``pipeline``.
+
+Here are its controls, the check of what they hold, and the link that holds it.
+"""

@@ -1,4 +1,7 @@
-"""What every event of the page goes through, whoever sends it, and whatever it was made for."""
+"""What an event of the page may bring along, and how it fails, whoever sends it.
+
+It works inside Gradio, on what a request says; ``security`` looks at HTTP alone, before that.
+"""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What stands between the network and the page: how large a request may be, and how slow.
+"""What stands between the network and the page: how large one request may be, and how slow.
 
 Pure ASGI middleware, and a subclass of uvicorn's protocol; parsing is left to uvicorn and Gradio.
 """

@@ -1,4 +1,4 @@
-"""Proxy experiment, put right before anything reads them: Gradio asks its own page once it is served.
+"""Proxy settings, put right before anything reads them: Gradio asks its own page once it is served.
 
 Gradio makes HTTP clients when it is imported, and they read the environment. So does the Hub's client.
 """
@@ -29,9 +29,9 @@ def settle_proxies() -> None:
     Raises:
         ProxyError: What is left can't be used.
     """
-    experiment = urllib.request.getproxies()  # of the environment, or else of macOS or Windows
-    excepted = experiment.get("no", "")
-    proxies = {scheme: experiment[scheme] for scheme in _SCHEMES if experiment.get(scheme)}
+    settings = urllib.request.getproxies()  # of the environment, or else of macOS or Windows
+    excepted = settings.get("no", "")
+    proxies = {scheme: settings[scheme] for scheme in _SCHEMES if settings.get(scheme)}
     served_at = os.environ.get("GRADIO_SERVER_NAME", "").strip("[]")
     own = [name for name in (*_LOOPBACK, served_at) if name and name not in _EVERYWHERE]
     if proxies:

@@ -1,7 +1,7 @@
 """How events wait for each other: Gradio's queue made fair, and long computations apart.
 
-Only this module knows what is inside Gradio's queue; ``tests/page/test_queue.py`` looks at it
-from outside.
+The queue decides which event is next; what takes long it hands to ``scheduler``, which computes it. Only
+this module knows what is inside Gradio's queue; ``tests/page/test_queue.py`` looks at it from outside.
 """
 
 import time

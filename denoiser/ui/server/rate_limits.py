@@ -1,4 +1,4 @@
-"""Rate limits, as token buckets: so many times at once, and then one every few seconds."""
+"""How often one visitor may ask, as token buckets: so many times at once, then one every few seconds."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""A fair scheduler for long computations: only they wait for each other.
+"""A fair scheduler for long computations, which ``queue`` hands it: only they wait for each other.
 
 One thread computes them all, a step of each in turn: first in turn between addresses, then between the
 sessions of each. So a client that asks for much does not make others wait long, and a

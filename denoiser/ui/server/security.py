@@ -1,4 +1,7 @@
-"""ASGI middleware: which of Gradio's routes are open, and the security headers of every answer."""
+"""ASGI middleware: which of Gradio's routes are open, and the security headers of every answer.
+
+It looks at HTTP alone, and knows nothing of events; what these bring along is for ``guard`` to look at.
+"""
 
 import base64
 import hashlib
