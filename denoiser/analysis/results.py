@@ -20,6 +20,7 @@ from denoiser.weights.checkpoint import WEIGHTS, WeightsError, read_config
 from denoiser.weights.training_noise import describe_trained_on, parse_trained_on
 
 BENCHMARK_NAME = "benchmark.json"
+REALISM_NAME = "realism.json"
 HISTORY_NAME = "history.csv"
 CLEAN = "clean"
 """Stands for the clean picture where methods have their ids."""
