@@ -25,7 +25,7 @@ from denoiser.images import from_uint8
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from denoiser.weights.training_noise import point
 from train.evaluation.committed import read_results
-from train.evaluation.readme import SHOWN
+from train.evaluation.readme import ROOT, SHOWN, update_realism
 from train.evaluation.realism import detectability, frechet_distance, shown
 from train.evaluation.score import (
     CONDITIONS,
@@ -131,8 +131,9 @@ def evaluate_realism(
     noises: Sequence[str] | None = None,
     output: Path | None = None,
     sizes: Sizes | None = None,
+    root: Path = ROOT,
 ) -> list[RealismScore]:
-    """Score, print the table of what was asked for, then write ``realism.json``.
+    """Score, print what was asked for, then write ``realism.json`` and its table in ``docs/results.md``.
 
     A score that is in the cache for the same weights and pictures is not computed again, so a stopped
     evaluation goes on where it was.
@@ -148,6 +149,7 @@ def evaluate_realism(
         noises: Keys of ``CONDITIONS``; the others' scores are kept likewise.
         output: Folder to write ``realism.json`` into, and nothing else.
         sizes: How many pictures are for what.
+        root: The repository, or a folder with that page.
 
     Returns:
         All scores that there are then.
@@ -195,7 +197,10 @@ def evaluate_realism(
     )
     print(realism_lines([score for score in scores if (score.denoiser, score.noise) in asked]))
     if writes:
-        write_json(target, _content(scores, sizes, versions))
+        content = _content(scores, sizes, versions)
+        write_json(target, content)
+        if output is None:
+            update_realism(content, root)
     return scores
 
 
