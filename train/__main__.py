@@ -149,18 +149,18 @@ def _all(options: argparse.Namespace) -> int:
     return 0 if follow_up([read_config(step.path).id for step in steps], data, options.runs) else 1
 
 
-def _test_data(options: argparse.Namespace) -> Path:
-    """Find the test pictures for scoring the models that are here."""
+def _scoring_data(options: argparse.Namespace, *splits: Split) -> Path:
+    """Find the pictures for scoring the models that are here; of the Hub, these splits."""
     if os.environ.get(NAMESPACE_VARIABLE):
         raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
-    return _data(options.data, "test")
+    return _data(options.data, *splits)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     from train.evaluation.score import evaluate
 
     evaluate(
-        _test_data(options),
+        _scoring_data(options, "test"),
         cache=options.cache,
         workers=options.workers,
         limit=options.limit,
@@ -195,12 +195,28 @@ def _evaluate_emotion(options: argparse.Namespace) -> int:
     from train.emotion.evaluate import evaluate_emotion
 
     evaluate_emotion(
-        _test_data(options),
+        _scoring_data(options, "test"),
         cache=options.cache,
         workers=options.workers,
         limit=options.limit,
         only=options.denoisers,
         weights=options.weights,
+        output=options.output,
+    )
+    return 0
+
+
+def _evaluate_realism(options: argparse.Namespace) -> int:
+    from train.evaluation.score_realism import evaluate_realism
+
+    evaluate_realism(
+        _scoring_data(options, "train", options.split),
+        split=options.split,
+        weights=options.weights,
+        cache=options.cache,
+        workers=options.workers,
+        only=options.denoisers,
+        noises=options.noises,
         output=options.output,
     )
     return 0
@@ -375,6 +391,27 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     reading.set_defaults(run=_evaluate_emotion)
 
+    realism = commands.add_parser(
+        "evaluate-realism", help="score how like photographs denoised faces are"
+    )
+    realism.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
+    realism.add_argument("--noises", nargs="+", help="likewise, such as gaussian-25 or jpeg-10")
+    realism.add_argument(
+        "--split",
+        choices=("test", "validation"),
+        default="test",
+        help="validation, to choose between models: prints the figures and writes none",
+    )
+    realism.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="where other models are: prints the figures only"
+    )
+    realism.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
+    realism.add_argument(
+        "--cache", type=Path, default=Path("runs/evaluate-realism"), help="for resuming"
+    )
+    realism.add_argument("--output", type=Path, help=_OUTPUT_HELP)
+    realism.set_defaults(run=_evaluate_realism)
+
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
     sweep.add_argument(
         "file", type=Path, help="a file in train/ablation/studies; the results go beside it"
@@ -441,7 +478,7 @@ def _parser() -> argparse.ArgumentParser:
             "--split-seed", type=_seed, help="of the random split of own faces", metavar="NUMBER"
         )
 
-    for command in (fit, rate, everything, evaluate, emotion, reading, sweep):
+    for command in (fit, rate, everything, evaluate, emotion, reading, realism, sweep):
         command.add_argument(
             "--data",
             help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub"

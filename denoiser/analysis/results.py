@@ -1,8 +1,8 @@
 """The committed results, read: what every denoiser scores, and how every model was trained.
 
-``weights/benchmark.json`` is written by ``python -m train evaluate``, ``weights/ID/history.csv`` by
-``python -m train fit``. Nothing is computed anew here, so every number on the page can be traced to
-the command that made it.
+``weights/benchmark.json`` is written by ``python -m train evaluate``, ``weights/realism.json`` by
+``python -m train evaluate-realism``, ``weights/ID/history.csv`` by ``python -m train fit``. Nothing is
+computed anew here, so every number on the page can be traced to the command that made it.
 """
 
 import csv
@@ -20,6 +20,7 @@ from denoiser.weights.checkpoint import WEIGHTS, WeightsError, read_config
 from denoiser.weights.training_noise import describe_trained_on, parse_trained_on
 
 BENCHMARK_NAME = "benchmark.json"
+REALISM_NAME = "realism.json"
 HISTORY_NAME = "history.csv"
 METRICS_NAME = "metrics.json"
 """One model's scores, in its folder."""
@@ -34,6 +35,7 @@ NOISY_LABEL = "Noisy picture"
 """Its name for people."""
 
 _KINDS: Mapping[str, type[NoiseModel]] = {kind.id: kind for kind in NOISES}
+_REALISM = ("frechet_distance", "detectability")
 _VALIDATION = "val_psnr"
 _LOSS = "_loss"
 
@@ -68,9 +70,11 @@ METRICS: Mapping[str, Metric] = {
         Metric("ssim", "SSIM", 3),
         Metric("sharpness", "Sharpness (clean: 1)", 3),
         Metric("spectral_distance", "Spectral distance in dB", 2),
+        Metric("frechet_distance", "Fréchet distance", 2),
+        Metric("detectability", "Detectability (none: 0.5)", 3),
     )
 }
-"""What is on file for every denoiser under every noise."""
+"""What is on file for every denoiser under every noise; the last two are in a file of their own."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +147,31 @@ class Curve:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What ``benchmark.json`` holds.
+    """What ``benchmark.json`` holds, and ``realism.json`` beside it.
 
     Attributes:
         facts: Where the numbers come from: command, split, seed and the like, by name.
         methods: The denoisers, in the file's order.
         conditions: The noises, sorted by kind, then strength.
         scores: Metrics by denoiser and noise; what could not be measured is left out.
+        intervals: Ends of the 95 % intervals of those metrics that come with one, likewise.
+        floors: What clean pictures get for these.
     """
 
     facts: Mapping[str, str]
     methods: tuple[Method, ...]
     conditions: tuple[Condition, ...]
     scores: Mapping[tuple[str, str], Mapping[str, float]]
+    intervals: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]
+    floors: Mapping[str, float]
 
     def value(self, method: str, condition: str, metric: str) -> float | None:
         """Return a score, or None where there is none."""
         return self.scores.get((method, condition), {}).get(metric)
+
+    def interval(self, method: str, condition: str, metric: str) -> tuple[float, float] | None:
+        """Return the ends of a score's 95 % interval, or None where it has none."""
+        return self.intervals.get((method, condition), {}).get(metric)
 
     def gain(self, method: str, condition: str, metric: str) -> float | None:
         """Return how much more than the noisy picture a denoiser gets, or None."""
@@ -229,17 +241,24 @@ _Labelled = TypeVar("_Labelled", Method, Condition)
 def read_benchmark(path: Path = WEIGHTS / BENCHMARK_NAME) -> Benchmark:
     """Read the scores of all denoisers.
 
+    Args:
+        path: Of ``benchmark.json``; ``realism.json`` need not lie beside it, and what it has of other
+            weights than were benchmarked is left out.
+
     Raises:
-        ResultsError: The file is missing or damaged.
+        ResultsError: The file is missing, or one is damaged.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         noises, denoisers, scores = (content[key] for key in ("noises", "denoisers", "scores"))
+        realism = _read_realism(path.with_name(REALISM_NAME), denoisers)
         return Benchmark(
             facts=_facts(content),
             methods=_with_unique_labels(map(_method, denoisers)),
             conditions=_with_unique_labels(_sorted(read_condition(*noise) for noise in noises.items())),
-            scores={(str(s["denoiser"]), str(s["noise"])): _metrics(s) for s in scores},
+            scores={_pair(s): _metrics(s) | _metrics(realism.get(_pair(s), {})) for s in scores},
+            intervals={pair: _intervals(entry) for pair, entry in realism.items()},
+            floors=_metrics(realism.get((CLEAN, CLEAN), {})),
         )
     except OSError as error:
         raise ResultsError(
@@ -335,6 +354,37 @@ def _method(entry: Mapping[str, Any]) -> Method:
         trained_on=None if trained_on is None else describe_trained_on(parse_trained_on(trained_on)),
         reference=str(entry["reference"]),
     )
+
+
+def _pair(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return str(entry["denoiser"]), str(entry["noise"])
+
+
+def _read_realism(
+    path: Path, denoisers: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Read what ``realism.json`` measured of denoisers that have the same weights in the benchmark.
+
+    PSNR and others that it has, too, are of fewer pictures: the benchmark's are shown.
+    """
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    weights = {entry["id"]: entry.get("weights") for entry in denoisers}
+    same = {e["id"] for e in content["denoisers"] if e["weights"] == weights.get(e["id"])}
+    return {
+        _pair(entry): {key: value for key, value in entry.items() if key.startswith(_REALISM)}
+        for entry in content["scores"]
+        if entry["denoiser"] in {NOISY, CLEAN, *same}
+    }
+
+
+def _intervals(entry: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {
+        name: (float(entry[f"{name}_low"]), float(entry[f"{name}_high"]))
+        for name in _REALISM
+        if name in entry
+    }
 
 
 def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:

@@ -326,7 +326,7 @@ def test_what_was_trained_is_scored_and_its_outputs_are_kept(tmp_path, monkeypat
     data = tmp_path / "fer2013"
     ids = ["residual-unet-start", "autoencoder", "patchgan"]  # in the recipe's order; one is not offered
     assert follow_up(ids, data, tmp_path) is (failing is None)
-    expected = ["evaluate"] if failing else ["evaluate", "evaluate-emotion"]
+    expected = ["evaluate"] if failing else ["evaluate", "evaluate-emotion", "evaluate-realism"]
     assert [command[1] for command in commands if command[0] == "train"] == expected
     assert commands[0][2:7] == ["--data", str(data), "--denoisers", "patchgan", "autoencoder"]
     goldens = [command for command in commands if command[0] == "tests.golden.make"]

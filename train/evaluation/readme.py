@@ -157,6 +157,12 @@ def update_emotion(metrics: Mapping[str, Any], root: Path = ROOT) -> None:
     write_whole(path, _with_tables(path, {"emotion": emotion_table(metrics)}))
 
 
+def update_realism(realism: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Put the table of Fréchet distance and detectability between the markers of that page."""
+    path = root / RESULTS
+    write_whole(path, _with_tables(path, {"realism": realism_table(realism)}))
+
+
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
     """Return the tables of all results by the name of their markers; none for systems not scored."""
     scored = {d["id"] for d in benchmark["denoisers"]}
@@ -348,6 +354,36 @@ def published_table(benchmark: Mapping[str, Any]) -> str:
         cells = ["-" if score is None else f"{score['psnr']:.2f}" for score in found]
         rows.append([f"`{method}`", "ours, on all test pictures", "no", *cells])
     return _table(["denoiser", "source", "told sigma", *PUBLISHED_NOISES], rows)
+
+
+def realism_table(realism: Mapping[str, Any]) -> str:
+    """Fréchet distance / detectability of every denoiser under the main noises, clean faces first.
+
+    Args:
+        realism: What ``realism.json`` holds. The last row is half of a column's widest intervals.
+    """
+    scores = _scores(realism)
+    noises = [name for name in SHOWN if any(noise == name for _, noise in scores)]
+    methods = dict.fromkeys(denoiser for denoiser, noise in scores if noise in noises)
+    rows = [["*clean faces*", *[_realism_cell(scores["clean", "clean"])] * len(noises)]]
+    for method in methods:
+        found = [scores.get((method, noise)) for noise in noises]
+        rows.append([f"`{method}`", *("-" if s is None else _realism_cell(s) for s in found)])
+    widest = [
+        {
+            name: max(
+                (s[f"{name}_high"] - s[f"{name}_low"]) / 2 for s in scores.values() if s["noise"] == n
+            )
+            for name in ("frechet_distance", "detectability")
+        }
+        for n in noises
+    ]
+    rows.append(["*95 % interval, at most*", *(f"± {_realism_cell(widths)}" for widths in widest)])
+    return _table(["denoiser", *noises], rows)
+
+
+def _realism_cell(score: Mapping[str, Any]) -> str:
+    return f"{score['frechet_distance']:.2f} / {score['detectability']:.2f}"
 
 
 def half_widths(score: Mapping[str, Any]) -> tuple[float, float]:

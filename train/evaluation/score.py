@@ -251,15 +251,20 @@ def evaluate(
 
 def score(method: Denoiser | None, pictures: Pictures, noise_name: str) -> Score:
     """Score a denoiser, or the noisy pictures for None, under one noise."""
-    clean, noisy = pictures.clean, pictures.noisy
-    denoised = noisy if method is None else denoise_all(method, noisy, pictures.sigmas)
+    denoised = pictures.noisy if method is None else denoise_all(method, pictures.noisy, pictures.sigmas)
+    name = NOISY if method is None else method.info.id
+    return score_results(name, denoised, pictures.clean, noise_name)
+
+
+def score_results(denoiser: str, denoised: np.ndarray, clean: np.ndarray, noise_name: str) -> Score:
+    """Score what a denoiser made of noisy pictures, (N, H, W) as the clean ones are."""
     pairs = list(zip(denoised, clean, strict=True))
     psnrs = [psnr(a, b) for a, b in pairs]
     ssims = [ssim(a, b) for a, b in pairs]
     # A flat picture has no gradient to compare with: its sharpness is NaN and left out.
     sharp = [s for s in (sharpness(a, b) for a, b in pairs) if math.isfinite(s)]
     return Score(
-        denoiser=NOISY if method is None else method.info.id,
+        denoiser=denoiser,
         noise=noise_name,
         # A perfect picture has infinite PSNR; 100 dB keeps a mean finite and loses nothing.
         psnr=round(statistics.fmean(min(p, 100.0) for p in psnrs), 4),

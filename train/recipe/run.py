@@ -210,6 +210,7 @@ def follow_up(model_ids: Sequence[str], data: Path, runs: Path) -> bool:
     commands = [
         ["train", "evaluate", *scoring, str(runs / "evaluate")],
         ["train", "evaluate-emotion", *scoring, str(runs / "evaluate-emotion")],
+        ["train", "evaluate-realism", *scoring, str(runs / "evaluate-realism")],
         ["tests.golden.make", *offered],
     ]
     return all(subprocess.run([sys.executable, "-m", *c], check=False).returncode == 0 for c in commands)

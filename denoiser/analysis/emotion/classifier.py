@@ -8,7 +8,7 @@ References:
     label distribution" (FER+), ICMI 2016, doi:10.1145/2993148.2993165.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,10 +93,19 @@ class EmotionClassifier:
 
     def probabilities(self, faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return (N, classes) for gray pictures (N, H, W) in [0, 1], in batches."""
-        with torch.inference_mode():
-            batches = torch.from_numpy(np.ascontiguousarray(faces))[:, None].split(_BATCH)
-            logits = torch.cat([self.network(batch) for batch in batches])
-            return torch.softmax(logits.double(), dim=1).numpy()
+        return torch.softmax(_in_batches(self.network, faces).double(), dim=1).numpy()
+
+    def features(self, faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return (N, features), what the probabilities are made of, likewise."""
+        return _in_batches(self.network.features, faces).double().numpy()
+
+
+def _in_batches(
+    part: Callable[[torch.Tensor], torch.Tensor], faces: npt.NDArray[np.float32]
+) -> torch.Tensor:
+    with torch.inference_mode():
+        batches = torch.from_numpy(np.ascontiguousarray(faces))[:, None].split(_BATCH)
+        return torch.cat([part(batch) for batch in batches])
 
 
 def as_face(picture: Image) -> Image:

@@ -98,8 +98,17 @@ class EmotionNet(nn.Module):
         Returns:
             (B, classes) logits; their softmax is the probabilities.
         """
+        return self.output(self.dropout(self.features(faces)))
+
+    def features(self, faces: torch.Tensor) -> torch.Tensor:
+        """Return what the classes are scored by: the last block's channels, averaged over the picture.
+
+        Args:
+            faces: (B, 1, H, W) in [0, 1].
+
+        Returns:
+            (B, features).
+        """
         mean = faces.mean(dim=(1, 2, 3), keepdim=True)
         spread = faces.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp(min=_FLAT)
-        features = self.blocks(self.stem((faces - mean) / spread))
-        pooled = F.adaptive_avg_pool2d(features, 1).flatten(1)
-        return self.output(self.dropout(pooled))
+        return F.adaptive_avg_pool2d(self.blocks(self.stem((faces - mean) / spread)), 1).flatten(1)

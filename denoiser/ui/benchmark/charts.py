@@ -246,7 +246,7 @@ def distortion_against_perception(
     Args:
         benchmark: The results.
         condition: Under which noise.
-        perception: Spectral distance, lower is better, or sharpness, best at 1.
+        perception: Sharpness, best at 1; or another measure, of which less is better.
         width: Of the chart, in pixels.
 
     References:
@@ -258,23 +258,34 @@ def distortion_against_perception(
         for method in benchmark.methods
         if (x := benchmark.value(method.id, condition.id, psnr.id)) is not None
         and (y := benchmark.value(method.id, condition.id, perception.id)) is not None
-        and y > 0  # the axis is a logarithm
+        and y > 0  # the axis may be a logarithm
     ]
     x, y = (benchmark.value(NOISY, condition.id, metric.id) for metric in (psnr, perception))
     hover = f"{psnr.label} %{{x:.{psnr.digits}f}}<br>{perception.label} %{{y:.{perception.digits}f}}"
+
+    def hover_of(method: str) -> str:
+        ends = benchmark.interval(method, condition.id, perception.id)
+        return hover + (f" (95 %: {' to '.join(map(perception.format, ends))})" if ends else "")
+
     figure = go.Figure()
     front: list[Point] = []
-    if perception.id == "spectral_distance":
+    best, text = benchmark.floors.get(perception.id), "Clean pictures"
+    if perception.id == "sharpness":
+        best, text = 1.0, "As sharp as the clean picture"
+    else:
         front = pareto_front(points, lower_x=False, lower_y=True)
         _add_front(figure, front, "vh")
-    else:
-        _add_level(figure, 1.0, "As sharp as the clean picture")
-    _add_points(figure, points, looks(method.id for method in benchmark.methods), hover)
-    others = [] if front else [1.0]
+    log = perception.id != "detectability"  # from 0.5 to 1: nothing that a logarithm would spread
+    _add_level(figure, best, text, log=log)
+    style = looks(method.id for method in benchmark.methods)
+    for point in points:
+        method = point.method
+        _add_marker(figure, point.x, point.y, method.label, style[method.id], hover_of(method.id))
+    others = [] if best is None else [best]
     if x is not None and y is not None and y > 0:
-        _add_marker(figure, x, y, NOISY_LABEL, {"color": NOISY_COLOUR, "symbol": "x"}, hover)
+        _add_marker(figure, x, y, NOISY_LABEL, {"color": NOISY_COLOUR, "symbol": "x"}, hover_of(NOISY))
         others.append(y)
-    area = _Area.around(points, others, width, more_x=[] if x is None else [x], log_y=True)
+    area = _Area.around(points, others, width, more_x=[] if x is None else [x], log_y=log)
     area.name(figure, front)
     area.scale(figure)
     figure.update_xaxes(title=f"{psnr.label} → less distortion")
@@ -489,15 +500,20 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _add_level(figure: go.Figure, value: float | None, text: str) -> None:
-    """Draw a dashed line across, with its name on it."""
-    if value is not None:
-        figure.add_hline(
-            y=value,
-            line={"color": NOISY_COLOUR, "dash": "dash", "width": 2},
-            annotation_text=text,
-            annotation_position="bottom left",
-        )
+def _add_level(figure: go.Figure, value: float | None, text: str, *, log: bool = False) -> None:
+    """Draw a dashed line across, with its name on it; ``log`` says that its axis is a logarithm."""
+    if value is None:
+        return
+    figure.add_hline(y=value, line={"color": NOISY_COLOUR, "dash": "dash", "width": 2})
+    figure.add_annotation(
+        text=text,
+        x=0,
+        xref="x domain",
+        y=math.log10(value) if log else value,  # lines are placed by values, texts by exponents
+        xanchor="left",
+        yanchor="top",
+        showarrow=False,
+    )
 
 
 def _gains(benchmark: Benchmark, metric: Metric, conditions: Iterable[Condition]) -> list[float]:

@@ -31,7 +31,12 @@ from denoiser.ui.common.html import read_script
 from denoiser.ui.common.width import WITH_WIDTH, chart_width
 
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
-_PERCEPTION = (("Spectral distance", "spectral_distance"), ("Sharpness", "sharpness"))
+_PERCEPTION = (
+    ("Spectral distance", "spectral_distance"),
+    ("Sharpness", "sharpness"),
+    ("Fréchet distance", "frechet_distance"),
+    ("Detectability", "detectability"),
+)
 _STRENGTH = (*_QUALITY, ("Gain in dB", "gain"))
 _TABLE = (
     '<div class="results-scroll" role="region" tabindex="0" aria-label="Scores"><table></table></div>'
@@ -54,7 +59,11 @@ _PERCEPTION_TEXT = """### Distortion against perceptual quality
 Close to the clean picture and natural to look at are two goals, and past a point one costs the other
 ([Blau and Michaeli 2018](https://doi.org/10.1109/CVPR.2018.00652)). Right is closer. *Spectral
 distance*: how unlike the clean ones' the detail of the pictures is; lower looks more natural.
-*Sharpness*: below 1 is blurred, above 1 is noise left over."""
+*Sharpness*: below 1 is blurred, above 1 is noise left over. *Fréchet distance*: how differently a
+network that reads faces sees the results and clean faces
+([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)); the dashed line is what other clean faces get.
+*Detectability*: how often a small network, trained for just that, tells results from clean faces; at 0.5
+it can only guess."""
 _MATRIX_TEXT = """### Trained on one noise, tested on another
 Every network under every noise: blue gains over the noisy picture, brown does harm. A frame marks the
 noise a specialist was trained for: look at what it does outside of it. Point at a cell, or tap it, for
@@ -144,6 +153,8 @@ def provenance(benchmark: Benchmark) -> str:
         "Machine": facts.get("machine", "?"),
         "Versions": facts.get("versions", "?"),
         "Scores": "`weights/benchmark.json`; one model's own in `weights/ID/metrics.json`",
+        "Fréchet distance, detectability": "`weights/realism.json`, of fewer pictures, written by "
+        "`python -m train evaluate-realism`",
         "Training": "`weights/ID/history.csv`, written by `python -m train fit train/configs/ID.toml`",
     }
     lines = [f"- **{name}**: {html.escape(text, quote=False)}" for name, text in sources.items()]
@@ -161,6 +172,8 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
     default = [m for m in DEFAULT_DENOISERS if m in labels] or [value for _, value in names[:4]]
     noises = [(f"{c.description} ({c.id})", c.id) for c in benchmark.conditions]
     curves = [(curve.label, curve.id) for curve in benchmark.curves]
+    measured = {name for values in benchmark.scores.values() for name in values}
+    perceptions = [(name, metric) for name, metric in _PERCEPTION if metric in measured]
     trained = [*(m for m in labels if m in list_histories()), *(set(list_histories()) - set(labels))]
     with _section("table"):
         gr.Markdown(_TABLE_TEXT)
@@ -194,7 +207,7 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
                 time = _plot("benchmark-time")
             with gr.Column(min_width=300):
                 gr.Markdown(_PERCEPTION_TEXT)
-                perception = _radio("Perceptual quality", _PERCEPTION)
+                perception = _radio("Perceptual quality", perceptions)
                 trade_off = _plot("benchmark-perception")
     with _section("matrix"):
         gr.Markdown(_MATRIX_TEXT)
