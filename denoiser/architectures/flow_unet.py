@@ -2,13 +2,14 @@
 
 References:
     Y. Lipman et al., "Flow matching for generative modeling", ICLR 2023, arXiv:2210.02747: what is
-    learned, and why it gives samples; G. Ohayon, M. Elad and T. Michaeli, "Posterior-mean rectified flow",
-    ICLR 2025, arXiv:2410.00418: start from the posterior mean; E. Perez et al., "FiLM: Visual reasoning with
-    a general conditioning layer", AAAI 2018, arXiv:1709.07871: how the network is told the time.
+    learned, and why it gives samples; G. Ohayon, M. Elad and T. Michaeli, "Posterior-mean rectified
+    flow", ICLR 2025, arXiv:2410.00418: start from the posterior mean; E. Perez et al., "FiLM: Visual
+    reasoning with a general conditioning layer", AAAI 2018, arXiv:1709.07871: how the network is told
+    the time.
 
 Ours: the flow moves the *remainder*, what a trained denoiser leaves, from white noise to where clean
-pictures are; and it sees the noisy picture beside the denoised one. So it draws from the posterior, where the
-published flow, which sees the denoised picture only, draws near one best answer.
+pictures are; and it sees the noisy picture beside the denoised one. So it draws from the posterior,
+where the published flow, which sees the denoised picture only, draws near one best answer.
 """
 
 import itertools
@@ -60,8 +61,8 @@ class FlowUNetConfig:
 class FlowUNet(Network):
     """An attention U-Net's picture, and a flow from there to a clean one.
 
-    The remainder ``z = picture - mean`` starts as white noise, and follows ``dz/dt = velocity(z, t)`` from
-    t = 0 to 1. Sides of the input must be multiples of :attr:`multiple_of`.
+    The remainder ``z = picture - mean`` starts as white noise, and follows ``dz/dt = velocity(z, t)``
+    from t = 0 to 1. Sides of the input must be multiples of :attr:`multiple_of`.
 
     Raises:
         ValueError: The numbers of blocks don't fit the number of scales.
@@ -115,8 +116,8 @@ class FlowUNet(Network):
     def sample(self, noisy: torch.Tensor, start: torch.Tensor, steps: int) -> torch.Tensor:
         """Follow the flow by the midpoint rule.
 
-        For equally many runs of the network it loses less of the fine detail than Euler's method, whose steps
-        each go towards a mean.
+        For equally many runs of the network it loses less of the fine detail than Euler's method, whose
+        steps each go towards a mean.
 
         Args:
             noisy: (B, 1, H, W) in [0, 1].
@@ -140,9 +141,7 @@ class FlowUNet(Network):
             remainder = remainder + 2 * half * velocity(middle, time + half)
         return mean + remainder
 
-    def planes(
-        self, noisy: torch.Tensor, mean: torch.Tensor, remainder: torch.Tensor
-    ) -> torch.Tensor:
+    def planes(self, noisy: torch.Tensor, mean: torch.Tensor, remainder: torch.Tensor) -> torch.Tensor:
         """Return what the flow's network sees, (B, 5, H, W), of pictures (B, 1, H, W) each."""
         return torch.cat([remainder / self.config.start_sigma, mean, with_extremes(noisy)], dim=1)
 
@@ -150,8 +149,8 @@ class FlowUNet(Network):
 class VelocityUNet(nn.Module):
     """A residual U-Net that is told the time: where the remainder is to move.
 
-    The answer starts as that for remainders as large as the start: ``(2t - 1) / (1 - 2t + 2t^2) z``. What the
-    network adds is a gain for each pixel's remainder and an offset.
+    The answer starts as that for remainders as large as the start, ``(2t - 1) / (1 - 2t + 2t^2) z``.
+    What the network adds is a gain for each pixel's remainder and an offset.
     """
 
     def __init__(self, config: FlowUNetConfig):
@@ -224,9 +223,7 @@ class _TimedBlock(nn.Module):
         return features + self.last(self.activation(hidden))
 
 
-def _run(
-    blocks: nn.Module, features: torch.Tensor, embedding: torch.Tensor
-) -> torch.Tensor:
+def _run(blocks: nn.Module, features: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
     for block in blocks:  # type: ignore[attr-defined]
         features = block(features, embedding)
     return features

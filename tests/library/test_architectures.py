@@ -45,6 +45,7 @@ VARIANTS = {
     "attention-unet, batch norm": ("attention-unet", {"widths": [4, 8], "batch_norm": True}),
     "expert-unet, one": ("expert-unet", RESIDUAL),
     "median-unet": ("median-unet", RESIDUAL),
+    "flow-unet": ("flow-unet", {**RESIDUAL, "mean_widths": [4, 8]}),
     "residual-unet": ("residual-unet", {**RESIDUAL, "encoder_blocks": [1, 2]}),
     "autoencoder": ("autoencoder", {"widths": [4, 8]}),
     "autoencoder, one scale": ("autoencoder", {"widths": [4]}),

@@ -14,12 +14,13 @@ from train.modules.supervised import Engine
 class FlowModule(GenerativeModule):
     """Conditional flow matching; the denoiser that the flow starts from stays as it is.
 
-    For each picture a time t is drawn, evenly spread over the batch, and a start e of white noise. The flow's
-    network sees ``z = (1 - t) e + t r``, where r is what the denoised picture lacks, and learns the line's
-    direction, ``r - e``. Its best guess at z is the mean over all lines through z, and following that gives samples.
+    For each picture a time t is drawn, evenly spread over the batch, and a start e of white noise. The
+    flow's network sees ``z = (1 - t) e + t r``, where r is what the denoised picture lacks, and learns
+    the line's direction, ``r - e``. Its best guess at z is the mean over all lines through z, and
+    following that gives samples.
 
-    The loss is the logarithm of each picture's mean squared error, as elsewhere here: what can't be known
-    of a direction, which is most of it, differs by the noise and the time, and would weigh them.
+    The loss is the logarithm of each picture's mean squared error, as elsewhere here: what can't be
+    known of a direction, which is most of it, differs by the noise and the time, and would weigh them.
 
     Args:
         config: The training run; its network is a flow.
