@@ -68,6 +68,12 @@ def lab(browser, server):
     yield from open_lab(browser, server, "desktop")
 
 
+@pytest.fixture(scope="module")
+def untouched_lab(browser, server):
+    """A page for all tests that only look at it."""
+    yield from open_lab(browser, server, "desktop")
+
+
 @pytest.fixture(params=EACH_WIDTH)
 def any_lab(browser, server, request):
     yield from open_lab(browser, server, request.param)
@@ -98,7 +104,8 @@ class TestFirstSight:
         clean = clean_of(any_lab.sample_ids()[0])
         assert_shows(any_lab, compare(clean, GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
 
-    def test_it_says_which_noise(self, lab):
+    def test_it_says_which_noise(self, untouched_lab):
+        lab = untouched_lab
         expect(lab.root).to_have_attribute("data-noise", "gaussian")
         expect(lab.root).to_have_attribute("data-seed", "0")
         expect(lab.root).to_have_attribute("data-sigma", "25")
@@ -129,8 +136,8 @@ class TestFirstSight:
             tabs.last.click()
             watched.page.locator("#benchmark").wait_for()
 
-    def test_wide_screens_too(self, lab):
-        assert lab.overflow() <= 0
+    def test_wide_screens_too(self, untouched_lab):
+        assert untouched_lab.overflow() <= 0
 
     def test_dark(self, browser, server):
         for lab in open_lab(browser, server, "desktop", "?__theme=dark"):
@@ -396,7 +403,8 @@ class TestDownloads:
         assert picture.width > 600
         assert picture.info == {}
 
-    def test_pictures(self, lab):
+    def test_pictures(self, untouched_lab):
+        lab = untouched_lab
         name, data = self.save(lab, "Pictures (zip)")
         archive = zipfile.ZipFile(io.BytesIO(data))
         assert name.endswith(".zip")
@@ -405,7 +413,8 @@ class TestDownloads:
             stored = np.asarray(PIL.Image.open(archive.open(f"{method}.png")))
             np.testing.assert_array_equal(stored, lab.gray(method))
 
-    def test_numbers(self, lab):
+    def test_numbers(self, untouched_lab):
+        lab = untouched_lab
         name, data = self.save(lab, "Numbers (CSV)")
         rows = {row["id"]: row for row in csv.DictReader(io.StringIO(data.decode()))}
         assert name.endswith(".csv")

@@ -159,7 +159,9 @@ def test_a_cut_off_run_is_resumed_as_if_it_had_never_stopped(train, few, tmp_pat
     torch.testing.assert_close(state(resumed), state(whole), rtol=0, atol=0)  # says which, by how much
 
 
-@pytest.mark.parametrize("kind", [{}, ADVERSARIAL], ids=["supervised", "adversarial"])
+@pytest.mark.parametrize(
+    "kind", [{}, pytest.param(ADVERSARIAL, marks=pytest.mark.slow)], ids=["supervised", "adversarial"]
+)
 def test_a_finished_run_can_go_on_with_more_epochs(train, kind):
     folder = train("run", epochs=1, **kind)
     before, weights = rows(folder), state(folder)
@@ -408,7 +410,7 @@ def some_batches(count, size=8):
     ("architecture", "loss", "optimizer"),
     [
         ("attention-unet", "psnr", "adamw"),
-        ("attention-unet", "psnr", "muon"),
+        pytest.param("attention-unet", "psnr", "muon", marks=pytest.mark.slow),
         pytest.param("attention-unet", "mse", "adamw", marks=pytest.mark.slow),
         pytest.param("attention-unet", "l1", "adamw", marks=pytest.mark.slow),
         pytest.param("autoencoder", "mse", "adamw", marks=pytest.mark.slow),

@@ -33,7 +33,7 @@ def find(tmp_path, data):
     return run
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
 def test_it_suggests_a_rate_that_trains(find, capsys, optimizer):
     noise = [{"stages": [{"kind": "gaussian", "sigma": 0.2}]}]  # of one strength: losses scatter less
     changes = {"settings": {"widths": [8, 16]}, "noise": noise, "batch_size": 16}
