@@ -23,6 +23,7 @@ from tests.weights import save_model
 from train.__main__ import main
 from train.config import ConfigError
 from train.evaluation import readme as report
+from train.evaluation import score as score_module
 from train.evaluation.score import (
     CONDITIONS,
     NOISY,
@@ -138,6 +139,27 @@ def test_networks_in_batches_give_what_they_give_one_by_one(side):
     np.testing.assert_allclose(together, np.stack([model(p) for p in noisy]), atol=1e-5)
     assert together.min() >= 0
     assert together.max() <= 1
+
+
+def test_what_disturbs_one_round_of_timing_makes_no_method_slow(tmp_path, monkeypatch):
+    data = write_fer2013(tmp_path / "fer2013", train=2, validation=2, test=4)
+    now = 0.0  # a clock of our own: each call takes a millisecond, those of one stretch ten
+    calls = []
+
+    class Timed(Denoiser):
+        info = DenoiserInfo("told", "Told", "classical", False, None, 0, "-")
+
+        def _denoise(self, noisy, sigma):
+            nonlocal now
+            calls.append(self)
+            now += 0.010 if 10 < len(calls) <= 20 else 0.001
+            return noisy
+
+    monkeypatch.setattr(score_module, "_TIMED_FACES", 4)
+    monkeypatch.setattr(score_module, "create_denoiser", lambda denoiser_id: Timed())
+    monkeypatch.setattr(score_module.time, "perf_counter", lambda: now)
+    described = score_module._describe(["one", "two"], data)
+    assert [method["milliseconds"] for method in described] == [1.0, 1.0]
 
 
 @pytest.mark.slow
