@@ -73,7 +73,7 @@ def _has_types(config: Any) -> bool:
     kinds = _kinds(type(config)).items()
     values = {name: getattr(config, name) for name, _ in kinds}
     return all(
-        _is(kind, item) and not (name == "widths" and item < 1)
+        _is(kind, item) and not (name.endswith("widths") and item < 1)
         for name, kind in kinds
         for item in (values[name] if isinstance(values[name], tuple) else (values[name],))
     )

@@ -89,7 +89,7 @@ class ModelConfig:
     Attributes:
         id: Denoiser id.
         label: Name for people.
-        family: ``"network"``, ``"GAN"``, ``"autoencoder"`` or ``"hybrid"``.
+        family: One of :data:`Family`, but not ``"classical"``.
         architecture: Key of :data:`~denoiser.architectures.ARCHITECTURES`.
         settings: Fields of that architecture's config dataclass.
         trained_on: The training noise; of models of older versions in words.
