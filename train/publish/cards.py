@@ -96,8 +96,8 @@ _FAMILY = {
     "network": "It was trained to come close to the clean picture.",
     "GAN": "It was trained to come close to the clean picture and to fool a PatchGAN discriminator, "
     "which makes it sharper and costs PSNR.",
-    "flow": "It does not return the one picture that is closest on average, but one of those that the noisy "
-    "picture may have been, which costs up to 3 dB.",
+    "flow": "It does not return the one picture that is closest on average, but one of those that the "
+    "noisy picture may have been, which costs up to 3 dB.",
     "autoencoder": "It has no pooling; strided convolutions and skips by concatenation.",
     "hybrid": "A filter first, a network after.",
     "classical": "",
