@@ -26,6 +26,7 @@ from denoiser.architectures.loading import (
     load_discriminator,
     load_network,
 )
+from denoiser.architectures.network import rectified
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
 from denoiser.architectures.residual_unet import ResidualUNet
 from denoiser.denoisers.registry import MODELS, list_denoisers
@@ -67,6 +68,10 @@ def trains_on_faint_noise(model_id):
     return "." not in model_id and PRESETS["gaussian-low"] in noises
 
 
+# Trained, but not scored: at 70 ms a face that takes hours. The app offers what has figures.
+NOT_OFFERED = {"flow-unet"}
+
+
 @pytest.fixture(scope="module")
 def astronaut():
     return denoiser.load_image(skimage.data.astronaut(), size=48, crop_face=True)
@@ -75,7 +80,7 @@ def astronaut():
 def test_there_are_weights_and_no_strangers():
     """Every model or none: a source tree without weights is all right, one with half of them is not."""
     folders = {path.name for path in WEIGHTS.iterdir() if path.is_dir()} if WEIGHTS.is_dir() else set()
-    assert folders in (set(), {*MODELS, CLASSIFIER})
+    assert folders in (set(), {*MODELS, CLASSIFIER, *NOT_OFFERED})
 
 
 def test_the_emotion_classifier_is_the_one_that_was_tested():
@@ -170,15 +175,6 @@ MIXED: tuple[NoiseModel, ...] = (
 )
 SILENT = 0.001  # of the deviation of its layer's most varied unit
 
-# Trained before units were leaky. They wait for retraining: dead units have no gradient, and stay.
-DEAD_SHARES = {
-    "single-autoencoder": 0.05,
-    "single-autoencoder-separable": 0.03,
-    "dual-autoencoder": 0.07,
-    "dual-skip-autoencoder": 0.08,
-    "dual-skip-autoencoder-separable": 0.04,
-}
-
 
 @pytest.fixture(scope="module")
 def mixed():
@@ -214,7 +210,7 @@ def watch_units(network):
             layer.register_forward_hook(note(name, lambda output: output))
         # Those of the reference D are functions, not layers.
         elif isinstance(network, DualAutoencoder) and re.search(r"(stages\.\d+|decoder\.first)$", name):
-            layer.register_forward_hook(note(name, torch.relu))
+            layer.register_forward_hook(note(name, rectified))
     return silent
 
 
@@ -231,18 +227,11 @@ def test_hardly_any_hidden_unit_is_silent(model_id, mixed):
         everywhere(network, mixed)
     units = torch.cat([found for name, found in silent.items() if not name.startswith("router.")])
     assert len(units) > 100
-    share, allowed = float(units.float().mean()), DEAD_SHARES.get(model_id, 0.02)
-    assert share <= allowed, {name: int(found.sum()) for name, found in silent.items() if found.any()}
-    # What has become better is an exception no more.
-    assert model_id not in DEAD_SHARES or share > allowed / 3
+    silent_by_layer = {name: int(found.sum()) for name, found in silent.items() if found.any()}
+    assert float(units.float().mean()) <= 0.02, silent_by_layer
 
 
 @pytest.mark.parametrize("model_id", [m for m in SHIPPED if m in ("residual-unet", "median-unet")])
-@pytest.mark.xfail(
-    strict=True,
-    reason="the router has plain ReLUs: of its 48 hidden units 23 (residual-unet) and 36 (median-unet) "
-    "are silent; leaky ones wait for retraining",
-)
 def test_hardly_any_unit_of_the_router_is_silent(model_id, mixed):
     network = load_network(model_id)
     silent = watch_units(network)
@@ -252,13 +241,13 @@ def test_hardly_any_unit_of_the_router_is_silent(model_id, mixed):
     assert float(units.float().mean()) <= 0.02
 
 
-@pytest.mark.parametrize("model_id", [m for m in SHIPPED if read_config(m).family != "autoencoder"])
+@each_model
 def test_hidden_units_are_leaky(model_id):
-    """All but the router's; see above."""
-    layers = dict(load_network(model_id).named_modules())
-    plain = [name for name, layer in layers.items() if isinstance(layer, nn.ReLU)]
-    assert [name for name in plain if not name.startswith("router.")] == []
-    assert any(isinstance(layer, nn.LeakyReLU) for layer in layers.values())
+    network = load_network(model_id)
+    layers = dict(network.named_modules())
+    assert [name for name, layer in layers.items() if isinstance(layer, nn.ReLU)] == []
+    leaky = any(isinstance(layer, nn.LeakyReLU) for layer in layers.values())
+    assert leaky or isinstance(network, DualAutoencoder)  # whose are functions
 
 
 def spread(maps):
