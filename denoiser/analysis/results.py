@@ -362,29 +362,34 @@ def _pair(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 def _read_realism(
     path: Path, denoisers: Sequence[Mapping[str, Any]]
-) -> dict[tuple[str, str], dict[str, Any]]:
+) -> dict[tuple[str, str], dict[str, float]]:
     """Read what ``realism.json`` measured of denoisers that have the same weights in the benchmark.
 
     PSNR and others that it has, too, are of fewer pictures: the benchmark's are shown.
+
+    Raises:
+        ResultsError: It is damaged.
     """
     if not path.exists():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
     weights = {entry["id"]: entry.get("weights") for entry in denoisers}
-    same = {e["id"] for e in content["denoisers"] if e["weights"] == weights.get(e["id"])}
-    return {
-        _pair(entry): {key: value for key, value in entry.items() if key.startswith(_REALISM)}
-        for entry in content["scores"]
-        if entry["denoiser"] in {NOISY, CLEAN, *same}
-    }
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        same = {e["id"] for e in content["denoisers"] if e["weights"] == weights.get(e["id"])}
+        return {
+            _pair(entry): {key: float(entry[key]) for key in entry if key.startswith(_REALISM)}
+            for entry in content["scores"]
+            if entry["denoiser"] in {NOISY, CLEAN, *same}
+        }
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"The results can't be shown: {path.name} is damaged; "
+            "`python -m train evaluate-realism --data PATH` writes it anew."
+        ) from error
 
 
-def _intervals(entry: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    return {
-        name: (float(entry[f"{name}_low"]), float(entry[f"{name}_high"]))
-        for name in _REALISM
-        if name in entry
-    }
+def _intervals(entry: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    return {name: (entry[f"{name}_low"], entry[f"{name}_high"]) for name in _REALISM if name in entry}
 
 
 def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:

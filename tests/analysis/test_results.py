@@ -7,7 +7,6 @@ import re
 import pytest
 
 from denoiser.analysis.results import (
-    METRICS,
     NOISY,
     ResultsError,
     list_histories,
@@ -43,7 +42,7 @@ def write(tmp_path):
 class TestCommittedBenchmark:
     def test_holds_every_score_of_the_file(self, benchmark, raw):
         for score in raw["scores"]:
-            for metric in METRICS:
+            for metric in ("psnr", "ssim", "sharpness", "spectral_distance"):
                 assert benchmark.value(score["denoiser"], score["noise"], metric) == score[metric]
         assert len(benchmark.scores) == len(raw["scores"])
 
@@ -82,6 +81,49 @@ class TestCommittedBenchmark:
     def test_facts_name_the_command(self, benchmark):
         assert "train evaluate" in benchmark.facts["command"]
         assert "torch" in benchmark.facts["versions"]
+
+
+def realism_score(denoiser, noise, distance):
+    names = ("frechet_distance", "detectability")
+    ends = {f"{name}_{end}": value for name in names for end, value in (("low", 0.5), ("high", 3.0))}
+    figures = {"psnr": 12.0, "frechet_distance": distance, "detectability": 0.9}
+    return {"denoiser": denoiser, "noise": noise} | figures | ends
+
+
+class TestRealism:
+    def test_stands_beside_what_the_benchmark_has_of_the_same_weights(self, write, raw):
+        path = write(raw)
+        median, network = ("median", "gaussian-25"), ("attention-unet", "gaussian-25")
+        content = {
+            "denoisers": [{"id": "median", "weights": "filter"}, {"id": network[0], "weights": "old"}],
+            "scores": [
+                realism_score(*pair, distance)
+                for pair, distance in ((("clean", "clean"), 0.2), (median, 2.0), (network, 1.0))
+            ],
+        }
+        path.with_name("realism.json").write_text(json.dumps(content))
+        benchmark = read_benchmark(path)
+        plain = next(s for s in raw["scores"] if (s["denoiser"], s["noise"]) == median)
+        assert benchmark.value(*median, "psnr") == plain["psnr"]
+        assert benchmark.value(*median, "frechet_distance") == 2.0
+        assert benchmark.interval(*median, "detectability") == (0.5, 3.0)
+        assert benchmark.interval(*median, "psnr") is None
+        assert benchmark.floors == {"frechet_distance": 0.2, "detectability": 0.9}
+        assert benchmark.value(*network, "frechet_distance") is None
+        assert benchmark.interval(*network, "frechet_distance") is None
+        assert len(benchmark.scores) == len(raw["scores"])
+
+    def test_need_not_be_there(self, write, raw):
+        benchmark = read_benchmark(write(raw))
+        assert benchmark.value("median", "gaussian-25", "detectability") is None
+        assert (benchmark.floors, benchmark.intervals) == ({}, {})
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"denoisers": [], "scores": [3]}'])
+    def test_damaged(self, write, raw, content):
+        path = write(raw)
+        path.with_name("realism.json").write_text(content)
+        with pytest.raises(ResultsError, match=r"realism\.json is damaged"):
+            read_benchmark(path)
 
 
 class TestOtherFiles:

@@ -17,7 +17,7 @@ import denoiser
 import train
 from denoiser.analysis.emotion.classifier import CLASSES, CLASSIFIER, load_classifier
 from denoiser.analysis.emotion.results import read_emotion_results
-from denoiser.analysis.results import NOISY, read_benchmark
+from denoiser.analysis.results import CLEAN, NOISY, read_benchmark
 from denoiser.architectures.dual_autoencoder import DualAutoencoder
 from denoiser.architectures.expert_unet import ExpertUNet
 from denoiser.architectures.loading import (
@@ -48,7 +48,7 @@ from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from tests.golden.make import golden_file, golden_input
 from train.config import read_config as read_train_config
 from train.config import validation_noise
-from train.evaluation.score import CONDITIONS
+from train.evaluation.score import CONDITIONS, weights_version
 from train.fit import model_config
 from train.publish.cards import make_card
 
@@ -89,6 +89,15 @@ def test_the_emotion_classifier_is_the_one_that_was_tested():
     results = read_emotion_results()
     assert results.clean_accuracy > 0.8
     assert {method for method, _ in results.scores} == {NOISY, *list_denoisers()}
+
+
+def test_what_is_said_of_how_like_photographs_results_are_is_of_these_weights():
+    realism = json.loads((WEIGHTS / "realism.json").read_text())
+    scored = {method["id"]: method["weights"] for method in realism["denoisers"]}
+    assert scored == {name: weights_version(name) for name in scored}
+    floor = next(s for s in realism["scores"] if s["denoiser"] == CLEAN)
+    assert floor["detectability_low"] < 0.5 < floor["detectability_high"]
+    assert all(s["frechet_distance_high"] > floor["frechet_distance_low"] for s in realism["scores"])
 
 
 @each_model

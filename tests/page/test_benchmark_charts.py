@@ -24,6 +24,7 @@ from denoiser.ui.common.charts import COLOURS, SYMBOLS, looks, wrapped
 
 PSNR, SSIM = METRICS["psnr"], METRICS["ssim"]
 SPECTRAL, SHARPNESS = METRICS["spectral_distance"], METRICS["sharpness"]
+FRECHET, DETECTABILITY = METRICS["frechet_distance"], METRICS["detectability"]
 WIDTHS = (320, 1300)
 
 
@@ -176,6 +177,33 @@ class TestDistortionAgainstPerception:
         front = traces(figure)["Nothing is better in both"]
         assert list(front.x) == sorted(front.x)
         assert list(front.y) == sorted(front.y)
+
+    @pytest.mark.parametrize("perception", [FRECHET, DETECTABILITY])
+    def test_measures_with_intervals_and_a_floor(self, benchmark, perception):
+        noise = condition(benchmark, "gaussian-50")
+        scored = {"median": 0.9, "patchgan": 0.7, NOISY: 1.0}
+        pairs = {(name, noise.id): value for name, value in scored.items()}
+        others = {
+            key: {name: value for name, value in values.items() if name != perception.id}
+            for key, values in benchmark.scores.items()
+        }
+        measured = dataclasses.replace(
+            benchmark,
+            scores=others | {pair: others[pair] | {perception.id: pairs[pair]} for pair in pairs},
+            intervals={k: {perception.id: (v - 0.1, v + 0.2)} for k, v in pairs.items()},
+            floors={perception.id: 0.5},
+        )
+        figure = distortion_against_perception(measured, noise, perception, 600)
+        assert set(markers(figure)) == {"Median 3x3", "PatchGAN", "Noisy picture"}
+        assert markers(figure)["PatchGAN"][1] == 0.7
+        text = f"95 %: {perception.format(0.6)} to {perception.format(0.9)}"
+        assert text in traces(figure)["PatchGAN"].hovertemplate
+        assert [shape.y0 for shape in figure.layout.shapes] == [0.5]
+        (level,) = (a for a in figure.layout.annotations if a.text == "Clean pictures")
+        is_log = figure.layout.yaxis.type == "log"
+        assert is_log == (perception is FRECHET)
+        assert level.y == pytest.approx(math.log10(0.5) if is_log else 0.5)
+        assert "Nothing is better in both" in traces(figure)
 
 
 class TestParetoFront:

@@ -472,6 +472,7 @@ def test_the_pages_hold_the_tables_of_the_committed_results(tmp_path):
     weights = report.ROOT / "weights"
     report.update_pages(json.loads((weights / "benchmark.json").read_text()), tmp_path)
     report.update_emotion(json.loads((weights / "emotion" / "metrics.json").read_text()), tmp_path)
+    report.update_realism(json.loads((weights / "realism.json").read_text()), tmp_path)
     for page in (report.README, report.RESULTS):
         assert (tmp_path / page).read_text(encoding="utf-8") == (report.ROOT / page).read_text(
             encoding="utf-8"
