@@ -118,7 +118,7 @@ def test_the_pixel_shuffle_sweep_is_reference_b_s_ablation():
     }
     assert sweep.variants[3].config.optimizer == "muon"
     assert {v.config.start_from for v in sweep.variants} == {"attention-unet"}
-    assert {v.config.batch_size for v in sweep.variants} == {64}  # equally many steps
+    assert {v.config.batch_size for v in sweep.variants} == {128}  # equally many steps
     low, high = (f"pixel-shuffle_{amount}_2" for amount in (0.15, 0.5))
     published = {row.name: (row.psnr[high], row.psnr[low]) for row in sweep.published}
     assert published["L1 + adversarial"] == (31.66, 34.93)
