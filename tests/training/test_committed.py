@@ -51,7 +51,7 @@ def committed(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluating, "MODELS", ())
     monkeypatch.setattr(evaluating, "_TIMED_FACES", 2)
     monkeypatch.setattr(evaluating, "CONDITIONS", {name: evaluating.CONDITIONS[name] for name in NOISES})
-    monkeypatch.setattr(evaluating, "_describe", lambda name, data: {"id": name})
+    monkeypatch.setattr(evaluating, "_describe", lambda names, data: [{"id": name} for name in names])
     monkeypatch.setattr(evaluating, "update_pages", lambda benchmark: None)
     return weights
 
