@@ -178,6 +178,20 @@ class TestDistortionAgainstPerception:
         assert list(front.x) == sorted(front.x)
         assert list(front.y) == sorted(front.y)
 
+    def test_a_noise_without_figures_says_so(self, benchmark):
+        noise = condition(benchmark, "gaussian-25")
+        bare = dataclasses.replace(
+            benchmark,
+            scores={
+                pair: {name: value for name, value in figures.items() if name != "detectability"}
+                for pair, figures in benchmark.scores.items()
+            },
+        )
+        for results, said in ((bare, 1), (benchmark, 0)):
+            figure = distortion_against_perception(results, noise, METRICS["detectability"], 600)
+            texts = [note.text for note in figure.layout.annotations]
+            assert texts.count("Not measured under this noise") == said
+
     @pytest.mark.parametrize("perception", [FRECHET, DETECTABILITY])
     def test_measures_with_intervals_and_a_floor(self, benchmark, perception):
         noise = condition(benchmark, "gaussian-50")
