@@ -12,7 +12,6 @@ pictures are; and it sees the noisy picture beside the denoised one. So it draws
 where the published flow, which sees the denoised picture only, draws near one best answer.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch import nn
 from denoiser.architectures.attention_unet import AttentionUNet, AttentionUNetConfig
 from denoiser.architectures.impulses import with_extremes
 from denoiser.architectures.network import Network, activation
+from denoiser.architectures.residual_unet import check_blocks, down_and_up, pass_scales
 
 _FREQUENCIES = 8
 _EMBEDDING = 64
@@ -156,8 +156,7 @@ class VelocityUNet(nn.Module):
     def __init__(self, config: FlowUNetConfig):
         super().__init__()
         widths = config.widths
-        if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
-            raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
+        check_blocks(widths, config.encoder_blocks, config.decoder_blocks)
         self.scale = config.start_sigma
         self.time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, _EMBEDDING), activation())
         self.input = nn.Conv2d(_PLANES, widths[0], 3, padding=1)
@@ -165,14 +164,7 @@ class VelocityUNet(nn.Module):
             nn.ModuleList(_TimedBlock(width) for _ in range(blocks))
             for width, blocks in zip(widths, config.encoder_blocks, strict=True)
         )
-        self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2, bias=False)
-            for fine, coarse in itertools.pairwise(widths)
-        )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
-            for fine, coarse in itertools.pairwise(widths)
-        )
+        self.down, self.up = down_and_up(widths)
         self.decoder = nn.ModuleList(
             nn.ModuleList(_TimedBlock(width) for _ in range(blocks))
             for width, blocks in zip(widths[:-1], config.decoder_blocks, strict=True)
@@ -193,14 +185,7 @@ class VelocityUNet(nn.Module):
         """
         embedding = self.time(_fourier_features(time))
         features = self.input(planes.contiguous(memory_format=torch.channels_last))
-        skips = []
-        for stage, down in zip(self.encoder, self.down, strict=False):
-            features = _run(stage, features, embedding)
-            skips.append(features)
-            features = down(features)
-        features = _run(self.encoder[-1], features, embedding)
-        for skip, up, stage in zip(skips[::-1], self.up[::-1], self.decoder[::-1], strict=True):
-            features = _run(stage, skip + up(features), embedding)
+        features = pass_scales(self, features, lambda stage, inner: _run(stage, inner, embedding))
         gain, offset = self.output(features).to(planes).chunk(2, dim=1)
         t = time[:, None, None, None]
         usual = (2 * t - 1) / (1 - 2 * t + 2 * t * t)

@@ -13,8 +13,9 @@ noise it returns a gate, which drops a pixel rather than have its whole value su
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -78,22 +79,14 @@ class ResidualUNet(Network):
         super().__init__()
         self.config = config
         widths = config.widths
-        if (len(config.encoder_blocks), len(config.decoder_blocks)) != (len(widths), len(widths) - 1):
-            raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
+        check_blocks(widths, config.encoder_blocks, config.decoder_blocks)
         # With biases: where there is no map, the level itself has to tell an impulse.
         channels = config.inputs + 2 * config.impulse_map
         self.input = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
         )
-        self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2, bias=False)
-            for fine, coarse in itertools.pairwise(widths)
-        )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
-            for fine, coarse in itertools.pairwise(widths)
-        )
+        self.down, self.up = down_and_up(widths)
         self.decoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths[:-1], config.decoder_blocks, strict=True)
         )
@@ -131,19 +124,54 @@ class ResidualUNet(Network):
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
         planes = with_extremes(noisy) if self.config.impulse_map else noisy
-        features = self.input(planes)
-        skips = []
-        for stage, down in zip(self.encoder, self.down, strict=False):
-            features = stage(features)
-            skips.append(features)
-            features = down(features)
-        features = self.encoder[-1](features)
-        for skip, up, stage in zip(skips[::-1], self.up[::-1], self.decoder[::-1], strict=True):
-            features = stage(skip + up(features))
+        features = pass_scales(self, self.input(planes), lambda stage, features: stage(features))
         # In the input's precision: trained in bfloat16, ``keep`` would be a coarse share of a pixel.
         noise, drop = self.output(features).to(noisy).chunk(2, dim=1)
         keep = torch.sigmoid(_OPEN - drop)
         return keep * noisy[:, -1:] - noise
+
+
+def check_blocks(
+    widths: Sequence[int], encoder_blocks: Sequence[int], decoder_blocks: Sequence[int]
+) -> None:
+    """Raise ValueError where the numbers of blocks don't fit the number of scales."""
+    if (len(encoder_blocks), len(decoder_blocks)) != (len(widths), len(widths) - 1):
+        raise ValueError("encoder_blocks needs a number for every scale, decoder_blocks one fewer")
+
+
+def down_and_up(widths: Sequence[int]) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Return the steps from each scale to the next coarser one, and those back, both finest first."""
+    pairs = list(itertools.pairwise(widths))
+    down = (nn.Conv2d(fine, coarse, 2, stride=2, bias=False) for fine, coarse in pairs)
+    up = (nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in pairs)
+    return nn.ModuleList(down), nn.ModuleList(up)
+
+
+def pass_scales(
+    unet: nn.Module, features: torch.Tensor, run: Callable[[nn.Module, torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
+    """Take features down through all scales and up again, adding those of the way down.
+
+    Args:
+        unet: Has the stages ``encoder`` and ``decoder`` and the steps ``down`` and ``up``, finest first.
+        features: (B, C, H, W) of the finest scale.
+        run: Runs a stage on features.
+
+    Returns:
+        Same shape.
+    """
+    encoder, decoder, downs, ups = (
+        cast(nn.ModuleList, getattr(unet, name)) for name in ("encoder", "decoder", "down", "up")
+    )
+    skips = []
+    for stage, down in zip(encoder, downs, strict=False):
+        features = run(stage, features)
+        skips.append(features)
+        features = down(features)
+    features = run(encoder[-1], features)
+    for skip, up, stage in zip(skips[::-1], ups[::-1], decoder[::-1], strict=True):
+        features = run(stage, skip + up(features))
+    return features
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:

@@ -15,7 +15,7 @@ import torch
 
 from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, load_classifier
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError
-from tests.doubles import Fixed
+from tests.doubles import Fixed, InProcess
 from tests.tiny import pictures
 from train import __main__ as command_line
 from train.config import ConfigError
@@ -339,22 +339,6 @@ def test_scores_count_hits_and_what_stayed_the_same():
 def two_denoisers(monkeypatch):
     monkeypatch.setattr(scoring, "list_denoisers", lambda: ["median", "gaussian-filter"])
     monkeypatch.setattr(scoring, "SHOWN", ("gaussian-25", "salt-and-pepper-10"))
-
-
-class InProcess:
-    """A pool of this process, in which what a test has replaced is replaced."""
-
-    def Pool(self, *_):  # noqa: N802
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def imap_unordered(self, run, tasks):
-        return map(run, tasks)
 
 
 @pytest.fixture

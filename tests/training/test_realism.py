@@ -13,6 +13,7 @@ from denoiser.analysis.results import CLEAN, NOISY
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.images import from_uint8
+from tests.doubles import InProcess
 from tests.tiny import pictures, write_fer2013
 from train.__main__ import main
 from train.config import ConfigError
@@ -122,22 +123,6 @@ class Means:
 
     def features(self, some):
         return np.stack([part.mean((1, 2)) for part in np.split(some.astype(float), 4, axis=1)], axis=1)
-
-
-class InProcess:
-    """A pool of this process, in which what a test has replaced is replaced."""
-
-    def Pool(self, *_):  # noqa: N802
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def imap_unordered(self, run, tasks):
-        return map(run, tasks)
 
 
 @pytest.fixture
