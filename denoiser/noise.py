@@ -27,17 +27,17 @@ Strength = float | torch.Tensor
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a noise: what it accepts, and how the app offers it.
+    """A noise's parameter or a denoiser's hyperparameter: what it accepts, how the app offers it.
 
     Attributes:
-        name: The dataclass field.
+        name: The dataclass field, or the keyword.
         label: Name for people.
         minimum: Smallest accepted value.
         maximum: Largest accepted value.
         default: Where the slider starts.
         slider_maximum: Where the slider ends; beyond it the picture is no longer recognisable.
         step: Distance of two slider positions, in displayed units.
-        unit: The displayed unit.
+        unit: The displayed unit; empty for a bare number.
         scale: Displayed value = ``scale`` times the field's value.
         integer: Whether only whole numbers make sense.
     """
@@ -73,11 +73,18 @@ class Parameter:
     @property
     def title(self) -> str:
         """Its label with the displayed unit, such as ``Standard deviation (of 255)``."""
-        return self.label if self.unit == self.label.lower() else f"{self.label} ({self.unit})"
+        is_bare = self.unit in ("", self.label.lower())
+        return self.label if is_bare else f"{self.label} ({self.unit})"
 
     def displayed(self, value: float) -> float:
         """Convert a field's value to the displayed unit."""
         return round(float(value) * self.scale, 6)
+
+    def from_displayed(self, shown: float) -> float:
+        """Convert a value in the displayed unit, within the range, to the field's."""
+        # Dividing may end up a rounding error beyond what is accepted.
+        value = min(max(shown / self.scale, self.minimum), self.maximum)
+        return int(value) if self.integer else float(value)
 
     @property
     def slider_range(self) -> tuple[float, float]:

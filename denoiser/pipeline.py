@@ -10,7 +10,7 @@ import numpy as np
 from denoiser.denoisers.base import Denoiser, SigmaUsed
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser
 from denoiser.images import Image, check_image
-from denoiser.metrics import psnr, ssim
+from denoiser.metrics import psnr, sharpness, ssim
 from denoiser.noise import GaussianNoise, NoiseModel, create_noise
 
 
@@ -25,6 +25,7 @@ class Experiment:
         round_8bit: Round the noisy picture to 8 bits.
         methods: Ids of the denoisers.
         sample: Id of the sample face; None leaves the face as it is.
+        hyperparameters: The methods' own that are not at their defaults, by id and name.
     """
 
     noise: NoiseModel = field(default_factory=GaussianNoise)
@@ -33,6 +34,7 @@ class Experiment:
     round_8bit: bool = False
     methods: tuple[str, ...] = DEFAULT_DENOISERS
     sample: str | None = None
+    hyperparameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class SweepPoint:
         seed: The seed of the noise.
         psnr: In dB, by denoiser id; ``"noisy"`` is the noisy picture.
         ssim: Likewise.
+        sharpness: Likewise, 1 for the clean picture's; NaN where that is even.
         comparison: All of it, with the pictures; None where only the numbers were kept.
     """
 
@@ -151,6 +154,7 @@ class SweepPoint:
     seed: int
     psnr: Mapping[str, float]
     ssim: Mapping[str, float]
+    sharpness: Mapping[str, float]
     comparison: Comparison | None = field(default=None, repr=False, compare=False)
 
     def gain(self, denoiser_id: str) -> float | None:
@@ -166,6 +170,10 @@ class SweepPoint:
             comparison.corruption.seed,
             {name: float(result.psnr or 0.0) for name, result in scored.items()},
             {name: float(result.ssim or 0.0) for name, result in scored.items()},
+            {
+                name: sharpness(result.image, comparison.corruption.clean, check_range=False)
+                for name, result in scored.items()
+            },
             comparison,
         )
 
@@ -240,12 +248,17 @@ def compare(
         round_8bit: Round the noisy picture to 8 bits.
 
     Raises:
-        TypeError, ValueError: Bad picture, seed or id.
+        TypeError, ValueError: Bad picture, seed or id; or two denoisers of one id, which the results
+            could not tell apart.
     """
     corruption = corrupt(clean, noise, seed, clip=clip, round_8bit=round_8bit)
+    methods = [_resolve(method) for method in denoisers]
+    ids = [method.info.id for method in methods]
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"each denoiser can be compared once, not {', '.join(ids)}")
     results = [
         denoise(corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean)
-        for method in denoisers
+        for method in methods
     ]
     return Comparison(corruption, score_noisy(corruption), {r.id: r for r in results})
 

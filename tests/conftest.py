@@ -43,6 +43,9 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # The address bar's suggestions are two pages of their own, loaded beside each of ours. (Playwright
+    # has such a list too, which this one replaces: the first three are from there.)
+    "--disable-features=HttpsUpgrades,MediaRouter,OptimizationHints,WebUIOmniboxPopup,WebUIOmniboxAimPopup",
     "--use-fake-device-for-media-stream",  # a camera that shows a test picture
     "--use-fake-ui-for-media-stream",
 ]

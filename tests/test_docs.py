@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -159,6 +161,15 @@ def test_the_python_that_is_shown_runs(page, tmp_path, monkeypatch):
     assert face.shape == names["denoised"].shape == (48, 48)
     for name in re.findall(r'"([\w-]+)"', code.rpartition("denoisers=[")[2].partition("]")[0]):
         assert comparison[name].psnr > denoiser.psnr(names["noisy"], face)
+
+
+def test_the_command_that_is_shown_answers_as_shown():
+    pairs = re.findall(r"```sh\n(python -c .*?)```.*?```text\n(.*?)```", read("docs/api.md"), re.DOTALL)
+    assert pairs
+    for command, answer in pairs:
+        code = shlex.split(command)[2]
+        ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        assert ran.stdout == answer, ran.stderr
 
 
 def test_the_reference_has_every_public_name():

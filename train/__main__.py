@@ -222,6 +222,19 @@ def _evaluate_realism(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate_samples(options: argparse.Namespace) -> int:
+    from train.evaluation.score_samples import evaluate_samples
+
+    evaluate_samples(
+        _scoring_data(options, "test"),
+        cache=options.cache,
+        workers=options.workers,
+        limit=options.limit,
+        output=options.output,
+    )
+    return 0
+
+
 def _sweep(options: argparse.Namespace) -> int:
     from train.ablation.run import run_sweep
 
@@ -412,6 +425,15 @@ def _parser() -> argparse.ArgumentParser:
     realism.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     realism.set_defaults(run=_evaluate_realism)
 
+    samples = commands.add_parser("evaluate-samples", help="score the draws of methods that draw")
+    samples.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
+    samples.add_argument("--limit", type=_count, default=0, help="only so many pictures (a trial)")
+    samples.add_argument(
+        "--cache", type=Path, default=Path("runs/evaluate-samples"), help="for resuming"
+    )
+    samples.add_argument("--output", type=Path, help=_OUTPUT_HELP)
+    samples.set_defaults(run=_evaluate_samples)
+
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
     sweep.add_argument(
         "file", type=Path, help="a file in train/ablation/studies; the results go beside it"
@@ -478,7 +500,7 @@ def _parser() -> argparse.ArgumentParser:
             "--split-seed", type=_seed, help="of the random split of own faces", metavar="NUMBER"
         )
 
-    for command in (fit, rate, everything, evaluate, emotion, reading, realism, sweep):
+    for command in (fit, rate, everything, evaluate, emotion, reading, realism, samples, sweep):
         command.add_argument(
             "--data",
             help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub"

@@ -1,9 +1,12 @@
-"""A blind test: which of three unlabelled results looks best, asked round after round.
+"""A blind test of three unlabelled pictures, round after round: which looks best, or is the photograph.
 
 Four judges choose in every round: a person's eye, and three measures, each of which always picks the
 picture it scores best. All four are counted alike, so that what a person prefers can be set against
 what a measure prefers, on the very same pictures. A round in which the person can't tell counts for
 nobody.
+
+Asked for the photograph, a person sees it between two results. No measure takes part: all would find
+it, as it is what they compare with.
 """
 
 import itertools
@@ -17,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.stats import binomtest, kendalltau
 
+from denoiser.analysis.results import CLEAN
 from denoiser.noise import NoiseModel, create_noise, noise_kind
 
 ROUNDS = 10
@@ -31,6 +35,9 @@ CONFIDENCE = 0.95
 
 EYE = "eye"
 """The judge that is a person."""
+
+BEST, PHOTOGRAPH = "best", "photograph"
+"""What can be asked."""
 
 _Key = TypeVar("_Key")
 
@@ -82,16 +89,28 @@ class Setup:
     """What a test is made of.
 
     Attributes:
-        pool: Ids of the denoisers, at least three.
+        pool: Ids of the denoisers: at least three, or two beside the photograph.
         noise: The noise of all rounds; None varies kind and strength.
         clip: Clip the noisy pictures to [0, 1].
         round_8bit: Round them to 8 bits.
+        question: Which picture looks best, or which is the photograph.
     """
 
     pool: tuple[str, ...]
     noise: NoiseModel | None = None
     clip: bool = True
     round_8bit: bool = False
+    question: str = BEST
+
+    @property
+    def restored(self) -> int:
+        """How many of the pictures of a round denoisers have made."""
+        return SHOWN - (self.question == PHOTOGRAPH)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Ids of all that can be voted for: the denoisers and, where it is asked for, the photograph."""
+        return (*self.pool, CLEAN) if self.question == PHOTOGRAPH else self.pool
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,7 @@ class Round:
     """What one round shows.
 
     Attributes:
-        methods: Ids of three denoisers, in the order of the pictures.
+        methods: Ids of three denoisers, in the order of the pictures; the photograph's is ``"clean"``.
         face: Id of the clean face.
         noise: The noise on it.
         seed: Its seed.
@@ -222,14 +241,18 @@ def draw_rounds(
         count: How many rounds.
 
     Raises:
-        ValueError: There are fewer than three denoisers, one comes twice, or there is no face.
+        ValueError: There are too few denoisers, one comes twice, or there is no face.
     """
     pool = setup.pool
-    if len(pool) < SHOWN or len(set(pool)) < len(pool):
-        raise ValueError(f"a blind test takes at least {SHOWN} different denoisers, not {list(pool)}")
+    if len(pool) < setup.restored or len(set(pool)) < len(pool):
+        raise ValueError(
+            f"this blind test takes at least {setup.restored} different denoisers, not {list(pool)}"
+        )
     if not faces:
         raise ValueError("a blind test takes at least one face")
-    trios = _draw_trios(pool, count, generator)
+    restored = _draw_groups(pool, setup.restored, count, generator)
+    beside = (CLEAN,) if setup.question == PHOTOGRAPH else ()
+    trios = [_shuffled((*group, *beside), generator) for group in restored]
     noises = _draw_noises(count, generator) if setup.noise is None else [setup.noise] * count
     order = [faces[int(index)] for index in generator.permutation(len(faces))]
     return tuple(
@@ -313,29 +336,33 @@ def _ordered(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def _draw_trios(
-    pool: Sequence[str], count: int, generator: np.random.Generator
+def _shuffled(names: Sequence[str], generator: np.random.Generator) -> tuple[str, ...]:
+    return tuple(names[int(index)] for index in generator.permutation(len(names)))
+
+
+def _draw_groups(
+    pool: Sequence[str], size: int, count: int, generator: np.random.Generator
 ) -> list[tuple[str, ...]]:
-    trios = list(itertools.combinations(pool, SHOWN))
+    groups = list(itertools.combinations(pool, size))
     shown = dict.fromkeys(pool, 0)
     met = dict.fromkeys(itertools.combinations(pool, 2), 0)
     draws = []
     for _ in range(count):
-        shuffled = [trios[int(index)] for index in generator.permutation(len(trios))]
-        # The three shown least often, which keeps all within one of each other; of these trios, the
-        # one whose members have met least often.
+        shuffled = [groups[int(index)] for index in generator.permutation(len(groups))]
+        # Those shown least often, which keeps all within one of each other; of these groups, the one
+        # whose members have met least often.
         rarest = min(
             shuffled,
-            key=lambda trio: (
-                sum(shown[method] for method in trio),
-                sum(met[pair] ** 2 for pair in itertools.combinations(trio, 2)),
+            key=lambda group: (
+                sum(shown[method] for method in group),
+                sum(met[pair] ** 2 for pair in itertools.combinations(group, 2)),
             ),
         )
         for method in rarest:
             shown[method] += 1
         for pair in itertools.combinations(rarest, 2):
             met[pair] += 1
-        draws.append(tuple(rarest[int(index)] for index in generator.permutation(SHOWN)))
+        draws.append(rarest)
     return draws
 
 

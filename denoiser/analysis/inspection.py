@@ -20,7 +20,13 @@ from denoiser.architectures.patchgan import PatchDiscriminator
 from denoiser.denoisers.background import BackgroundLoader
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.network import NetworkDenoiser
-from denoiser.denoisers.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.denoisers.registry import (
+    MODELS,
+    create_denoiser,
+    list_denoisers,
+    list_hyperparameters,
+    model_of,
+)
 from denoiser.images import Image
 from denoiser.metrics import QUANTISATION_POWER, radial_power_spectrum
 from denoiser.noise import GaussianNoise
@@ -29,6 +35,12 @@ from denoiser.weights.checkpoint import WeightsError, hub_source, read_config
 
 GRAY = 0.5
 """The even gray that pure noise is added to."""
+
+SAMPLES = 16
+"""How many faces are drawn, so that their mean comes near the mean of all."""
+
+DRAW = "draw"
+"""Hyperparameter of a denoiser that draws: which draw."""
 
 LAGS = 8
 """How many pixels the autocorrelation looks away, in each direction."""
@@ -47,12 +59,14 @@ class Capabilities:
         intermediate_image: Methods that make an intermediate image.
         experts: Networks of several experts.
         discriminator: Models that were trained against a discriminator.
+        samples: Methods that draw one of many faces.
     """
 
     attention: tuple[str, ...]
     intermediate_image: tuple[str, ...]
     experts: tuple[str, ...]
     discriminator: tuple[str, ...]
+    samples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,22 @@ class Whiteness:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """Faces that a noisy one may have been, all drawn from one noisy picture.
+
+    Attributes:
+        pictures: (N, H, W) float32 in [0, 1].
+        mean: Their mean, (H, W).
+        spread: Their standard deviation at each pixel, (H, W) float64: where it is large, the method
+            guesses.
+    """
+
+    pictures: np.ndarray
+    mean: Image
+    spread: Map
+
+
+@dataclass(frozen=True)
 class Residual:
     """The method noise of a denoiser: what it took away, beside what it should have taken away.
 
@@ -150,6 +180,7 @@ def find_capabilities() -> Capabilities:
         ),
         experts=tuple(name for name, network in networks.items() if _has_experts(network)),
         discriminator=tuple(model_id for model_id in MODELS if _is_gan(model_id)),
+        samples=tuple(name for name, p in list_hyperparameters(list_denoisers()) if p.name == DRAW),
     )
 
 
@@ -160,6 +191,8 @@ def _network_of(denoiser_id: str) -> Network | None:
             return build_empty(denoiser_id)
         except WeightsError:
             return None
+    if model_of(denoiser_id) is not None:  # runs another's network several times
+        return None
     method = create_denoiser(denoiser_id)
     return method.network if isinstance(method, NetworkDenoiser) else None
 
@@ -175,7 +208,8 @@ def _has_experts(network: Network | None) -> bool:
 def _makes_intermediate(denoiser_id: str, network: Network | None) -> bool:
     if network is not None:
         return network.has_intermediate
-    return denoiser_id not in MODELS and create_denoiser(denoiser_id).has_intermediate
+    is_filter = denoiser_id not in MODELS and model_of(denoiser_id) is None
+    return is_filter and create_denoiser(denoiser_id).has_intermediate
 
 
 def _is_gan(model_id: str) -> bool:
@@ -309,6 +343,24 @@ def score_patches(discriminator: PatchDiscriminator, noisy: Image, picture: Imag
 
 
 # The residual
+
+
+def draw_samples(method: Denoiser, noisy: Image, count: int = SAMPLES) -> Samples:
+    """Draw faces that the noisy one may have been.
+
+    Args:
+        method: A denoiser that draws, see :attr:`Capabilities.samples`. Its other hyperparameters are at
+            their defaults: more steps would take as many times as long, for each draw.
+        noisy: (H, W).
+        count: How many, from 2.
+
+    Raises:
+        ValueError: It doesn't draw, or there are not so many draws.
+    """
+    _check_gray(noisy)
+    draws = [method.with_hyperparameters(**{DRAW: draw})(noisy) for draw in range(count)]
+    pictures = np.stack(draws)
+    return Samples(pictures, pictures.mean(axis=0), pictures.std(axis=0, ddof=1, dtype=np.float64))
 
 
 def find_residual(clean: Image, noisy: Image, denoised: Image) -> Residual:

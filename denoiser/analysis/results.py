@@ -21,6 +21,7 @@ from denoiser.weights.training_noise import describe_trained_on, parse_trained_o
 
 BENCHMARK_NAME = "benchmark.json"
 REALISM_NAME = "realism.json"
+SAMPLES_NAME = "samples.json"
 HISTORY_NAME = "history.csv"
 METRICS_NAME = "metrics.json"
 """One model's scores, in its folder."""
@@ -177,6 +178,11 @@ class Benchmark:
         """Return how much more than the noisy picture a denoiser gets, or None."""
         value, noisy = (self.value(name, condition, metric) for name in (method, NOISY))
         return None if value is None or noisy is None else value - noisy
+
+    def measured(self, metric: str) -> tuple[Condition, ...]:
+        """Return the noises under which any denoiser has a score; some take long to measure."""
+        pairs = [(m.id, c) for c in self.conditions for m in self.methods]
+        return tuple(dict.fromkeys(c for name, c in pairs if self.value(name, c.id, metric) is not None))
 
     @cached_property
     def families(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Sweeps along anything: strength, the median's window, seeds, or an assumed strength.
+"""Sweeps along anything: the noise's strength, a method's hyperparameter, seeds, or an assumed strength.
 
 Points come one by one, so that a caller can draw while it computes, or stop. What is asked for here is
 in the unit that the page shows, such as a standard deviation of 255, because that is what an axis says.
@@ -9,13 +9,11 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
-from scipy import ndimage
 
 from denoiser.denoisers.base import Denoiser, DenoiserInfo, estimate_noise
-from denoiser.denoisers.filters import Filter
+from denoiser.denoisers.registry import describe_denoiser, list_denoisers, list_hyperparameters
 from denoiser.images import Image
 from denoiser.noise import NoiseChain, NoiseModel, Parameter, noise_stages
 from denoiser.pipeline import (
@@ -28,25 +26,16 @@ from denoiser.pipeline import (
 )
 from denoiser.weights.training_noise import trained_span
 
-WINDOW = "window"
-"""The axis of the median's window."""
-
 SEED = "seed"
 """The axis of the noise's seed."""
 
 ASSUMED = "assumed"
 """The axis of the assumed strength over the true one."""
 
-WINDOW_MEDIAN = "median-window"
-"""Id of the median whose window is swept."""
-
-WINDOWS = (3, 5, 7, 9, 11, 13, 15)
-"""Sides in pixels of the median's windows."""
-
 FACTORS = tuple(0.25 * step for step in range(1, 13))
 """Assumed over true strength: from a quarter to three times."""
 
-CSV_COLUMNS = ("axis", "value", "seed", "id", "label", "psnr", "ssim", "gain")
+CSV_COLUMNS = ("axis", "value", "seed", "id", "label", "psnr", "ssim", "gain", "sharpness")
 """What :func:`points_csv` holds; psnr and gain in dB."""
 
 
@@ -55,8 +44,8 @@ class Axis:
     """What a sweep goes along.
 
     Attributes:
-        id: ``STAGE:PARAMETER`` for a parameter of a noise, else :data:`WINDOW`, :data:`SEED` or
-            :data:`ASSUMED`.
+        id: ``STAGE:PARAMETER`` for a parameter of a noise, ``DENOISER:HYPERPARAMETER`` for a method's,
+            else :data:`SEED` or :data:`ASSUMED`.
         label: Name for people, with the unit.
         values: Its places, growing, in the unit shown.
         marks: Lines to draw across it: place and text.
@@ -98,13 +87,11 @@ def noise_axis(clean: Image, noise: NoiseModel, axis_id: str, count: int) -> Axi
         ValueError: The noise has no such parameter.
     """
     stage, parameter = _find(noise, axis_id)
-    low, high = parameter.slider_range
+    low, _ = parameter.slider_range
     # Photon counts go over two decades; everything else starts from nothing, or counts.
     log = low > 0 and not parameter.integer
-    spaced = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
-    stepped = np.clip(np.rint(spaced / parameter.step) * parameter.step, low, high)
     current = parameter.displayed(getattr(noise_stages(noise)[stage], parameter.name))
-    values = tuple(sorted({round(float(value), 6) for value in stepped} | {current}))
+    values = _places(parameter, count, current, log)
     scores = [
         score_noisy(corrupt(clean, vary(noise, axis_id, end))).psnr or 0.0
         for end in (values[0], values[-1])
@@ -131,38 +118,48 @@ def vary(noise: NoiseModel, axis_id: str, slider_value: float) -> NoiseModel:
         ValueError: The noise has no such parameter, or the value is out of its range.
     """
     index, parameter = _find(noise, axis_id)
-    # Dividing may end up a rounding error beyond what the noise accepts.
-    value = min(max(slider_value / parameter.scale, parameter.minimum), parameter.maximum)
-    stage = replace(
-        noise_stages(noise)[index], **{parameter.name: int(value) if parameter.integer else float(value)}
-    )
+    value = parameter.from_displayed(slider_value)
+    stage = replace(noise_stages(noise)[index], **{parameter.name: value})
     if not isinstance(noise, NoiseChain):
         return stage
     return replace(noise, stages=(*noise.stages[:index], stage, *noise.stages[index + 1 :]))
 
 
-def window_median(size: int) -> Filter:
-    """Return a median filter of any odd window; of 3 and 5 pixels, it equals the listed ones.
+def hyperparameter_axes(denoiser_ids: Iterable[str]) -> dict[str, str]:
+    """Name for people every hyperparameter that a sweep can go along."""
+    return {
+        _axis_id(denoiser_id, parameter): f"{describe_denoiser(denoiser_id).label}: {parameter.title}"
+        for denoiser_id, parameter in list_hyperparameters(denoiser_ids)
+    }
+
+
+def find_hyperparameter(axis_id: str) -> tuple[str, Parameter] | None:
+    """Return the method and the hyperparameter that an axis goes along; None if it is another axis."""
+    for denoiser_id, parameter in list_hyperparameters(list_denoisers()):
+        if axis_id == _axis_id(denoiser_id, parameter):
+            return denoiser_id, parameter
+    return None
+
+
+def hyperparameter_axis(axis_id: str, count: int, current: float) -> Axis:
+    """Lay out a sweep along a hyperparameter, over the whole range of its slider.
 
     Args:
-        size: Side of the window in pixels.
+        axis_id: A key of :func:`hyperparameter_axes`.
+        count: How many places at most, not counting the present value.
+        current: The present value.
 
     Raises:
-        ValueError: The size is even or below 1.
+        ValueError: There is no such hyperparameter.
     """
-    if size < 1 or size % 2 == 0:
-        raise ValueError(f"a median's window has an odd side from 1, not {size}")
-    info = DenoiserInfo(
-        id=WINDOW_MEDIAN,
-        label="Median of that window",
-        family="classical",
-        uses_sigma=False,
-        trained_on=None,
-        parameters=0,
-        reference="Tukey 1977, ISBN 0-201-07616-0",
-    )
-    # OpenCV's takes floating point for windows of 3 and 5 only.
-    return Filter(info, partial(_median, size=size))
+    found = find_hyperparameter(axis_id)
+    if found is None:
+        raise ValueError(f"no method has a hyperparameter {axis_id!r}")
+    parameter = found[1]
+    shown = parameter.displayed(current)
+    values = _places(parameter, count, shown, log=False)
+    marks = ((shown, f"Compare: {shown:g}"),)
+    return Axis(axis_id, hyperparameter_axes([found[0]])[axis_id], values, marks)
 
 
 def sweep_noises(
@@ -205,34 +202,45 @@ def sweep_seeds(
         yield SweepPoint.of(seed, comparison)
 
 
-def sweep_windows(
+def sweep_hyperparameter(
     clean: Image,
     noise: NoiseModel,
     seeds: Sequence[int],
+    method: Denoiser,
+    parameter: Parameter,
+    shown: Sequence[float],
     denoisers: Sequence[Denoiser],
-    sizes: Sequence[int] = WINDOWS,
     *,
     clip: bool = True,
     round_8bit: bool = False,
 ) -> Iterator[SweepPoint]:
-    """Filter with medians of several windows; the other denoisers are the same at every point.
+    """Set a method's hyperparameter to one value after the other; other methods are the same everywhere.
 
     Args:
         clean: (H, W) or (H, W, 3) in [0, 1].
         noise: The noise.
         seeds: Its seeds.
-        denoisers: What to compare the median with.
-        sizes: Sides of the windows in pixels.
+        method: The method.
+        parameter: Its hyperparameter.
+        shown: Its values, in the unit shown.
+        denoisers: What to compare it with.
         clip: Clip the noisy pictures to [0, 1].
         round_8bit: Round them to 8 bits.
     """
-    comparisons = [compare(clean, noise, s, denoisers, clip=clip, round_8bit=round_8bit) for s in seeds]
-    for size in sizes:
-        for comparison in comparisons:
+    comparisons: dict[int, Comparison] = {}  # made one by one, as each point comes
+    for value in shown:
+        own = dict(method.values) | {parameter.name: parameter.from_displayed(value)}
+        varied = method.with_hyperparameters(**own)
+        for seed in seeds:
+            if seed not in comparisons:
+                comparisons[seed] = compare(
+                    clean, noise, seed, denoisers, clip=clip, round_8bit=round_8bit
+                )
+            comparison = comparisons[seed]
             corruption = comparison.corruption
-            result = denoise(corruption.noisy, window_median(size), clean=corruption.clean)
-            results = {WINDOW_MEDIAN: result, **comparison.results}
-            yield SweepPoint.of(size, Comparison(corruption, comparison.noisy, results))
+            result = denoise(corruption.noisy, varied, sigma=corruption.sigma, clean=corruption.clean)
+            results = {method.info.id: result, **comparison.results}
+            yield SweepPoint.of(value, Comparison(corruption, comparison.noisy, results))
 
 
 def sweep_assumed(
@@ -331,7 +339,7 @@ def points_csv(axis: Axis, points: Iterable[SweepPoint], labels: Mapping[str, st
     writer.writerow(CSV_COLUMNS)
     for point in points:
         for method_id, psnr in point.psnr.items():
-            numbers = (psnr, point.ssim[method_id], point.gain(method_id))
+            numbers = (psnr, point.ssim[method_id], point.gain(method_id), point.sharpness[method_id])
             written = ["" if n is None or math.isnan(n) else repr(n) for n in numbers]
             label = labels.get(method_id, method_id)
             place = [axis.label, f"{point.value:g}", point.seed]
@@ -347,6 +355,13 @@ def _find(noise: NoiseModel, axis_id: str) -> tuple[int, Parameter]:
     raise ValueError(f"this noise has no parameter {axis_id!r}")
 
 
-def _median(noisy: Image, size: int) -> np.ndarray:
-    window = (size, size) if noisy.ndim == 2 else (size, size, 1)
-    return ndimage.median_filter(noisy, window, mode="nearest")
+def _places(parameter: Parameter, count: int, current: float, log: bool) -> tuple[float, ...]:
+    """Return places over the range of a slider, on its steps; the present value is one of them."""
+    low, high = parameter.slider_range
+    spaced = np.geomspace(low, high, count) if log else np.linspace(low, high, count)
+    stepped = np.clip(np.rint(spaced / parameter.step) * parameter.step, low, high)
+    return tuple(sorted({round(float(value), 6) for value in stepped} | {current}))
+
+
+def _axis_id(denoiser_id: str, parameter: Parameter) -> str:
+    return f"{denoiser_id}:{parameter.name}"

@@ -23,6 +23,7 @@ from denoiser.architectures.attention_unet import AttentionUNet, AttentionUNetCo
 from denoiser.architectures.impulses import with_extremes
 from denoiser.architectures.network import Network, activation
 from denoiser.architectures.residual_unet import check_blocks, down_and_up, pass_scales
+from denoiser.noise import Parameter
 
 _FREQUENCIES = 8
 _EMBEDDING = 64
@@ -40,10 +41,9 @@ class FlowUNetConfig:
         decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
         mean_widths: ``widths`` of the attention U-Net that it starts from, which has an impulse map.
         start_sigma: Standard deviation of the noise at the flow's start, on the [0, 1] scale.
-        steps: Of the flow, where none are named; each runs the network twice.
 
     Raises:
-        ValueError: The start or the steps are out of range.
+        ValueError: The start is out of range.
     """
 
     widths: tuple[int, ...] = (32, 64, 96, 128)
@@ -51,11 +51,10 @@ class FlowUNetConfig:
     decoder_blocks: tuple[int, ...] = (2, 2, 2)
     mean_widths: tuple[int, ...] = (24, 48, 96, 128)
     start_sigma: float = 0.05
-    steps: int = 4
 
     def __post_init__(self) -> None:
-        if not 0 < self.start_sigma <= 1 or not 1 <= self.steps <= 64:
-            raise ValueError("start_sigma lies above 0 and up to 1, steps from 1 to 64")
+        if not 0 < self.start_sigma <= 1:
+            raise ValueError("start_sigma lies above 0 and up to 1")
 
 
 class FlowUNet(Network):
@@ -70,6 +69,11 @@ class FlowUNet(Network):
 
     architecture = "flow-unet"
     Config = FlowUNetConfig
+    hyperparameters = (
+        Parameter("steps", "Steps", 1, 16, 4, 16, 1, "", integer=True),
+        Parameter("draw", "Which draw", 0, 63, 0, 63, 1, "", integer=True),
+        Parameter("realism", "From closest to most real", 0, 1, 1, 1, 5, "%", scale=100),
+    )
 
     def __init__(self, config: FlowUNetConfig):
         super().__init__()
@@ -98,9 +102,22 @@ class FlowUNet(Network):
         """Return what the attention U-Net makes of a batch, from where the flow starts."""
         return self.mean(noisy)
 
-    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        """Draw one face for each picture, always the same: see :meth:`sample` and :meth:`start`."""
-        return self.sample(noisy, self.start(noisy.shape, 0).to(noisy), self.config.steps)
+    def forward(
+        self, noisy: torch.Tensor, *, steps: int = 4, draw: int = 0, realism: float = 1.0
+    ) -> torch.Tensor:
+        """Draw one face for each picture.
+
+        Args:
+            noisy: (B, 1, H, W).
+            steps: See :meth:`sample`.
+            draw: Which of the faces that the noisy one may have been, see :meth:`start`.
+            realism: Where on the line between the closest picture (0) and the face drawn (1). No
+                picture that looks as real is closer (Freirich et al. 2021, arXiv:2107.02555).
+        """
+        if realism == 0:
+            return self.mean(noisy)
+        start = self.start(noisy.shape, draw).to(noisy)
+        return self.sample(noisy, start, steps, realism)
 
     def start(self, shape: Sequence[int], seed: int) -> torch.Tensor:
         """Draw where the flow of each picture of a batch starts: white noise, float32 on the CPU.
@@ -113,7 +130,9 @@ class FlowUNet(Network):
         noise = torch.randn((1, *shape[1:]), generator=generator)
         return (self.config.start_sigma * noise).expand(shape)
 
-    def sample(self, noisy: torch.Tensor, start: torch.Tensor, steps: int) -> torch.Tensor:
+    def sample(
+        self, noisy: torch.Tensor, start: torch.Tensor, steps: int, realism: float = 1.0
+    ) -> torch.Tensor:
         """Follow the flow by the midpoint rule.
 
         For equally many runs of the network it loses less of the fine detail than Euler's method, whose
@@ -123,6 +142,7 @@ class FlowUNet(Network):
             noisy: (B, 1, H, W) in [0, 1].
             start: Where the remainder starts, same shape.
             steps: Of equal length; each runs the flow's network twice.
+            realism: See :meth:`forward`.
 
         Returns:
             (B, 1, H, W), not clipped.
@@ -139,7 +159,7 @@ class FlowUNet(Network):
             time = step / steps
             middle = remainder + half * velocity(remainder, time)
             remainder = remainder + 2 * half * velocity(middle, time + half)
-        return mean + remainder
+        return mean + realism * remainder
 
     def planes(self, noisy: torch.Tensor, mean: torch.Tensor, remainder: torch.Tensor) -> torch.Tensor:
         """Return what the flow's network sees, (B, 5, H, W), of pictures (B, 1, H, W) each."""

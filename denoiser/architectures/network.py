@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from denoiser.architectures.building import build
+from denoiser.noise import Parameter
 from denoiser.weights.checkpoint import WeightsError, find_pretrained
 
 SLOPE = 0.1
@@ -40,6 +41,8 @@ class Network(nn.Module, ABC):
 
     architecture: ClassVar[str]
     Config: ClassVar[type]
+    hyperparameters: ClassVar[tuple[Parameter, ...]] = ()
+    """What :meth:`forward` takes besides the pictures, by name."""
 
     @property
     @abstractmethod

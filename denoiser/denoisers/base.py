@@ -1,14 +1,17 @@
 """The contract every denoiser keeps, whether it is a filter or a network."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, Self
 
 import numpy as np
 from skimage.restoration import estimate_sigma
 
 from denoiser.images import Image, check_image
+from denoiser.noise import Parameter
 from denoiser.weights.checkpoint import Family
 from denoiser.weights.training_noise import TrainingNoise
 
@@ -28,6 +31,7 @@ class DenoiserInfo:
         parameters: Learned parameters; 0 for filters.
         reference: The paper, with a DOI or arXiv number.
         trained_noises: The same noise as data, as far as it is known.
+        hyperparameters: What can be set, see :meth:`Denoiser.with_hyperparameters`.
     """
 
     id: str
@@ -38,6 +42,7 @@ class DenoiserInfo:
     parameters: int
     reference: str
     trained_noises: tuple[TrainingNoise, ...] = ()
+    hyperparameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,30 @@ def estimate_noise(noisy: Image) -> float:
     return float(np.clip(np.mean(known), 0.0, 1.0)) if known else 0.0
 
 
+def check_hyperparameters(info: DenoiserInfo, values: Mapping[str, float]) -> dict[str, float]:
+    """Return those of the values that are not their hyperparameter's default.
+
+    Raises:
+        ValueError: The denoiser has no such hyperparameter, or a value is out of range.
+    """
+    known = {parameter.name: parameter for parameter in info.hyperparameters}
+    for name, value in values.items():
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise ValueError(f"{info.id} has no hyperparameter {name!r}; it has: {allowed}")
+        known[name].check(value)
+    return {
+        name: int(value) if known[name].integer else float(value)
+        for name, value in values.items()
+        if value != known[name].default
+    }
+
+
+def describe_values(info: DenoiserInfo, values: Mapping[str, float]) -> str:
+    """Say how hyperparameters are set, such as ``radius 2 pixels``; nothing of those at defaults."""
+    return ", ".join(p.show(values[p.name]) for p in info.hyperparameters if p.name in values)
+
+
 class Denoiser(ABC):
     """Something that is called with a noisy picture and returns a cleaner one.
 
@@ -99,6 +128,8 @@ class Denoiser(ABC):
     """
 
     info: DenoiserInfo
+    values: Mapping[str, float] = MappingProxyType({})
+    """Of the hyperparameters that are not at their defaults."""
 
     def __call__(self, noisy: np.ndarray, sigma: float | None = None) -> Image:
         """Denoise one picture.
@@ -128,6 +159,22 @@ class Denoiser(ABC):
         if sigma is not None:
             return SigmaUsed(sigma, "known")
         return SigmaUsed(estimate_noise(noisy), "estimated")
+
+    def with_hyperparameters(self, **values: float) -> Self:
+        """Return this denoiser with hyperparameters of its own; those left out take their defaults.
+
+        Args:
+            **values: By name, in the units of :attr:`DenoiserInfo.hyperparameters`.
+
+        Raises:
+            ValueError: It has no such hyperparameter, or a value is out of range.
+        """
+        changed = check_hyperparameters(self.info, values)
+        return self if changed == self.values else self._with_values(changed)
+
+    def _with_values(self, values: Mapping[str, float]) -> Self:
+        """Return a copy with these values, which are checked; for those that have hyperparameters."""
+        return self
 
     @property
     def has_intermediate(self) -> bool:

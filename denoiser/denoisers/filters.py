@@ -8,17 +8,21 @@ Every filter continues the picture beyond its border by mirroring or repeating i
 no special care and any size from 1x1 works.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Self
 
 import cv2
 import numpy as np
 import torch
+from scipy import ndimage
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet
 
 from denoiser.architectures import impulses
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.images import Image
+from denoiser.noise import Parameter
 
 GAUSSIAN_WIDTH = 1.5
 """Gaussian filter: width in pixels over the cube root of sigma."""
@@ -57,31 +61,40 @@ class Filter(Denoiser):
     Attributes:
         info: What there is to know about it.
         function: ``function(noisy)``, or ``function(noisy, sigma)`` with sigma > 0 if the filter
-            uses sigma. Returns an array of the same shape.
+            uses sigma, and hyperparameters by name. Returns an array of the same shape.
+        values: See :class:`Denoiser`.
     """
 
     info: DenoiserInfo
     function: Callable[..., np.ndarray]
+    values: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def _with_values(self, values: Mapping[str, float]) -> Self:
+        return replace(self, values=values)
 
     def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
         if not self.info.uses_sigma:
-            return self.function(noisy)
+            return self.function(noisy, **self.values)
         if sigma == 0:  # nothing to remove; most filters divide by their strength
             return noisy
-        return self.function(noisy, sigma)
+        return self.function(noisy, sigma, **self.values)
 
 
-def median(noisy: Image, size: int = 3) -> np.ndarray:
+def median(noisy: Image, radius: int = 1) -> np.ndarray:
     """Replace every pixel by the median of its window, per channel.
 
     Args:
         noisy: (H, W) or (H, W, 3).
-        size: Side of the window, 3 or 5 pixels.
+        radius: Pixels from the window's middle to its side: 1 for a window of 3x3.
 
     References:
         J. W. Tukey, "Exploratory data analysis", Addison-Wesley 1977.
     """
-    return cv2.medianBlur(noisy, size)
+    size = 2 * radius + 1
+    if size <= 5:  # OpenCV's takes floating point for windows of 3 and 5 only
+        return cv2.medianBlur(noisy, size)
+    window = (size, size) if noisy.ndim == 2 else (size, size, 1)
+    return ndimage.median_filter(noisy, window, mode="nearest")
 
 
 def adaptive_median(noisy: Image) -> np.ndarray:
@@ -127,7 +140,7 @@ def trimmed_median(noisy: Image) -> np.ndarray:
     return impulses.trimmed_median(channels[None])[0].permute(1, 2, 0).numpy().reshape(noisy.shape)
 
 
-def gaussian(noisy: Image, sigma: float) -> np.ndarray:
+def gaussian(noisy: Image, sigma: float, width: float = GAUSSIAN_WIDTH) -> np.ndarray:
     """Blur with a Gaussian whose width grows as the cube root of the noise.
 
     That is the width of least mean squared error for kernel smoothing in the plane: with width w,
@@ -136,20 +149,22 @@ def gaussian(noisy: Image, sigma: float) -> np.ndarray:
     Args:
         noisy: (H, W) or (H, W, 3).
         sigma: Standard deviation of the noise on the [0, 1] scale, above 0.
+        width: The Gaussian's standard deviation in pixels, over the cube root of sigma.
 
     References:
         M. P. Wand and M. C. Jones, "Kernel smoothing", Chapman & Hall 1995, doi:10.1201/b14876.
     """
-    width = GAUSSIAN_WIDTH * sigma ** (1 / 3)
-    return cv2.GaussianBlur(noisy, (0, 0), width, borderType=cv2.BORDER_REFLECT)
+    deviation = width * sigma ** (1 / 3)
+    return cv2.GaussianBlur(noisy, (0, 0), deviation, borderType=cv2.BORDER_REFLECT)
 
 
-def bilateral(noisy: Image, sigma: float) -> np.ndarray:
+def bilateral(noisy: Image, sigma: float, gray_range: float = BILATERAL_RANGE) -> np.ndarray:
     """Average neighbours that are near in place and in gray level (or colour).
 
     Args:
         noisy: (H, W) or (H, W, 3).
         sigma: Standard deviation of the noise on the [0, 1] scale, above 0.
+        gray_range: Standard deviation of the weight on gray-level difference, over sigma.
 
     References:
         C. Tomasi and R. Manduchi, "Bilateral filtering for gray and color images", ICCV 1998,
@@ -162,13 +177,13 @@ def bilateral(noisy: Image, sigma: float) -> np.ndarray:
     return cv2.bilateralFilter(
         noisy,
         d=-1,  # window from the width
-        sigmaColor=channels * BILATERAL_RANGE * sigma,
+        sigmaColor=channels * gray_range * sigma,
         sigmaSpace=BILATERAL_SPACE,
         borderType=cv2.BORDER_REFLECT,
     )
 
 
-def nl_means(noisy: Image, sigma: float) -> np.ndarray:
+def nl_means(noisy: Image, sigma: float, strength: float = NL_MEANS_STRENGTH) -> np.ndarray:
     """Average pixels whose surroundings look alike (non-local means).
 
     5x5 patches compared within a 5x5 search window: on pictures as small as FER2013's a wider
@@ -177,6 +192,7 @@ def nl_means(noisy: Image, sigma: float) -> np.ndarray:
     Args:
         noisy: (H, W) or (H, W, 3).
         sigma: Standard deviation of the noise on the [0, 1] scale, above 0.
+        strength: Decay of the patch weights, over sigma.
 
     References:
         A. Buades, B. Coll and J.-M. Morel, "A non-local algorithm for image denoising", CVPR 2005,
@@ -186,7 +202,7 @@ def nl_means(noisy: Image, sigma: float) -> np.ndarray:
         _pad(noisy, NL_MEANS_MARGIN),
         patch_size=5,
         patch_distance=2,
-        h=NL_MEANS_STRENGTH * sigma,
+        h=strength * sigma,
         sigma=sigma,
         fast_mode=True,
         channel_axis=_channel_axis(noisy),
@@ -194,20 +210,19 @@ def nl_means(noisy: Image, sigma: float) -> np.ndarray:
     return _crop(denoised, NL_MEANS_MARGIN)
 
 
-def total_variation(noisy: Image, sigma: float) -> np.ndarray:
+def total_variation(noisy: Image, sigma: float, weight: float = TOTAL_VARIATION_WEIGHT) -> np.ndarray:
     """Find the picture close to the noisy one whose gradients add up to least.
 
     Args:
         noisy: (H, W) or (H, W, 3).
         sigma: Standard deviation of the noise on the [0, 1] scale, above 0.
+        weight: Of the variation against fidelity, over sigma.
 
     References:
         A. Chambolle, "An algorithm for total variation minimization and applications", JMIV 20,
         2004, doi:10.1023/B:JMIV.0000011325.36760.1e.
     """
-    return denoise_tv_chambolle(
-        noisy, weight=TOTAL_VARIATION_WEIGHT * sigma, channel_axis=_channel_axis(noisy)
-    )
+    return denoise_tv_chambolle(noisy, weight=weight * sigma, channel_axis=_channel_axis(noisy))
 
 
 def wavelet(noisy: Image, sigma: float) -> np.ndarray:
@@ -280,6 +295,7 @@ def _filter(
     reference: str,
     *,
     uses_sigma: bool = False,
+    hyperparameters: tuple[Parameter, ...] = (),
 ) -> Filter:
     info = DenoiserInfo(
         id=id,
@@ -289,17 +305,26 @@ def _filter(
         trained_on=None,
         parameters=0,
         reference=reference,
+        hyperparameters=hyperparameters,
     )
     return Filter(info, function)
 
 
-def _median_5(noisy: Image) -> np.ndarray:
-    return median(noisy, size=5)
+def _over_sigma(name: str, label: str, default: float, maximum: float, unit: str) -> Parameter:
+    return Parameter(name, label, 0.05, maximum, default, maximum, 0.05, unit)
 
 
 CLASSICAL_DENOISERS: tuple[Filter, ...] = (
-    _filter("median", "Median 3x3", median, "Tukey 1977, ISBN 0-201-07616-0"),
-    _filter("median-5", "Median 5x5", _median_5, "Tukey 1977, ISBN 0-201-07616-0"),
+    _filter(
+        "median",
+        "Median 3x3",
+        median,
+        "Tukey 1977, ISBN 0-201-07616-0",
+        hyperparameters=(
+            Parameter("radius", "Radius of the window", 1, 7, 1, 7, 1, "pixels", integer=True),
+        ),
+    ),
+    _filter("median-5", "Median 5x5", partial(median, radius=2), "Tukey 1977, ISBN 0-201-07616-0"),
     _filter(
         "adaptive-median",
         "Adaptive median",
@@ -318,6 +343,9 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         gaussian,
         "Wand and Jones 1995, doi:10.1201/b14876",
         uses_sigma=True,
+        hyperparameters=(
+            _over_sigma("width", "Width over the cube root of sigma", GAUSSIAN_WIDTH, 4, "pixels"),
+        ),
     ),
     _filter(
         "bilateral",
@@ -325,6 +353,9 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         bilateral,
         "Tomasi and Manduchi 1998, doi:10.1109/ICCV.1998.710815",
         uses_sigma=True,
+        hyperparameters=(
+            _over_sigma("gray_range", "Range of gray levels", BILATERAL_RANGE, 8, "times sigma"),
+        ),
     ),
     _filter(
         "nl-means",
@@ -332,6 +363,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         nl_means,
         "Buades et al. 2005, doi:10.1109/CVPR.2005.38",
         uses_sigma=True,
+        hyperparameters=(_over_sigma("strength", "Strength", NL_MEANS_STRENGTH, 3, "times sigma"),),
     ),
     _filter(
         "total-variation",
@@ -339,6 +371,9 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         total_variation,
         "Chambolle 2004, doi:10.1023/B:JMIV.0000011325.36760.1e",
         uses_sigma=True,
+        hyperparameters=(
+            _over_sigma("weight", "Weight of the variation", TOTAL_VARIATION_WEIGHT, 3, "times sigma"),
+        ),
     ),
     _filter(
         "wavelet",

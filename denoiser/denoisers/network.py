@@ -1,11 +1,13 @@
 """A trained network as a denoiser."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
 
-from denoiser.architectures import Network
+from denoiser.architectures import ARCHITECTURES, Network
 from denoiser.architectures.loading import load_from_hub, load_network
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.images import Image
@@ -29,19 +31,31 @@ class NetworkDenoiser(Denoiser):
         network: In eval mode, on any device.
         clipped_input: Whether it was trained on clipped pictures, see :class:`ModelConfig`. It then gets
             none other: values it has never met mislead it far more than clipping costs.
+        values: See :class:`Denoiser`.
     """
 
-    def __init__(self, info: DenoiserInfo, network: Network, *, clipped_input: bool = True):
+    def __init__(
+        self,
+        info: DenoiserInfo,
+        network: Network,
+        *,
+        clipped_input: bool = True,
+        values: Mapping[str, float] | None = None,
+    ):
         self.info = info
         self.network = network
         self.clipped_input = clipped_input
+        self.values = values or {}
+
+    def _with_values(self, values: Mapping[str, float]) -> Self:
+        return type(self)(self.info, self.network, clipped_input=self.clipped_input, values=values)
 
     def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
-        return self.run_padded(self.network, noisy)
+        return self.run_padded(self._forward, noisy)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the network on a float32 batch (B, 1, H, W) whose sides fit, not yet clipped or cut."""
-        return self._run(self.network, batch)
+        return self._run(self._forward, batch)
 
     def run_padded(self, part: NetworkPart, noisy: Image) -> np.ndarray:
         """Run the network, or a part of it, on a picture as the whole would get it: padded, clipped.
@@ -54,6 +68,10 @@ class NetworkDenoiser(Denoiser):
             What it made of the picture: same shape, not clipped.
         """
         return denoise_padded(noisy, self.network.multiple_of, lambda batch: self._run(part, batch))
+
+    @property
+    def _forward(self) -> NetworkPart:
+        return partial(self.network, **self.values)
 
     @property
     def has_intermediate(self) -> bool:
@@ -89,6 +107,7 @@ def read_info(model_id: str) -> DenoiserInfo:
 
 def describe(config: ModelConfig) -> DenoiserInfo:
     """Return what a denoiser with this ``config.json`` is."""
+    network = ARCHITECTURES.get(config.architecture)  # another version's is refused when it is loaded
     return DenoiserInfo(
         id=config.id,
         label=config.label,
@@ -98,6 +117,7 @@ def describe(config: ModelConfig) -> DenoiserInfo:
         parameters=config.parameters,
         reference=config.reference,
         trained_noises=() if isinstance(config.trained_on, str) else config.trained_on,
+        hyperparameters=() if network is None else network.hyperparameters,
     )
 
 

@@ -4,13 +4,16 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
+from types import MappingProxyType
 
 from denoiser.denoisers.background import BackgroundLoader, LoadingError
-from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
-from denoiser.denoisers.network import load_denoiser
-from denoiser.weights.checkpoint import WeightsError, hub_source
+from denoiser.denoisers.network import load_denoiser, read_info
+from denoiser.denoisers.probability_flow import ProbabilityFlow, describe_flow
+from denoiser.noise import Parameter
+from denoiser.weights.checkpoint import CONFIG_NAME, WEIGHTS, WeightsError, hub_source
 
 MODELS: tuple[str, ...] = (
     "attention-unet",
@@ -30,8 +33,12 @@ MODELS: tuple[str, ...] = (
     "patchgan.pixel-shuffle",
     "patchgan.salt-and-pepper-10",
     "residual-unet.gaussian-unclipped",
+    "flow-unet",
 )
 """Trained models, each a folder in weights/. A new one is its folder and one line here."""
+
+PRIORS: Mapping[str, str] = {"residual-unet-flow": "residual-unet"}
+"""Methods that run a trained model several times: id, and whose weights they use."""
 
 DEFAULT_DENOISERS: tuple[str, ...] = ("attention-unet", "patchgan", "autoencoder", "median")
 """The four that the app shows first."""
@@ -80,6 +87,11 @@ class Registry:
         return self._factories[denoiser_id]()
 
 
+def _flow_of(flow_id: str) -> Denoiser:
+    prior = create_denoiser(PRIORS[flow_id])
+    return ProbabilityFlow(describe_flow(flow_id, prior.info), prior)
+
+
 def _itself(method: Denoiser) -> Denoiser:
     return method
 
@@ -87,6 +99,7 @@ def _itself(method: Denoiser) -> Denoiser:
 REGISTRY = Registry(
     [
         *((model_id, partial(load_denoiser, model_id)) for model_id in MODELS),
+        *((flow_id, partial(_flow_of, flow_id)) for flow_id in PRIORS),
         *((method.info.id, partial(_itself, method)) for method in CLASSICAL_DENOISERS),
     ]
 )
@@ -108,6 +121,48 @@ def create_denoiser(denoiser_id: str) -> Denoiser:
     return REGISTRY.create(denoiser_id)
 
 
+def model_of(denoiser_id: str) -> str | None:
+    """Return the trained model whose weights a denoiser uses; None for filters."""
+    model_id = PRIORS.get(denoiser_id, denoiser_id)
+    return model_id if model_id in MODELS else None
+
+
+def describe_denoiser(denoiser_id: str) -> DenoiserInfo:
+    """Describe a denoiser without loading weights.
+
+    Raises:
+        ValueError: Unknown id.
+        WeightsError: The ``config.json`` of its weights is missing or damaged.
+    """
+    model_id = model_of(denoiser_id)
+    if model_id is None:
+        return create_denoiser(denoiser_id).info
+    info = _read_info(model_id)
+    return info if model_id == denoiser_id else describe_flow(denoiser_id, info)
+
+
+def _read_info(model_id: str) -> DenoiserInfo:
+    """Read what a model is; from weights/ only once, until its ``config.json`` is another one."""
+    path = WEIGHTS / model_id / CONFIG_NAME
+    if hub_source(model_id) is not None or not path.is_file():
+        return read_info(model_id)
+    return _info_of(model_id, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=100)
+def _info_of(model_id: str, changed: int) -> DenoiserInfo:
+    return read_info(model_id)
+
+
+def list_hyperparameters(denoiser_ids: Iterable[str]) -> list[tuple[str, Parameter]]:
+    """Return the ids and hyperparameters of those denoisers that have any and can be described."""
+    pairs: list[tuple[str, Parameter]] = []
+    for denoiser_id in denoiser_ids:
+        with contextlib.suppress(WeightsError):
+            pairs += [(denoiser_id, p) for p in describe_denoiser(denoiser_id).hyperparameters]
+    return pairs
+
+
 def ensure_loaded(denoiser_id: str, wait: float = 0.0) -> None:
     """Return once :func:`create_denoiser` won't wait for the Hub, or raise.
 
@@ -122,8 +177,9 @@ def ensure_loaded(denoiser_id: str, wait: float = 0.0) -> None:
         LoadingError: It is on its way.
         WeightsError: It can't be had.
     """
-    if comes_from_hub(denoiser_id):
-        _BACKGROUND.ensure(denoiser_id, wait)
+    model_id = model_of(denoiser_id)
+    if model_id is not None and comes_from_hub(denoiser_id):
+        _BACKGROUND.ensure(model_id, wait)  # one load for all that use the same weights
 
 
 @dataclass(frozen=True)
@@ -151,13 +207,21 @@ class Available:
         return bool(self.loading)
 
 
-def find_available(denoiser_ids: Iterable[str], wait: float = 0.0) -> Available:
+def find_available(
+    denoiser_ids: Iterable[str],
+    wait: float = 0.0,
+    hyperparameters: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> Available:
     """Get the denoisers that can run; one that has no weights does not stop the others.
 
     Args:
         denoiser_ids: Known ids.
         wait: How many seconds to wait, in all, for those that come from the Hub; they are fetched at
             the same time.
+        hyperparameters: Those that are not at their defaults, by id and name.
+
+    Raises:
+        ValueError: See :meth:`Denoiser.with_hyperparameters`.
     """
     ids = list(denoiser_ids)
     deadline = time.monotonic() + wait
@@ -170,7 +234,10 @@ def find_available(denoiser_ids: Iterable[str], wait: float = 0.0) -> Available:
     for denoiser_id in ids:
         try:
             ensure_loaded(denoiser_id, max(0.0, deadline - time.monotonic()))
-            denoisers[denoiser_id] = create_denoiser(denoiser_id)
+            denoiser = create_denoiser(denoiser_id)
+            denoisers[denoiser_id] = denoiser.with_hyperparameters(
+                **hyperparameters.get(denoiser_id, {})
+            )
         except LoadingError as error:
             loading[denoiser_id] = str(error)
         except WeightsError as error:
@@ -180,7 +247,8 @@ def find_available(denoiser_ids: Iterable[str], wait: float = 0.0) -> Available:
 
 def comes_from_hub(denoiser_id: str) -> bool:
     """Say whether a denoiser's weights come from the Hugging Face Hub."""
-    return denoiser_id in MODELS and hub_source(denoiser_id) is not None
+    model_id = model_of(denoiser_id)
+    return model_id is not None and hub_source(model_id) is not None
 
 
 _BACKGROUND = BackgroundLoader(create_denoiser)

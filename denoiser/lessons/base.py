@@ -47,10 +47,12 @@ class Group:
     Attributes:
         title: What they have in common.
         pictures: In the order in which they are shown.
+        has_best: Whether the one of highest PSNR is marked.
     """
 
     title: str
     pictures: tuple[Picture, ...]
+    has_best: bool = True
 
 
 @dataclass(frozen=True)

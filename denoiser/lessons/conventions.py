@@ -121,7 +121,7 @@ def score_six_ways(image: Image, clean: Image) -> tuple[tuple[str, float, float]
         ("scikit-image default: 7x7 flat window, sample covariance", *score(1)),
         ("torchmetrics: mirrored border counts", ours[0], mirrored_ssim(*pair[::-1])),
         (f"Border of {_BORDER} pixels cut off first", *edgeless),
-        ("Range of the denoised picture: its max minus its min", *score(own, **_WANG)),
+        (f"Range of the denoised picture: its max minus its min, here {own:.2f}", *score(own, **_WANG)),
         ("Range 2, meant for pictures in \N{MINUS SIGN}1 to 1", *score(2, **_WANG)),
     )
 
@@ -176,8 +176,9 @@ def _explain(results: Results) -> str:
 **PSNR needs to know how wide the scale is.** It is 10 log10(range² / mean squared error): doubling the
 range adds 6.02 dB to the same error. SSIM depends on the range too, through its two small constants,
 and further on the window, on dividing by N or by one less, and on whether the border counts, which is
-over a third of a 48x48 picture. Of the six, only the last is plainly a mistake; but any two of them in
-one table are one.
+over a third of a 48x48 picture. Of the six, two are plainly mistakes: a range of 2 for pictures from 0
+to 1, and the range of the denoised picture, which another method changes, so that each is scored on a
+scale of its own. The others are habits; but any two of the six in one table are a mistake.
 
 **That has happened.** A published comparison of a U-Net and a GAN on FER2013 scaled its pictures twice,
 so that they lay between minus 3 and 1, a width of 4; then it computed PSNR with a range of 2 for one

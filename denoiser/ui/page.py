@@ -1,6 +1,8 @@
 """The whole page: its tabs, and how it is served."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from starlette.middleware import Middleware
 from denoiser.analysis.emotion.classifier import CLASSIFIER_WEIGHTS
 from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
-    MODELS,
     find_available,
     list_denoisers,
+    model_of,
 )
 from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.ui.api.endpoints import register_api
@@ -58,24 +60,32 @@ def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> 
         link_note = create_link_note()
         progress = create_progress()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Compare", id="compare"):
+            with _tab("Compare", "compare"):
                 controls = create_compare_tab(faces, tabs, link_note, app.load)
-            with gr.Tab("Lessons", id="lessons") as lessons:
+            with _tab("Lessons", "lessons") as lessons:
                 create_lessons_tab(controls, faces, progress, app.load, lessons.select)
-            with gr.Tab("Sweep", id="sweep") as sweep:
+            with _tab("Sweep", "sweep") as sweep:
                 create_sweep_tab(controls, sweep.select)
-            with gr.Tab("Inside", id="inside") as inside:
+            with _tab("Inside", "inside") as inside:
                 create_inside_tab(controls, inside.select)
-            with gr.Tab("Blind test", id="blind") as blind:
+            with _tab("Blind test", "blind") as blind:
                 create_blind_tab(controls, faces, app.load, blind.select, VotingClasses())
-            with gr.Tab("Emotion check", id="emotion") as emotion:
+            with _tab("Emotion check", "emotion") as emotion:
                 create_emotion_tab(controls, faces, emotion_weights, emotion.select)
-            with gr.Tab("Benchmark", id="benchmark") as benchmark:
+            with _tab("Benchmark", "benchmark") as benchmark:
                 opened = benchmark.select
                 accuracy = partial(create_accuracy_section, opened, emotion_weights)
                 create_benchmark_tab(opened, accuracy)
         register_api(faces)
     return app
+
+
+@contextmanager
+def _tab(title: str, tab_id: str) -> Iterator[gr.Tab]:
+    """Add a tab, with the heading that its sections' headings stand below for a reader of screens."""
+    with gr.Tab(title, id=tab_id) as tab:
+        gr.Markdown(f"## {title}", elem_classes="unseen")
+        yield tab
 
 
 def launch(app: gr.Blocks, faces: FaceSource) -> None:
@@ -136,7 +146,7 @@ def warm_up() -> None:
     Other models are loaded when they are first shown.
     """
     blank = np.zeros((FACE_SIZE, FACE_SIZE), np.float32)
-    filters = [method_id for method_id in list_denoisers() if method_id not in MODELS]
+    filters = [method_id for method_id in list_denoisers() if model_of(method_id) is None]
     # Starts downloads, and does not wait for them. What can't be had, the method's card will say.
     for method in find_available([*DEFAULT_DENOISERS, *filters]).denoisers.values():
         method(blank)

@@ -5,6 +5,7 @@ import json
 import math
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from denoiser.analysis.blind_test import (
     EYE,
     MEASURES,
+    PHOTOGRAPH,
     ROUNDS,
     Round,
     Scores,
@@ -23,10 +25,12 @@ from denoiser.analysis.blind_test import (
     favourites,
     rank,
 )
+from denoiser.analysis.results import CLEAN
 from denoiser.faces.samples import bundled_faces
 from denoiser.noise import GaussianNoise
 from denoiser.ui.blind import voting_classes as classes_module
 from denoiser.ui.blind.session import (
+    PHOTOGRAPH_LABEL,
     BlindSession,
     BlindTestError,
     keep_usable,
@@ -204,8 +208,8 @@ def test_agreement_with_the_measures():
 def test_a_round_does_not_say_which_picture_is_whose(blind_session, source):
     view = blind_session.view()
     assert set(view) == {
-        "phase", "number", "count", "given", "width", "height", "pictures", "noisy", "token",
-        "version", "note",
+        "phase", "question", "asks", "number", "count", "given", "width", "height", "pictures", "noisy",
+        "token", "version", "note",
     }  # fmt: skip
     sent = json.dumps({key: value for key, value in view.items() if key not in ("pictures", "noisy")})
     for method in POOL:
@@ -358,6 +362,70 @@ def test_a_face_that_is_gone_is_one_sentence(source):
         make_round_comparer(source, Setup(POOL))(this_round)
 
 
+# Which is the photograph?
+
+
+HIDDEN = Setup(POOL, question=PHOTOGRAPH)
+WITH_PHOTOGRAPH = LABELS | {CLEAN: PHOTOGRAPH_LABEL}
+
+
+def seek(source, find):
+    """Take a test for the photograph, picking the place that ``find`` says of a round's methods."""
+    rounds = draw(HIDDEN)
+    hidden = BlindSession(HIDDEN, rounds, make_round_comparer(source, HIDDEN), WITH_PHOTOGRAPH)
+    view = hidden.view()
+    for this_round in rounds:
+        assert view["question"] == PHOTOGRAPH
+        view = hidden.vote(view["token"], 1 + find(this_round.methods))
+    return hidden, view
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_the_photograph_is_in_every_round_at_any_place(size):
+    rounds = draw(replace(HIDDEN, pool=POOL[:size]), count=60)
+    assert {r.methods.count(CLEAN) for r in rounds} == {1}
+    assert all(len(set(r.methods)) == 3 for r in rounds)
+    assert set(Counter(r.methods.index(CLEAN) for r in rounds)) == {0, 1, 2}
+    counts = Counter(method for r in rounds for method in r.methods if method != CLEAN)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    with pytest.raises(ValueError, match="at least 2"):
+        draw(replace(HIDDEN, pool=POOL[:1]))
+
+
+def test_who_finds_the_photograph_every_time_is_told_so(source):
+    hidden, results = seek(source, lambda methods: methods.index(CLEAN))
+    assert results["headline"].startswith("You found the photograph in 10 of 10 rounds.")
+    first, *others = results["standings"]
+    assert (first["label"], first["picks"]) == (PHOTOGRAPH_LABEL, "10 of 10")
+    assert {row["picks"].split()[0] for row in others} == {"0"}
+    assert results["agreements"] == []
+    assert all(row["measures"] == [] for row in results["standings"])
+    assert set(results["rounds"]) == {PHOTOGRAPH_LABEL}
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+    look = hidden.look_back(1)["look"]
+    (card,) = (card for card in look["cards"] if card["label"] == PHOTOGRAPH_LABEL)
+    assert card["picked"]
+    assert card["pixels"] == look["clean"]
+    assert not any(score["best"] for card in look["cards"] for score in card["scores"])
+
+
+def test_who_is_fooled_is_told_by_what(source):
+    _, results = seek(source, lambda methods: next(i for i, m in enumerate(methods) if m != CLEAN))
+    assert results["headline"].startswith("You found the photograph in 0 of 10 rounds.")
+    restored = [row for row in results["standings"] if row["label"] != PHOTOGRAPH_LABEL]
+    names = " and ".join(row["label"] for row in restored if row["rank"] == 1)
+    assert results["headline"].endswith(f"Most often taken for it: {names}.")
+    assert results["standings"][-1]["label"] == PHOTOGRAPH_LABEL
+
+
+def test_two_methods_are_enough_beside_the_photograph(source, monkeypatch):
+    refuse(monkeypatch, "wavelet")
+    setup, _ = keep_usable(source, replace(HIDDEN, pool=POOL[2:]), draw()[0], LABELS)
+    assert setup == replace(HIDDEN, pool=POOL[2:4])
+    with pytest.raises(BlindTestError, match="Fewer than 2"):
+        keep_usable(source, replace(HIDDEN, pool=POOL[3:]), draw()[0], LABELS)
+
+
 # A class
 
 
@@ -368,7 +436,7 @@ def test_a_class_adds_up_the_votes_of_several_people(source, patient):
     assert tally.votes == 2 * ROUNDS
     assert sum(tally.picks.get((EYE, method), 0) for method in POOL) == 2 * ROUNDS
     assert all(voting_class.code in result["note"] for result in results)
-    shown = tally_view(tally, POOL, LABELS, "The class")
+    shown = tally_view(tally, Setup(POOL), LABELS, "The class")
     assert shown["headline"].startswith("The class picked")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ from denoiser.analysis.emotion.classifier import (
 from denoiser.analysis.emotion.network import EmotionNet, EmotionNetConfig
 from denoiser.analysis.emotion.results import ACCURACY, AGREEMENT, read_emotion_results
 from denoiser.analysis.results import ResultsError
+from denoiser.faces.samples import Sample
 from denoiser.images import to_uint8
 from denoiser.noise import create_noise
 from denoiser.pipeline import Experiment, corrupt
 from denoiser.ui.emotion import tab as tab
 from denoiser.ui.emotion.accuracy import describe_scores
 from denoiser.ui.emotion.payload import emotion_payload, summary, table_value
+from denoiser.ui.emotion.search import find_changed
 from denoiser.ui.experiment.run import Face
 from denoiser.weights.checkpoint import WeightsError
 from denoiser.weights.training_noise import point
@@ -328,6 +331,44 @@ def test_a_method_that_cannot_run_does_not_stop_the_others(classifier, face, set
     cards = emotion_payload(Face("a", "A", face), settings, classifier)["cards"]
     assert [card["id"] for card in cards] == ["clean", "noisy", "gaussian-filter", "median"]
     assert cards[-1]["note"] == "The weight file is missing."
+
+
+class Scripted(EmotionClassifier):
+    """Reads what it is told to, one list for each time it is asked."""
+
+    def __init__(self, *readings):
+        super().__init__(network())
+        self.readings = list(readings)
+
+    def predict(self, faces):
+        read = self.readings.pop(0)
+        assert len(read) == len(faces)
+        return [prediction(**{emotion: 0.9}) for emotion in read]
+
+
+def sample(name, emotion, image):
+    return Sample(f"lfw-{name}", f"Face {name}", emotion, image)
+
+
+def test_a_search_finds_the_face_that_most_methods_change(face, settings):
+    samples = [sample(n, e, face) for n, e in enumerate(["fear", "happiness", "", "anger"])]
+    clean = ["anger", "happiness", "neutral", "anger"]  # the first is misread as it is
+    same, changed = ["happiness", "happiness"], ["neutral", "fear"]
+    others = ["fear", "happiness"]
+    assert find_changed(samples, settings, Scripted(clean, same, changed, others)) is samples[3]
+    assert find_changed(samples, settings, Scripted(clean, same, changed, ["anger"] * 2)) is samples[2]
+    at_once = Scripted(clean, ["anger", "fear"])  # nothing could be more
+    assert find_changed(samples, settings, at_once) is samples[1]
+    unchanged = Scripted(clean, same, ["neutral"] * 2, ["anger"] * 2)
+    assert find_changed(samples, settings, unchanged) is None
+    assert unchanged.readings == []  # all were tried
+    assert find_changed(samples, settings, Scripted(clean), patience=-1) is None
+    assert find_changed([], settings, Scripted([])) is None
+
+
+def test_a_search_without_methods_finds_nothing(face, settings):
+    nobody = replace(settings, methods=())
+    assert find_changed([sample(1, "", face)], nobody, Scripted(["fear"], [])) is None
 
 
 def test_summary_in_words():

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,12 +14,14 @@ from scipy.ndimage import gaussian_filter
 import denoiser
 from denoiser.analysis import inspection
 from denoiser.analysis.inspection import (
+    SAMPLES,
     Capabilities,
     ask_experts,
     attention_maps,
     autocorrelation,
     create_discriminator,
     denoise_clean,
+    draw_samples,
     edge_profile,
     ensure_discriminator,
     find_capabilities,
@@ -29,6 +32,7 @@ from denoiser.analysis.inspection import (
     steepest_step,
 )
 from denoiser.architectures import build_network
+from denoiser.architectures.flow_unet import FlowUNet
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.denoisers import registry
 from denoiser.denoisers.background import LoadingError
@@ -54,6 +58,7 @@ from denoiser.ui.inside.payload import (
     line_payload,
     patches_payload,
     residual_payload,
+    samples_payload,
 )
 from denoiser.weights.checkpoint import WEIGHTS, WeightsError
 from tests.doubles import Fixed
@@ -81,6 +86,15 @@ def divided():
 
 
 @pytest.fixture(scope="module")
+def drawing():
+    """A flow of next to no size."""
+    shape = {"widths": [4, 8], "encoder_blocks": [1, 1], "decoder_blocks": [1]}
+    tiny_flow = tiny("drawing", "flow-unet", shape | {"mean_widths": [4, 8]})
+    info = replace(tiny_flow.info, hyperparameters=FlowUNet.hyperparameters)
+    return NetworkDenoiser(info, tiny_flow.network)
+
+
+@pytest.fixture(scope="module")
 def judge():
     torch.manual_seed(0)
     return PatchDiscriminator(PatchDiscriminatorConfig(4)).eval()
@@ -103,7 +117,7 @@ class Halves(Denoiser):
         return noisy
 
 
-def test_anatomy_follows_what_is_listed(monkeypatch, gated, divided):
+def test_anatomy_follows_what_is_listed(monkeypatch, gated, divided, drawing):
     methods = {
         "gated": gated,
         "divided": divided,
@@ -112,12 +126,17 @@ def test_anatomy_follows_what_is_listed(monkeypatch, gated, divided):
         "dual": tiny("dual", "dual-autoencoder", {}),
         "single": tiny("single", "dual-autoencoder", {"halves": 1}),
         "halves": Halves(),
+        "drawing": drawing,
         "plain": create_denoiser("median"),
     }
     monkeypatch.setattr(inspection, "list_denoisers", lambda: list(methods))
     monkeypatch.setattr(inspection, "MODELS", ())
     monkeypatch.setattr(inspection, "create_denoiser", methods.__getitem__)
-    assert find_capabilities() == Capabilities(("gated",), ("dual", "halves"), ("divided",), ())
+    own = [(name, p) for name, method in methods.items() for p in method.info.hyperparameters]
+    monkeypatch.setattr(inspection, "list_hyperparameters", lambda names: own)
+    assert find_capabilities() == Capabilities(
+        ("gated",), ("dual", "halves", "drawing"), ("divided",), (), ("drawing",)
+    )
 
 
 def test_models_are_asked_without_their_weights(monkeypatch):
@@ -138,7 +157,8 @@ def test_models_are_asked_without_their_weights(monkeypatch):
     monkeypatch.setattr(inspection, "list_denoisers", lambda: ["u", "gone", "d"])
     monkeypatch.setattr(inspection, "build_empty", empty)
     monkeypatch.setattr(inspection, "read_config", read)
-    assert find_capabilities() == Capabilities(("u",), ("d",), (), ("u",))
+    monkeypatch.setattr(inspection, "list_hyperparameters", lambda names: [])
+    assert find_capabilities() == Capabilities(("u",), ("d",), (), ("u",), ())
 
 
 # Attention
@@ -413,10 +433,11 @@ def test_pure_noise_is_even_gray_with_noise():
 
 
 @pytest.fixture
-def methods(monkeypatch, gated, divided):
+def methods(monkeypatch, gated, divided, drawing):
     """Methods that need no weights: the tiny networks, two filters, and one that is missing."""
     dual = tiny("dual", "dual-autoencoder", {"first_encoder": [4, 4, 4]})
     made = {"gated": gated, "dual": dual, "divided": divided, "median": create_denoiser("median")}
+    made["drawing"] = drawing
     infos = {name: method.info for name, method in made.items()}
     infos["gone"] = DenoiserInfo("gone", "<b>Gone</b>", "network", False, None, 0, "-")
 
@@ -449,6 +470,48 @@ def check(payload):
 def pixels(panel):
     flat = np.frombuffer(base64.b64decode(panel["pixels"]), np.uint8)
     return flat.reshape(panel["height"], panel["width"], 3)
+
+
+class TestSamples:
+    def test_draws_are_those_of_the_denoiser(self, face, drawing):
+        noisy = GaussianNoise(0.1)(face, 0)
+        half_way = drawing.with_hyperparameters(realism=0.5, steps=2)
+        samples = draw_samples(half_way, noisy, 3)  # dial and steps are for one picture
+        expected = [drawing.with_hyperparameters(draw=draw)(noisy) for draw in range(3)]
+        np.testing.assert_array_equal(samples.pictures, np.stack(expected))
+        np.testing.assert_allclose(samples.mean, np.mean(expected, axis=0), atol=1e-6)
+        np.testing.assert_allclose(samples.spread, np.std(expected, axis=0, ddof=1), atol=1e-6)
+        assert samples.spread.max() > 0
+
+    def test_refuses(self, face, drawing):
+        with pytest.raises(ValueError, match="no hyperparameter 'draw'"):
+            draw_samples(create_denoiser("median"), face)
+        with pytest.raises(ValueError, match="draw must be"):
+            draw_samples(drawing, face, 65)
+        with pytest.raises(ValueError, match="gray"):
+            draw_samples(drawing, np.dstack([face] * 3))
+
+    def test_as_they_are_sent(self, methods, shown_face, drawing):
+        noisy = GaussianNoise(25 / 255)(shown_face.image, 0)
+        panels = check(samples_payload(shown_face, settings(), methods["drawing"]))
+        draws = [f"sample-{draw}" for draw in range(SAMPLES)]
+        assert list(panels) == ["clean", "noisy", "closest", "film", "mean", "spread", *draws]
+        assert panels["film"]["frames"] == draws
+        samples = draw_samples(drawing, noisy)
+        np.testing.assert_array_equal(pixels(panels["sample-7"]), gray_pixels(samples.pictures[7]))
+        np.testing.assert_array_equal(pixels(panels["mean"]), gray_pixels(samples.mean))
+        np.testing.assert_array_equal(
+            pixels(panels["closest"]), gray_pixels(drawing.intermediate(noisy))
+        )
+        assert panels["mean"]["numbers"] == [["PSNR", f"{psnr(samples.mean, shown_face.image):.2f} dB"]]
+        errors = (samples.pictures.astype(np.float64) - shown_face.image) ** 2
+        one = f"{-10 * math.log10(errors.mean()):.2f} dB"
+        assert panels["film"]["numbers"][0] == ["PSNR of one", one]
+        assert panels["spread"]["scale"]["ends"][1] == f"{255 * samples.spread.max():.0f} of 255"
+
+    def test_without_its_weights_a_sentence(self, methods, shown_face):
+        panels = check(samples_payload(shown_face, settings(), methods["gone"]))
+        assert list(panels) == ["gone"]
 
 
 def test_gates_as_they_are_sent(methods, shown_face, gated):

@@ -1,5 +1,6 @@
 """The committed results are read whole, and damage is said in one sentence."""
 
+import dataclasses
 import json
 import math
 import re
@@ -72,6 +73,16 @@ class TestCommittedBenchmark:
         assert benchmark.gain("median", "gaussian-50", "psnr") == pytest.approx(score - noisy)
         assert benchmark.gain(NOISY, "gaussian-50", "psnr") == 0
         assert benchmark.gain("median", "no such noise", "psnr") is None
+
+    def test_where_a_metric_was_measured(self, benchmark):
+        assert benchmark.measured("psnr") == benchmark.conditions
+        assert benchmark.measured("mean_opinion") == ()
+        last = benchmark.conditions[-1]
+        scores = {
+            ("median", last.id): {"psnr": 20.0},
+            (NOISY, benchmark.conditions[0].id): {"psnr": 9.0},
+        }
+        assert dataclasses.replace(benchmark, scores=scores).measured("psnr") == (last,)
 
     def test_networks_are_what_was_trained_specialists_first(self, benchmark):
         specialties = [method.specialty is not None for method in benchmark.networks]

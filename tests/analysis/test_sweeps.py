@@ -4,29 +4,30 @@ import csv
 import io
 import math
 
-import cv2
 import numpy as np
 import pytest
 
 from denoiser.analysis.sweeps import (
     FACTORS,
     SEED,
-    WINDOW_MEDIAN,
     Axis,
     assumed_axis,
+    find_hyperparameter,
+    hyperparameter_axes,
+    hyperparameter_axis,
     noise_axes,
     noise_axis,
     points_csv,
     sweep_assumed,
+    sweep_hyperparameter,
     sweep_noises,
     sweep_seeds,
-    sweep_windows,
     trained_range,
     vary,
-    window_median,
 )
 from denoiser.denoisers.base import DenoiserInfo
-from denoiser.denoisers.registry import create_denoiser
+from denoiser.denoisers.registry import create_denoiser, list_denoisers
+from denoiser.metrics import sharpness
 from denoiser.noise import (
     NOISES,
     PRESETS,
@@ -104,7 +105,7 @@ class TestAxes:
         changed = vary(CHAIN, "1:amount", 30)
         assert changed.stages == (GaussianNoise(0.1), SaltAndPepperNoise(0.3, 0.5))
 
-    @pytest.mark.parametrize("axis_id", ["0:peak", "1:sigma", "window", "", "0"])
+    @pytest.mark.parametrize("axis_id", ["0:peak", "1:sigma", "median:radius", "", "0"])
     def test_unknown(self, axis_id):
         with pytest.raises(ValueError, match="no parameter"):
             vary(GaussianNoise(), axis_id, 10)
@@ -119,6 +120,7 @@ class TestSweeps:
         expected = compare(face, noise, 4, ["median"], round_8bit=True)
         assert points[-1].psnr == {"noisy": expected.noisy.psnr, "median": expected["median"].psnr}
         np.testing.assert_array_equal(points[-1].comparison["median"].image, expected["median"].image)
+        assert points[-1].sharpness["median"] == sharpness(expected["median"].image, face)
 
     def test_along_seeds(self, face):
         points = list(sweep_seeds(face, GaussianNoise(), [5, 6], methods("median"), clip=False))
@@ -126,22 +128,62 @@ class TestSweeps:
         expected = compare(face, GaussianNoise(), 6, ["median"], clip=False)
         assert points[1].psnr["noisy"] == expected.noisy.psnr
 
-    def test_along_windows(self, face):
-        noise = SaltAndPepperNoise(0.3)
-        points = list(sweep_windows(face, noise, [0], methods("trimmed-median"), (3, 5, 7)))
+    def test_along_a_hyperparameter(self, face):
+        noise, median = SaltAndPepperNoise(0.3), create_denoiser("median")
+        axis = hyperparameter_axis("median:radius", 9, current=2)
+        assert axis.values == (1, 2, 3, 4, 5, 6, 7)
+        assert axis.marks == ((2, "Compare: 2"),)
+        (radius,) = median.info.hyperparameters
+        others = methods("trimmed-median")
+        points = list(sweep_hyperparameter(face, noise, [0, 1], median, radius, (1, 2, 3), others))
+        assert [(p.value, p.seed) for p in points] == [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)]
         listed = compare(face, noise, 0, ["median", "median-5", "trimmed-median"])
-        drawn = [point.psnr[WINDOW_MEDIAN] for point in points]
+        drawn = [point.psnr["median"] for point in points if point.seed == 0]
         assert drawn[:2] == [listed["median"].psnr, listed["median-5"].psnr]
         assert len(set(drawn)) == 3
-        assert {p.psnr["trimmed-median"] for p in points} == {listed["trimmed-median"].psnr}
+        assert {p.psnr["trimmed-median"] for p in points if p.seed == 0} == {
+            listed["trimmed-median"].psnr
+        }
 
-    @pytest.mark.parametrize("shape", [(48, 48), (5, 9), (20, 31, 3)])
-    def test_median_of_any_window_is_the_listed_one(self, shape):
-        noisy = np.random.default_rng(0).random(shape, dtype=np.float32)
-        for size in (3, 5):
-            np.testing.assert_array_equal(window_median(size)(noisy), cv2.medianBlur(noisy, size))
-        with pytest.raises(ValueError, match="odd"):
-            window_median(4)
+    def test_others_are_computed_as_the_points_come(self, face):
+        computed = []
+
+        class Counting(type(create_denoiser("median"))):
+            def __call__(self, noisy, sigma=None):
+                computed.append(1)
+                return super().__call__(noisy, sigma)
+
+        median, wavelet = create_denoiser("median"), create_denoiser("trimmed-median")
+        other = Counting(wavelet.info, wavelet.function)
+        (radius,) = median.info.hyperparameters
+        points = sweep_hyperparameter(face, GaussianNoise(), [0, 1], median, radius, (1, 2), [other])
+        next(points)
+        assert len(computed) == 1
+        assert len(list(points)) == 3
+        assert len(computed) == 2
+
+    def test_the_method_is_told_the_strength(self, face):
+        method = create_denoiser("nl-means")
+        (strength,) = method.info.hyperparameters
+        noise = GaussianNoise(0.2)
+        (point,) = sweep_hyperparameter(face, noise, [3], method, strength, [1.5], [])
+        own = method.with_hyperparameters(strength=1.5)
+        assert point.psnr["nl-means"] == compare(face, noise, 3, [own])["nl-means"].psnr
+
+    def test_every_hyperparameter_has_an_axis_over_its_slider(self):
+        axes = hyperparameter_axes(list_denoisers())
+        for axis_id in axes:
+            method_id, parameter = find_hyperparameter(axis_id)
+            axis = hyperparameter_axis(axis_id, 9, parameter.default)
+            assert axis.label == axes[axis_id]
+            assert (axis.values[0], axis.values[-1]) == parameter.slider_range
+            for value in axis.values[:: len(axis.values) - 1]:
+                create_denoiser(method_id).with_hyperparameters(
+                    **{parameter.name: value / parameter.scale}
+                )
+        assert find_hyperparameter("median:sigma") is None
+        with pytest.raises(ValueError, match="no method has"):
+            hyperparameter_axis("median:sigma", 9, 1)
 
     def test_assumed_strength_reaches_those_who_want_it(self, face):
         noise = GaussianNoise(0.1)

@@ -44,6 +44,18 @@ def assert_fine(watched: Watched) -> None:
     assert watched.hosts == {"127.0.0.1"}
 
 
+def read_rgb(canvas: Any) -> np.ndarray:
+    """What a canvas shows, (H, W, 3) uint8."""
+    read = canvas.evaluate(_READ_PIXELS)
+    return np.array(read["data"], np.uint8).reshape(read["height"], read["width"], 4)[..., :3]
+
+
+def as_gray(rgb: np.ndarray) -> np.ndarray:
+    """One channel of a picture, all three of which have to be the same."""
+    np.testing.assert_array_equal(np.ptp(rgb, axis=-1), 0)
+    return rgb[..., 0]
+
+
 def open_tab(page: Any, name: str) -> None:
     """Open a tab."""
     # The grid is painted when the page is: until then the tabs still move.
@@ -99,15 +111,11 @@ class Lab:
 
     def rgb(self, method: str) -> np.ndarray:
         """What a card's canvas shows, (H, W, 3) uint8."""
-        read = self.card(method).locator("canvas.card-picture").evaluate(_READ_PIXELS)
-        shape = (read["height"], read["width"], 4)
-        return np.array(read["data"], np.uint8).reshape(shape)[..., :3]
+        return read_rgb(self.card(method).locator("canvas.card-picture"))
 
     def gray(self, method: str) -> np.ndarray:
         """What a card's canvas shows where it is gray, (H, W) uint8."""
-        rgb = self.rgb(method)
-        np.testing.assert_array_equal(np.ptp(rgb, axis=-1), 0)
-        return rgb[..., 0]
+        return as_gray(self.rgb(method))
 
     def slider(self, name: str = "noise-gaussian-sigma") -> Any:
         """The range input of a noise parameter."""

@@ -34,7 +34,9 @@ def main() -> None:
         page.locator("#picture input[type=file]").set_input_files(face)
         lab.wait_for(after=before)
         page.locator("#own-picture button").first.click()
+        page.locator("#charts").scroll_into_view_if_needed()
         page.locator("#charts .js-plotly-plot").nth(1).wait_for()
+        page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(2000)  # plotly has no event for "painted"
         page.screenshot(path=TARGET, full_page=True, mask=[page.locator("#faces")], mask_color="#e5e7eb")
         browser.close()

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.ui.blind.tab import DEFAULT_POOL
 from denoiser.ui.experiment.run import describe_methods
-from tests.browser.lab import _READ_PIXELS, EACH_WIDTH, assert_fine, watched_at
+from tests.browser.lab import EACH_WIDTH, assert_fine, read_rgb, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -53,8 +53,7 @@ class BlindTab:
         return self.board.get_by_role("button", name=f"Picture {number}", exact=True)
 
     def gray(self, number):
-        read = self.choice(number).locator("canvas").evaluate(_READ_PIXELS)
-        return np.array(read["data"], np.uint8).reshape(read["height"], read["width"], 4)[..., 0]
+        return read_rgb(self.choice(number).locator("canvas"))[..., 0]
 
     def finish(self, key="1"):
         for number in range(1, ROUNDS + 1):
@@ -139,14 +138,14 @@ def test_ten_rounds_unmasked_at_the_end(tab):
     assert set(labels[:3]) <= names()
     expect(cards.nth(1)).to_contain_text("your pick", use_inner_text=True)  # key 2
     assert "your pick" not in cards.nth(0).inner_text()
-    read = cards.nth(0).locator("canvas").evaluate(_READ_PIXELS)
-    unmasked = np.array(read["data"], np.uint8).reshape(48, 48, 4)[..., 0]
+    unmasked = read_rgb(cards.nth(0).locator("canvas"))[..., 0]
     np.testing.assert_array_equal(unmasked, shown[0])
 
     tab.board.get_by_role("button", name="Again, with other faces").click()
     tab.wait_for_round(1)
 
 
+@pytest.mark.slow
 def test_keys_elsewhere_are_no_vote_and_the_noisy_picture_is_optional(tab):
     noisy = tab.board.get_by_role("img", name="The noisy picture")
     expect(noisy).to_be_hidden()
@@ -160,6 +159,26 @@ def test_keys_elsewhere_are_no_vote_and_the_noisy_picture_is_optional(tab):
     tab.wait_for_round(1)
 
 
+@pytest.mark.slow
+def test_which_is_the_photograph(tab):
+    tab.page.locator("#blind-question").get_by_label("Which is the photograph?").check()
+    tab.page.locator("#blind-start").click()
+    tab.board.get_by_text("Which is the photograph?").wait_for(timeout=PATIENCE)
+    for number in range(1, ROUNDS + 1):
+        tab.wait_for_round(number)
+        tab.choice(2).click()
+    tab.board.get_by_role("heading", name="What your eye takes for real").wait_for(timeout=PATIENCE)
+    expect(tab.board.locator(".blind-headline")).to_contain_text("You found the photograph in")
+    expect(tab.board.get_by_text("Do the measures agree?")).to_have_count(0)
+    rounds = tab.board.locator(".blind-round")
+    rounds.first.click()
+    expect(tab.board.locator(".blind-look").get_by_text("The photograph", exact=True)).to_be_visible()
+    tab.page.locator("#blind-question").get_by_label("Which looks best?").check()
+    tab.page.locator("#blind-start").click()
+    tab.wait_for_round(1)
+
+
+@pytest.mark.slow
 def test_too_few_methods_are_refused_in_a_sentence(tab):
     tab.open_section("blind-options")
     methods = describe_methods()

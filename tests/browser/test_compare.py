@@ -13,13 +13,18 @@ import pytest
 from playwright.sync_api import expect
 from skimage.data import astronaut
 
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, create_denoiser
+from denoiser.denoisers.registry import (
+    DEFAULT_DENOISERS,
+    MODELS,
+    create_denoiser,
+    list_denoisers,
+)
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, create_noise
 from denoiser.pipeline import compare
 from denoiser.ui.compare.payload import LIVE_NETWORKS
-from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, assert_fine, watched_at
+from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, as_gray, assert_fine, read_rgb, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -139,6 +144,30 @@ class TestFirstSight:
     def test_wide_screens_too(self, untouched_lab):
         assert untouched_lab.overflow() <= 0
 
+    @pytest.mark.parametrize("tall", [False, pytest.param(True, marks=pytest.mark.slow)])
+    def test_charts_are_drawn_when_they_come_into_view(self, browser, server, tall):
+        """Where no chart is looked at, Plotly isn't loaded, more than all the rest of the page."""
+        with watched_page(browser, 390, 6000 if tall else 844) as watched:
+            scripts = []
+            watched.page.on("request", lambda request: scripts.append(request.url.rsplit("/")[-1]))
+            lab = Lab(watched.page)
+            lab.open(server)
+            charts = watched.page.locator("#charts .js-plotly-plot")
+            if not tall:
+                watched.page.wait_for_timeout(3000)  # they came after one
+                assert not any(name.startswith("PlotlyPlot") for name in scripts)
+                watched.page.locator("#charts").scroll_into_view_if_needed()
+            expect(charts).to_have_count(2)
+            assert any(name.startswith("PlotlyPlot") for name in scripts)
+            # And anew, whatever is changed while they are in view.
+            heights = "() => document.querySelector('#metric-bars').innerText"
+            before, version = watched.page.evaluate(heights), lab.version()
+            lab.set_number(60)
+            watched.page.locator("#charts").scroll_into_view_if_needed()
+            lab.wait_for(version, sigma=60)
+            watched.page.wait_for_function(f"before => ({heights})() !== before", arg=before)
+            assert_fine(watched)
+
     def test_dark(self, browser, server):
         for lab in open_lab(browser, server, "desktop", "?__theme=dark"):
             colours = lab.cards.first.evaluate(
@@ -157,6 +186,7 @@ class TestFace:
         lab.wait_for(before)
         assert_shows(lab, compare(clean_of(sample), GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
 
+    @pytest.mark.slow
     def test_upload_a_picture_with_transparency(self, any_lab, tmp_path):
         lab = any_lab
         pixels = np.dstack([astronaut(), np.full((512, 512), 255, np.uint8)])
@@ -169,6 +199,7 @@ class TestFace:
         expected = load_face(file.read_bytes())
         assert_shows(lab, compare(expected.image, GaussianNoise(25 / 255), 0, DEFAULT_DENOISERS))
 
+    @pytest.mark.slow
     def test_paste_a_picture(self, browser, server):
         allowed = ["clipboard-read", "clipboard-write"]
         with watched_page(browser, 1440, 900, permissions=allowed) as watched:
@@ -185,6 +216,7 @@ class TestFace:
             expect(lab.page.locator("#face-note")).to_contain_text("whole picture", use_inner_text=True)
             assert watched.hosts == {"127.0.0.1"}
 
+    @pytest.mark.slow
     def test_take_a_picture(self, browser, server):
         with watched_page(browser, 1440, 900, permissions=["camera"]) as watched:
             lab = Lab(watched.page)
@@ -272,6 +304,7 @@ class TestNoise:
         lab.wait_for(before, sigma=30)
         expect(lab.status).to_be_hidden()
 
+    @pytest.mark.slow
     def test_other_noise_is_other_noise(self, lab):
         before, shown = lab.version(), lab.gray("noisy")
         clean = lab.gray("clean")
@@ -309,6 +342,7 @@ class TestNoise:
             assert "∞" not in text.replace("∞ dB", "", 1)  # a method that changes nothing has that PSNR
         assert [best for best in lab.page.locator(".card-best").all_inner_texts() if best] == []
 
+    @pytest.mark.slow
     def test_times_are_medians_of_the_page_s_runs(self, lab):
         title = lab.card("attention-unet").locator("dt", has_text=re.compile("run|Median of"))
         for _ in range(2):
@@ -350,6 +384,129 @@ class TestViews:
         np.testing.assert_array_equal(lab.gray("median"), median)
 
 
+class TestStage:
+    """Two of the pictures, large."""
+
+    def shown(self, lab, place):
+        return as_gray(read_rgb(lab.root.locator(".stage-figure canvas").nth(place)))
+
+    def test_what_is_chosen_is_on_it_and_the_verdict_ranks_it(self, lab):
+        first, *_, last = DEFAULT_DENOISERS
+        np.testing.assert_array_equal(self.shown(lab, 0), lab.gray("noisy"))
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(first))
+        assert lab.root.locator(".stage-frame").first.bounding_box()["width"] >= 480
+        lab.card(last).locator(".card-gain").click()
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(last))
+        assert lab.card(last).get_attribute("aria-current") == "true"
+        gains = {name: lab.metric(name, "psnr") for name in DEFAULT_DENOISERS}
+        ranked = sorted(gains, key=gains.__getitem__, reverse=True)
+        verdict = lab.root.locator(".stage-verdict").inner_text()
+        assert verdict.startswith(create_denoiser(ranked[0]).info.label)
+        place, count = ranked.index(last) + 1, len(ranked)
+        assert f"{create_denoiser(last).info.label} is number {place} of {count}" in verdict
+        lab.root.get_by_role("button", name="Next method").click()
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(first))  # round and round
+
+        # It follows the slider, and where its method is taken away, the first one is on it.
+        lab.card("median").locator("canvas.card-picture").press("Enter")
+        before = lab.version()
+        lab.set_number(60)
+        lab.wait_for(before, sigma=60)
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray("median"))
+        before = lab.version()
+        lab.toggle(create_denoiser("median").info.label)
+        lab.wait_for(before)
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(first))
+
+    @pytest.mark.slow
+    def test_wipe_difference_swap_and_zoom(self, lab):
+        first = DEFAULT_DENOISERS[0]
+        pictures = lab.root.locator(".stage-pictures")
+        frame = lab.root.locator(".stage-frame").nth(1)
+        lab.root.locator(".stage-modes").get_by_text("Wipe").click()
+        assert lab.root.locator(".stage-figure").first.bounding_box()["x"] == frame.bounding_box()["x"]
+        lab.root.locator(".stage-wipe").press("ArrowRight")
+        assert pictures.evaluate("node => node.style.getPropertyValue('--wipe')") == "51%"
+        box = frame.bounding_box()
+        lab.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
+        lab.page.mouse.down()
+        lab.page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 60)
+        lab.page.mouse.up()
+        assert pictures.evaluate("node => node.style.getPropertyValue('--wipe')") == "25%"
+
+        lab.root.locator(".stage-modes").get_by_text("Difference").click()
+        lab.root.get_by_label("Compare with").select_option("median")
+        less = lab.gray(first).astype(int) - lab.gray("median")
+        expected = np.clip(np.floor(127.5 + 127.5 * less / 32 + 0.5), 0, 255)
+        np.testing.assert_array_equal(self.shown(lab, 1), expected)
+
+        lab.root.locator(".stage-modes").get_by_text("Side by side").click()
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(first))
+        lab.page.keyboard.down("f")
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray("median"))
+        lab.page.keyboard.up("f")
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(first))
+
+        canvases = lab.root.locator(".stage-figure canvas")
+        lab.root.get_by_role("button", name="Larger").click()
+        pictures.press("ArrowRight")
+        styles = canvases.evaluate_all(
+            "all => all.map(c => [c.style.transform, c.style.transformOrigin])"
+        )
+        assert styles[0] == styles[1]
+        assert styles[0][0] == "scale(2)"
+        assert float(styles[0][1].split("%")[0]) == pytest.approx(50 + 100 / 48, abs=0.01)
+        lab.root.get_by_role("button", name="Smooth").click()
+        assert canvases.first.evaluate("c => getComputedStyle(c).imageRendering") == "auto"
+        assert lab.overflow() <= 0
+
+    @pytest.mark.slow
+    def test_presenting_leaves_the_stage_and_the_slider(self, lab):
+        page, first = lab.page, DEFAULT_DENOISERS[0]
+        page.set_viewport_size({"width": 1280, "height": 720})
+        lab.root.get_by_role("button", name="Present").click()
+        for hidden in ("#introduction", "#face-panel", "#methods-panel", "#charts", "#seed"):
+            expect(page.locator(hidden)).to_be_hidden()
+        expect(lab.slider()).to_be_in_viewport(ratio=1)
+        expect(lab.root.locator(".stage-verdict")).to_be_in_viewport(ratio=1)
+        size = lab.root.locator(".stage-numbers").first.evaluate(
+            "node => getComputedStyle(node).fontSize"
+        )
+        assert float(size.removesuffix("px")) >= 24
+        page.keyboard.press("ArrowRight")
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(DEFAULT_DENOISERS[1]))
+        page.keyboard.press("ArrowLeft")
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray(first))
+        page.keyboard.press("v")
+        expect(lab.root).to_have_attribute("data-view", "error")
+        before = lab.version()
+        page.keyboard.press("r")
+        lab.wait_for(before)
+        page.keyboard.press("Escape")
+        expect(page.locator("#introduction")).to_be_visible()
+        expect(lab.root.get_by_role("button", name="Present")).to_be_visible()
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("width", ["desktop", "phone"])
+    def test_it_is_above_the_fold_and_stays_in_view(self, browser, server, width):
+        with watched_at(browser, width) as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            top = "document.querySelector('.stage-frame').getBoundingClientRect().top"
+            assert watched.page.evaluate(f"{top} + 100 < innerHeight")
+            watched.page.evaluate("scrollTo(0, 500)")
+            watched.page.wait_for_function(f"scrollY === 500 && {top} >= 0 && {top} < 150")
+
+    @pytest.mark.slow
+    def test_sorted_by_gain(self, lab):
+        lab.root.get_by_role("button", name="Sort by gain").click()
+        gains = [lab.metric(name, "psnr") for name in lab.methods()[2:]]
+        assert lab.methods()[:2] == ["clean", "noisy"]
+        assert gains == sorted(gains, reverse=True)
+        lab.root.get_by_role("button", name="Sort by gain").click()
+        assert lab.methods()[2:] == list(DEFAULT_DENOISERS)
+
+
 class TestMethods:
     def test_take_one_away_and_bring_it_back(self, lab):
         label = create_denoiser("median").info.label
@@ -362,6 +519,7 @@ class TestMethods:
         lab.wait_for(before)
         assert "median" in lab.methods()
 
+    @pytest.mark.slow
     def test_a_network_too_many_follows(self, lab):
         for method in [m for m in MODELS[: LIVE_NETWORKS + 1] if m not in DEFAULT_DENOISERS]:
             before = lab.version()
@@ -380,6 +538,33 @@ class TestMethods:
         states = lab.page.evaluate(STATES_WHILE_MOVING, LATE)
         assert "updating" in states  # it really came after the others
 
+    def test_a_setting_of_a_method_reaches_its_card_and_the_address(self, lab):
+        lab.page.locator("#method-settings > button").click()
+        # What is typed before a new box gets its first value is lost.
+        expect(lab.number("method-median-radius")).not_to_have_value("")
+        before = lab.version()
+        lab.set_number(3, "method-median-radius")
+        lab.wait_for(before)
+        wide = create_denoiser("median").with_hyperparameters(radius=3)
+        expected = compare(clean_of(lab.sample_ids()[0]), GaussianNoise(25 / 255), 0, [wide])["median"]
+        np.testing.assert_array_equal(lab.gray("median"), to_uint8(expected.image))
+        assert lab.metric("median", "psnr") == pytest.approx(expected.psnr, abs=0.0061)
+        expect(lab.card("median")).to_contain_text("radius 3 pixels", use_inner_text=True)
+        lab.page.wait_for_url(re.compile(r"median:radius=3"))
+        lab.toggle(create_denoiser("median").info.label)  # its slider goes with it
+        expect(lab.page.locator("#method-median-radius")).to_be_hidden()
+
+    @pytest.mark.slow
+    def test_sets_of_methods(self, lab):
+        expect(lab.page.locator("#methods .method-group")).to_have_count(5)
+        filters = [m for m in list_denoisers() if create_denoiser(m).info.family == "classical"]
+        for button, chosen in (("filters", filters), ("none", []), ("default", list(DEFAULT_DENOISERS))):
+            before = lab.version()
+            lab.page.locator(f"#methods-{button}").click()
+            lab.wait_for(before)
+            assert lab.methods() == ["clean", "noisy", *chosen]
+
+    @pytest.mark.slow
     def test_none_at_all(self, lab):
         for name in DEFAULT_DENOISERS:
             before = lab.version()
@@ -446,6 +631,7 @@ class TestTwoPeople:
         for page in pages:
             assert next(page, None) is None
 
+    @pytest.mark.slow
     def test_a_page_that_the_server_has_forgotten_says_so_and_goes_on(self, lab):
         """After a restart, or many other visitors; here its requests come from another session."""
 

@@ -8,9 +8,15 @@ import pytest
 from playwright.sync_api import expect
 
 from denoiser import create_denoiser, create_noise
-from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier
+from denoiser.analysis.emotion.classifier import (
+    CLASSES,
+    CLASSIFIER,
+    EmotionClassifier,
+    create_classifier,
+)
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_uint8
+from denoiser.weights.checkpoint import WEIGHTS
 from tests.analysis.test_emotion import METRICS, network
 from tests.browser.lab import EACH_WIDTH, Lab, open_tab, watched_at
 from tests.conftest import app_environment, free_port, running
@@ -61,6 +67,7 @@ def cards(page):
     return page.locator("#emotion-pictures .emotion-card")
 
 
+@pytest.mark.slow
 def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, classifier):
     page, lab = watched.page, Lab(watched.page)
     lab.open(url)
@@ -104,6 +111,42 @@ def test_pictures_and_predictions_are_those_of_the_experiment(watched, url, clas
     page.locator("#benchmark-emotion-table tbody tr").nth(2).wait_for()
     page.get_by_label("Read as in the clean picture").click()
     page.get_by_text("★ 80.0").wait_for()
+
+
+def test_a_search_brings_a_face_that_is_read_otherwise(desktop, server):
+    page, lab = desktop.page, Lab(desktop.page)
+    lab.open(f"{server}/?sigma=60")
+    open_tab(page, "Emotion check")
+    cards(page)
+    before = page.locator("#emotion-pictures .emotion").get_attribute("data-version")
+    page.locator("#emotion-search").click()
+    page.locator(f'#emotion-pictures .emotion:not([data-version="{before}"])').wait_for()
+    method = page.locator('#emotion-pictures [data-method="median"]')
+    read = create_classifier(WEIGHTS / CLASSIFIER)
+    # The face is the page's now, here and under "Compare".
+    chosen = page.locator('#faces button[aria-pressed="true"]').get_attribute("data-id")
+    clean = get_sample(bundled_faces(), chosen).image
+    denoised = create_denoiser("median")(create_noise("gaussian", sigma=60 / 255)(clean, seed=0))
+    clean_card = page.locator('#emotion-pictures [data-method="clean"]')
+    for card, picture in ((clean_card, clean), (method, denoised)):
+        np.testing.assert_array_equal(card.locator("canvas").evaluate(_READ), to_uint8(picture).ravel())
+        expect(card).to_have_attribute("data-read", read.predict([picture])[0].emotion)
+    assert page.locator("#emotion-pictures .is-changed").count() >= 2  # the noisy one, and a method
+    expect(page.locator("#emotion-found")).to_be_hidden()
+    open_tab(page, "Compare")
+    np.testing.assert_array_equal(lab.gray("clean"), to_uint8(clean))
+    assert desktop.errors == []
+
+
+@pytest.mark.slow
+def test_a_search_in_vain_says_so(desktop, url):
+    page, lab = desktop.page, Lab(desktop.page)
+    lab.open(url)
+    open_tab(page, "Emotion check")
+    cards(page)
+    page.locator("#emotion-search").click()  # this classifier reads the same in everything
+    expect(page.locator("#emotion-found")).to_contain_text("In none of the faces tried")
+    assert desktop.errors == []
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from denoiser.faces.fer2013 import COUNTS
 from denoiser.faces.samples import bundled_faces, get_sample
 from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import Lab
@@ -13,7 +14,7 @@ from tests.tiny import pictures
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-COUNT = 60
+COUNT = COUNTS["test"][0]
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def remote(loopback_hub):
 def app(remote, tmp_path):
     """The address of an app whose Hub does not answer until the test mends it."""
     remote.fault("", "silent")
-    with running_hub_app(remote, ID, COUNT, tmp_path / "home") as url:
+    with running_hub_app(remote, ID, tmp_path / "home") as url:
         yield url
 
 
@@ -34,6 +35,7 @@ def about(lab, text):
     lab.page.locator("#about-faces").get_by_text(text).wait_for()
 
 
+@pytest.mark.slow
 def test_faces_appear_without_a_reload(browser, remote, app):
     with watched_page(browser, 1440, 900) as watched, watched_page(browser, 390, 844) as later:
         lab = Lab(watched.page)
@@ -48,7 +50,7 @@ def test_faces_appear_without_a_reload(browser, remote, app):
         before = lab.version()
 
         remote.mend()
-        about(lab, f"{COUNT} faces, from {ID}")
+        about(lab, f"{COUNT:,} faces, from {ID}")
         lab.page.locator('#faces button[data-id^="fer2013-test-"]').first.wait_for()
         assert len([face for face in lab.sample_ids() if face.startswith("fer2013-")]) == 12
         # The face that somebody is looking at stays, and is none of the strip's.
@@ -85,7 +87,7 @@ def test_a_page_stops_asking_once_the_faces_are_there(browser, remote, app):
         lab = Lab(watched.page)
         lab.open(app)
         remote.mend()
-        about(lab, f"{COUNT} faces, from {ID}")
+        about(lab, f"{COUNT:,} faces, from {ID}")
         asked = []
         lab.page.wait_for_timeout(2500)
         lab.page.on("request", lambda request: asked.append(request.url))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from denoiser.analysis.inspection import find_capabilities
+from denoiser.analysis.inspection import SAMPLES, draw_samples, find_capabilities
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 PARTS = {
     "Attention gates": "gates",
     "Experts": "experts",
+    "Samples": "samples",
     "Discriminator": "patches",
     "Residual": "residual",
     "Bias": "bias",
@@ -162,6 +163,21 @@ def test_every_part_shows_what_it_says(tab, pair):
     tab.page.locator("#inside-bias").get_by_text("The result", exact=True).click()
     tab.wait_for_gray("bias", "median", to_uint8(biased))
 
+    tab.turn_to("Samples")
+    draws = tab.page.locator('#inside-samples-panels [data-panel^="sample-"]')
+    expect(draws).to_have_count(SAMPLES, timeout=60_000)
+    drawn = draw_samples(create_denoiser("flow-unet"), noisy)
+    tab.wait_for_gray("samples", "mean", to_uint8(drawn.mean))
+    film = tab.page.locator('#inside-samples-panels [data-panel="film"]')
+    film.get_by_role("button", name="Play").click()
+    expect(film.locator("canvas")).to_have_attribute("data-frame", re.compile("sample-"))
+    film.get_by_role("button", name="Pause").click()
+    frame = film.locator("canvas").get_attribute("data-frame")
+    tab.page.wait_for_timeout(600)
+    expect(film.locator("canvas")).to_have_attribute("data-frame", frame)
+    shown = int(frame.removeprefix("sample-"))
+    tab.wait_for_gray("samples", "film", to_uint8(drawn.pictures[shown]))
+
     tab.turn_to("Discriminator")
     scores = [tab.number("patches", m, "Mean score").inner_text() for m in ("clean", "attention-unet")]
     assert float(scores[0]) > float(scores[1])
@@ -234,6 +250,7 @@ def test_pure_noise_follows_its_controls_and_bad_numbers_are_told(tab):
     expect(tab.panel("invention", "median")).to_be_visible()  # the last good pictures stay
 
 
+@pytest.mark.slow
 def test_the_tab_follows_the_noise_under_compare(browser, server, pair):
     clean, _ = pair
     with watched_page(browser, 1440, 900) as watched:
@@ -264,7 +281,8 @@ def test_a_new_method_of_two_parts_appears_by_itself(browser):
         tab.open(url)
         tab.turn_to("Intermediate image")
         tab.version("intermediate")
-        last = len(find_capabilities().intermediate_image)
+        found = find_capabilities()
+        last = len(set(found.intermediate_image).difference(found.samples))
         menu = tab.page.locator("#inside-intermediate input").first
         menu.click()
         expect(tab.page.get_by_role("option")).to_have_count(last + 1)

@@ -10,7 +10,7 @@ from denoiser.images import to_uint8
 from denoiser.lessons import LESSONS, smoothing
 from denoiser.noise import GaussianNoise
 from denoiser.ui.experiment.face_source import first_face
-from tests.browser.lab import _READ_PIXELS, EACH_WIDTH, Lab, assert_fine, open_tab, watched_at
+from tests.browser.lab import EACH_WIDTH, Lab, assert_fine, open_tab, read_rgb, watched_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -61,8 +61,7 @@ class LessonsTab:
         return self.demonstration.locator("figure").filter(has=caption)
 
     def gray(self, label):
-        read = self.picture(label).locator("canvas").evaluate(_READ_PIXELS)
-        return np.array(read["data"], np.uint8).reshape(read["height"], read["width"], 4)[..., 0]
+        return read_rgb(self.picture(label).locator("canvas"))[..., 0]
 
 
 @pytest.fixture(params=EACH_WIDTH)
@@ -127,6 +126,7 @@ def test_one_lesson_from_the_question_to_the_reason(tab):
     expect(tab.explanation).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_each_of_the_ten_computes_its_pictures(tab):
     for number, lesson in enumerate(LESSONS, 1):
         tab.item(lesson).click()
@@ -143,6 +143,7 @@ def test_each_of_the_ten_computes_its_pictures(tab):
     assert tab.page.locator(".toast-body").count() == 0
 
 
+@pytest.mark.slow
 def test_the_browser_keeps_how_far_one_has_come(tab):
     lesson = LESSONS[1]
     tab.item(lesson).click()

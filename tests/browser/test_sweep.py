@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from denoiser.analysis.sweeps import FACTORS, WINDOW_MEDIAN, WINDOWS
+from denoiser.analysis.sweeps import FACTORS
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
-from tests.browser.lab import _READ_PIXELS, EACH_WIDTH, Lab, assert_fine, open_tab, watched_at
+from tests.browser.lab import EACH_WIDTH, Lab, assert_fine, open_tab, read_rgb, watched_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
+
+RADIUS = "Median 3x3: Radius of the window (pixels)"
 
 _IS = """([state, axis]) => {
   const box = document.querySelector(".sweep-progress");
@@ -53,9 +55,7 @@ class SweepTab:
 
     def pixels(self, method, index=0):
         canvas = self.pictures.locator(f'[data-method="{method}"] canvas').nth(index)
-        read = canvas.evaluate(_READ_PIXELS)
-        shape = (read["height"], read["width"], 4)
-        return np.array(read["data"], np.uint8).reshape(shape)[..., :3]
+        return read_rgb(canvas)
 
     def choose(self, control, option):
         self.page.locator(f"#sweep-{control}").get_by_role("radio", name=option, exact=True).click()
@@ -72,6 +72,7 @@ def tab(browser, server, request):
         assert_fine(watched)
 
 
+@pytest.mark.slow
 def test_the_pictures_under_the_pointer(tab, tmp_path):
     curves = tab.curves()
     assert len(curves) == 1 + len(DEFAULT_DENOISERS)
@@ -115,6 +116,7 @@ def test_the_pictures_under_the_pointer(tab, tmp_path):
         np.testing.assert_array_equal(tab.lab.rgb(name), pixels)
 
 
+@pytest.mark.slow
 def test_assumed_strength_and_redraw(tab):
     tab.choose("view", "Assumed strength")
     tab.wait_for("done", "Assumed over true strength")
@@ -141,21 +143,42 @@ def test_assumed_strength_and_redraw(tab):
     expect(verdict).to_contain_text("the gap is real", use_inner_text=True)
 
 
+@pytest.mark.slow
 def test_menus_keep_what_is_chosen(tab):
     tab.page.locator("#sweep-axis input").click()
-    tab.page.get_by_role("option", name="Window of the median (pixels)", exact=True).click()
-    tab.wait_for("done", "Window of the median")
-    assert list(tab.curves()["Median of that window"]["x"]) == list(WINDOWS)
+    tab.page.get_by_role("option", name=RADIUS, exact=True).click()
+    tab.wait_for("done", RADIUS)
+    assert list(tab.curves()["Median 3x3"]["x"]) == list(range(1, 8))
     curves = tab.curves()
     # What is on show already is not computed again, and stays.
     tab.go_to("Compare")
     tab.go_to("Sweep")
     tab.page.wait_for_timeout(3000)
-    tab.wait_for("done", "Window of the median")
+    tab.wait_for("done", RADIUS)
     assert tab.curves() == curves
-    expect(tab.page.locator("#sweep-axis input")).to_have_value("Window of the median (pixels)")
+    expect(tab.page.locator("#sweep-axis input")).to_have_value(RADIUS)
     expect(tab.page.locator("#sweep-methods .token")).to_have_count(len(DEFAULT_DENOISERS))
-    assert tab.pixels(WINDOW_MEDIAN).shape == (48, 48, 3)
+    assert tab.pixels("median").shape == (48, 48, 3)
+
+    # On the way from close to sharp, the pointer is on the sweep's places all the same.
+    tab.choose("metric", "Sharpness against PSNR")
+    tab.page.wait_for_function(
+        "document.querySelector('#sweep-chart .xtitle')?.textContent.startsWith('PSNR')"
+    )
+    plot = tab.page.locator("#sweep-chart .js-plotly-plot")
+    plot.scroll_into_view_if_needed()
+    spot = plot.evaluate(
+        """plot => {
+          const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
+          const way = plot.data.find(({name}) => name === "Median 3x3");
+          const index = way.customdata.indexOf(4);
+          const across = xaxis._offset + xaxis.d2p(way.x[index]);
+          return [box.left + across, box.top + yaxis._offset + yaxis.d2p(way.y[index])];
+        }"""
+    )
+    tab.page.mouse.move(*spot)
+    tab.page.wait_for_function("document.querySelector('.sweep-pictures').dataset.place === '4'")
+    expect(tab.page.locator("#sweep-chart .sweep-pointer")).to_have_count(0)
 
 
 def test_cancel_stops_it_and_run_goes_on(tab):

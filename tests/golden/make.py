@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import denoiser
-from denoiser.denoisers.registry import MODELS
+from denoiser.denoisers.registry import list_denoisers, model_of
 from denoiser.weights.checkpoint import WEIGHTS
 
 FOLDER = Path(__file__).parent
@@ -30,7 +30,8 @@ def golden_input() -> np.ndarray:
 
 def main(ids: list[str]) -> None:
     """Store the outputs of some models, of all that are there for an empty list."""
-    for model_id in ids or [m for m in MODELS if (WEIGHTS / m).is_dir()]:
+    known = [m for m in list_denoisers() if model_of(m) and (WEIGHTS / str(model_of(m))).is_dir()]
+    for model_id in ids or known:
         output = denoiser.create_denoiser(model_id)(golden_input())
         np.save(golden_file(model_id), output.astype(np.float16))
         print(f"{golden_file(model_id)}: mean {output.mean():.4f}")

@@ -37,6 +37,7 @@ from train.__main__ import main
 
 ID = "someone/faces"
 DATASET = Dataset(ID)
+PUBLISHED = reader.COUNTS
 COUNTS = {"train": (20, 18), "validation": (6, 5), "test": (15, 14)}
 
 
@@ -407,19 +408,25 @@ class TestTraining:
 
 
 class TestApp:
-    """The real app, for which 15 made-up pictures are FER2013."""
+    """The real app, for which as many made-up pictures are FER2013."""
 
     @pytest.mark.slow
-    def test_the_page_is_served_while_the_hub_is_mute_and_the_faces_follow(self, remote, tmp_path):
+    def test_the_page_is_served_while_the_hub_is_mute_and_the_faces_follow(
+        self, loopback_hub, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(reader, "COUNTS", PUBLISHED)
+        count = PUBLISHED["test"][0]
+        remote = loopback_hub
+        remote.add_repo("dataset", ID, fer2013((1, 1, count)))
         remote.fault("", "silent")
-        with running_hub_app(remote, ID, 15, tmp_path / "home") as url:
+        with running_hub_app(remote, ID, tmp_path / "home") as url:
             config = urllib.request.urlopen(f"{url}/config", timeout=30).read().decode()
             assert "FER2013 is being downloaded" in json.dumps(json.loads(config))
             client = Client(url, verbose=False)
             assert client.predict(count=0, api_name="/samples")["total"] == 101
             remote.mend()
             deadline = time.monotonic() + 120
-            while (found := client.predict(count=3, api_name="/samples"))["total"] != 15:
+            while (found := client.predict(count=3, api_name="/samples"))["total"] != count:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
             assert found["source"] == "FER2013, test split"

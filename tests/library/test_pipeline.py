@@ -9,6 +9,7 @@ import pytest
 import denoiser
 from denoiser.denoisers.base import Denoiser, DenoiserInfo, SigmaUsed
 from denoiser.denoisers.network import denoise_padded
+from denoiser.denoisers.registry import create_denoiser
 from denoiser.noise import GaussianNoise, PoissonNoise, SaltAndPepperNoise, create_noise
 from denoiser.pipeline import compare, corrupt, denoise, score_noisy, sweep
 
@@ -125,6 +126,11 @@ class TestDenoise:
 
 
 class TestCompare:
+    def test_a_denoiser_twice_is_refused_however_it_is_set(self, face):
+        wide = create_denoiser("median").with_hyperparameters(radius=2)
+        with pytest.raises(ValueError, match="each denoiser can be compared once"):
+            compare(face, GaussianNoise(), denoisers=["median", wide])
+
     def test_every_method_sees_the_same_noisy_picture(self, face):
         spies = [Spy("one"), Spy("two", answer=np.zeros_like(face)), Spy("three")]
         noise = GaussianNoise(0.1)

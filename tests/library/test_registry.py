@@ -12,7 +12,14 @@ from denoiser.architectures import build_network
 from denoiser.denoisers import network as networks
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, REGISTRY, Registry, create_denoiser
+from denoiser.denoisers.registry import (
+    DEFAULT_DENOISERS,
+    MODELS,
+    PRIORS,
+    REGISTRY,
+    Registry,
+    create_denoiser,
+)
 from denoiser.weights import checkpoint as weights
 from denoiser.weights.checkpoint import Family, ModelConfig, WeightsError
 from tests.weights import save_model
@@ -80,7 +87,7 @@ def test_changing_the_list_of_ids_changes_nothing():
 
 
 def test_models_come_first_then_filters():
-    assert denoiser.list_denoisers() == [*MODELS, *CLASSICAL]
+    assert denoiser.list_denoisers() == [*MODELS, *PRIORS, *CLASSICAL]
     assert REGISTRY.ids() == denoiser.list_denoisers()
 
 

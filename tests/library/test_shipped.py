@@ -17,9 +17,11 @@ import denoiser
 import train
 from denoiser.analysis.emotion.classifier import CLASSES, CLASSIFIER, load_classifier
 from denoiser.analysis.emotion.results import read_emotion_results
+from denoiser.analysis.inspection import find_capabilities
 from denoiser.analysis.results import CLEAN, NOISY, read_benchmark
 from denoiser.architectures.dual_autoencoder import DualAutoencoder
 from denoiser.architectures.expert_unet import ExpertUNet
+from denoiser.architectures.flow_unet import FlowUNet
 from denoiser.architectures.loading import (
     DISCRIMINATOR_CONFIG_NAME,
     DISCRIMINATOR_NAME,
@@ -29,7 +31,7 @@ from denoiser.architectures.loading import (
 from denoiser.architectures.network import rectified
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
 from denoiser.architectures.residual_unet import ResidualUNet
-from denoiser.denoisers.registry import MODELS, list_denoisers
+from denoiser.denoisers.registry import MODELS, PRIORS, list_denoisers
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8
 from denoiser.noise import (
@@ -48,7 +50,7 @@ from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from tests.golden.make import golden_file, golden_input
 from train.config import read_config as read_train_config
 from train.config import validation_noise
-from train.evaluation.score import CONDITIONS, weights_version
+from train.evaluation.score import CONDITIONS, count_pictures, weights_version
 from train.fit import model_config
 from train.publish.cards import make_card
 
@@ -68,10 +70,6 @@ def trains_on_faint_noise(model_id):
     return "." not in model_id and PRESETS["gaussian-low"] in noises
 
 
-# Trained, but not scored: at 70 ms a face that takes hours. The app offers what has figures.
-NOT_OFFERED = {"flow-unet"}
-
-
 @pytest.fixture(scope="module")
 def astronaut():
     return denoiser.load_image(skimage.data.astronaut(), size=48, crop_face=True)
@@ -80,7 +78,7 @@ def astronaut():
 def test_there_are_weights_and_no_strangers():
     """Every model or none: a source tree without weights is all right, one with half of them is not."""
     folders = {path.name for path in WEIGHTS.iterdir() if path.is_dir()} if WEIGHTS.is_dir() else set()
-    assert folders in (set(), {*MODELS, CLASSIFIER, *NOT_OFFERED})
+    assert folders in (set(), {*MODELS, CLASSIFIER})
 
 
 def test_the_emotion_classifier_is_the_one_that_was_tested():
@@ -98,6 +96,16 @@ def test_what_is_said_of_how_like_photographs_results_are_is_of_these_weights():
     floor = next(s for s in realism["scores"] if s["denoiser"] == CLEAN)
     assert floor["detectability_low"] < 0.5 < floor["detectability_high"]
     assert all(s["frechet_distance_high"] > floor["frechet_distance_low"] for s in realism["scores"])
+
+
+def test_what_draws_cost_is_of_these_weights_and_no_more_than_theory_allows():
+    samples = json.loads((WEIGHTS / "samples.json").read_text())
+    scored = {method["id"]: method["weights"] for method in samples["denoisers"]}
+    assert scored == {name: weights_version(name) for name in find_capabilities().samples}
+    for score in samples["scores"]:
+        assert 2 < score["mean"] - score["one"] < 10 * math.log10(2)
+        assert score["mean"] > score["closest"] - 0.2
+        assert score["correlation"] > 0.5
 
 
 @each_model
@@ -152,7 +160,9 @@ def test_metrics_agree_with_the_benchmark(model_id):
     own = [s for s in benchmark["scores"] if s["denoiser"] in (model_id, "noisy")]
     assert metrics["scores"] == own
     assert {s["denoiser"] for s in own} == {model_id, "noisy"}
-    assert metrics["pictures"] == benchmark["pictures"] == 3573
+    assert metrics["pictures"] == count_pictures([model_id], 3573)[model_id]
+    assert {s["pictures"] for s in own if s["denoiser"] == model_id} == {metrics["pictures"]}
+    assert benchmark["pictures"] == 3573
     scored = {name: {s["noise"] for s in own if s["denoiser"] == name} for name in (model_id, "noisy")}
     assert scored[model_id] == scored["noisy"] >= set(PRESETS)
 
@@ -285,6 +295,8 @@ def coarsest_stages(network):
         return [stage for expert in network.experts.values() for stage in coarsest_stages(expert)]
     if isinstance(network, ResidualUNet):
         return [network.encoder[-1] if len(network.encoder[-1]) else network.down[-1]]
+    if isinstance(network, FlowUNet):  # what it starts from is the attention U-Net's
+        return [network.velocity.encoder[-1][-1]]
     if isinstance(network, DualAutoencoder):
         return [network.first_encoder.stages[-1]]
     return [network.encoder[-1]]
@@ -315,7 +327,7 @@ LOCAL = (
 def test_the_coarsest_scale_matters(model_id):
     """Its features replaced by their mean, the same for all places and pictures, cost PSNR.
 
-    Of GANs they change the picture: those give up PSNR for what the coarse scales add.
+    Of GANs and flows they change the picture: those give up PSNR for what the coarse scales add.
     """
     network, noise = load_network(model_id), strong_noise(model_id)
     clean = from_uint8(bundled_faces().images[:100])
@@ -329,7 +341,7 @@ def test_the_coarsest_scale_matters(model_id):
         for stage in coarsest_stages(network):
             stage.register_forward_hook(flatten)
         without = network(noisy)[:, 0].clamp(0, 1).numpy()
-    if read_config(model_id).family == "GAN":
+    if read_config(model_id).family in ("GAN", "flow"):
         assert np.sqrt(np.mean((whole - without) ** 2)) > 0.5 / 255
         return
     costs = [
@@ -339,7 +351,7 @@ def test_the_coarsest_scale_matters(model_id):
     assert np.mean(costs) > 3 * np.std(costs, ddof=1) / math.sqrt(len(costs))
 
 
-@each_model
+@pytest.mark.parametrize("model_id", [*SHIPPED, *(name for name in PRIORS if SHIPPED)])
 def test_golden_output(model_id):
     """The stored output, within one step of an 8-bit picture, on any machine."""
     file = golden_file(model_id)
@@ -352,7 +364,7 @@ def test_golden_output(model_id):
 
 def test_golden_outputs_have_models():
     stored = {file.stem for file in golden_file("x").parent.glob("*.npy")}
-    assert stored <= set(MODELS)
+    assert stored <= {*MODELS, *PRIORS}
 
 
 def trained_for(model_id):

@@ -13,7 +13,13 @@ import torch
 from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.ui.api import accelerator
-from denoiser.ui.api.accelerator import MAX_FACES, compare_processors, time_on_gpu, time_runs
+from denoiser.ui.api.accelerator import (
+    MAX_FACES,
+    MAX_FACES_FLOW,
+    compare_processors,
+    time_on_gpu,
+    time_runs,
+)
 from tests.conftest import ROOT
 
 NETWORK = "autoencoder"
@@ -167,6 +173,13 @@ def test_a_wrong_number_of_faces(faces):
 def test_a_filter_has_nothing_to_run_on_a_gpu():
     with pytest.raises(ValueError, match="median is a filter"):
         compare_processors("median", 1)
+    with pytest.raises(ValueError, match="another network, run several times"):
+        compare_processors("residual-unet-flow", 1)
+
+
+def test_a_flow_is_timed_on_few_faces():
+    with pytest.raises(ValueError, match=f"from 1 to {MAX_FACES_FLOW}"):
+        compare_processors("flow-unet", MAX_FACES_FLOW + 1)
 
 
 def test_only_this_module_knows_of_spaces():

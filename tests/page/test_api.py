@@ -133,6 +133,13 @@ class TestCompare:
         for name in QUICK:
             assert posted["methods"][name]["image"] == whole["methods"][name]["image"]
 
+    def test_hyperparameters_reach_their_method(self, client, sample):
+        answer = ask(client, noise="gaussian", sigma=0.2, hyperparameters={"median": {"radius": 3}})
+        wide = denoiser.create_denoiser("median").with_hyperparameters(radius=3)
+        comparison = compare(sample, GaussianNoise(0.2), 0, [wide, "gaussian-filter"])
+        assert_same_scores(answer, comparison)
+        assert answer["methods"] != ask(client, noise="gaussian", sigma=0.2)["methods"]
+
     def test_largest_seed(self, client):
         assert ask(client, seed=2**63 - 1)["seed"] == 2**63 - 1
 
@@ -217,7 +224,7 @@ def client_of_stripes():
 BEFORE = ["face", "sample", "noise", "sigma", "amount", "salt_ratio", "peak", "radius", "size", "count"]
 AFTER = ["clip", "round_8bit", "crop_face", "level", "grain"]
 POSTED = {
-    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER],
+    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER, "hyperparameters"],
     "/intermediate": [*BEFORE, "quality", "seed", "denoiser", *AFTER],
 }
 """What programs that post a list count on: nothing here ever moves, what is new comes after it."""
@@ -271,7 +278,7 @@ class TestANewNoise:
         posted = [None, SAMPLE, "stripes", 0.4, *[None] * 7, 0, QUICK, True, False, True]
         posted = httpx.post(
             f"{client_of_stripes.src.rstrip('/')}/gradio_api/run/compare",
-            json={"data": [*posted, None, None, 3, 0.1]},
+            json={"data": [*posted, None, None, None, 3, 0.1]},
             timeout=60,
         ).json()["data"][0]
         assert_same_scores(posted, expected)
@@ -377,6 +384,17 @@ class TestRefusals:
             ({"sample": None}, "Give either face"),
             ({"sample": "lfw-1000"}, "no sample face with this id"),
             ({"sample": 7}, "sample must be the id"),
+            ({"hyperparameters": [1]}, "hyperparameters must be numbers by name, by id"),
+            ({"hyperparameters": {"median": 2}}, "hyperparameters must be numbers by name, by id"),
+            ({"hyperparameters": {"median": {"radius": "2"}}}, "must be numbers by name, by id"),
+            ({"hyperparameters": {"median": {"radius": True}}}, "must be numbers by name, by id"),
+            (
+                {"hyperparameters": {"median": {"radius": 8}}},
+                "radius must be a whole number from 1 to 7",
+            ),
+            ({"hyperparameters": {"median": {"radius": 1.5}}}, "radius must be a whole number"),
+            ({"hyperparameters": {"median": {"steps": 1}}}, "no hyperparameter 'steps'"),
+            ({"hyperparameters": {"wavelet": {}}}, "of 'wavelet', which is not in denoisers"),
             ({"clip": "yes"}, "clip must be true or false"),
             ({"sample": None, "face": "face.jpg"}, "face must be an uploaded picture"),
             ({"sample": None, "face": {"path": "/etc/hostname"}}, "must be an uploaded picture"),
@@ -461,6 +479,16 @@ class TestLists:
         assert set(answer["default"]) <= set(listed)
         assert listed["median"]["family"] == "classical"
         assert listed["median"]["available"] is True
+        (radius,) = listed["median"]["hyperparameters"]
+        assert radius == {
+            "name": "radius",
+            "minimum": 1,
+            "maximum": 7,
+            "default": 1,
+            "integer": True,
+            "meaning": "Radius of the window",
+        }
+        assert listed["wavelet"]["hyperparameters"] == []
 
     def test_samples(self, client):
         faces = bundled_faces()

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from denoiser.analysis.published import PUBLISHED
 from denoiser.analysis.results import METRICS, NOISY, Benchmark, read_benchmark, read_history
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.ui.benchmark.charts import (
@@ -177,20 +178,6 @@ class TestDistortionAgainstPerception:
         front = traces(figure)["Nothing is better in both"]
         assert list(front.x) == sorted(front.x)
         assert list(front.y) == sorted(front.y)
-
-    def test_a_noise_without_figures_says_so(self, benchmark):
-        noise = condition(benchmark, "gaussian-25")
-        bare = dataclasses.replace(
-            benchmark,
-            scores={
-                pair: {name: value for name, value in figures.items() if name != "detectability"}
-                for pair, figures in benchmark.scores.items()
-            },
-        )
-        for results, said in ((bare, 1), (benchmark, 0)):
-            figure = distortion_against_perception(results, noise, METRICS["detectability"], 600)
-            texts = [note.text for note in figure.layout.annotations]
-            assert texts.count("Not measured under this noise") == said
 
     @pytest.mark.parametrize("perception", [FRECHET, DETECTABILITY])
     def test_measures_with_intervals_and_a_floor(self, benchmark, perception):
@@ -405,6 +392,21 @@ class TestTable:
         assert {"PatchGAN", "New <b>one"} <= set(chosen) < {m.label for m in gappy.methods}
         index = [column["label"] for column in table["columns"]].index("Gaussian 25")
         assert table["rows"][1][index] == {"sort": None, "text": ""}
+
+    def test_published_rows_are_psnr_only_and_never_best(self, benchmark):
+        bm3d = next(p for p in PUBLISHED if p.label == "BM3D")
+        table = table_value(benchmark, PSNR, ["classical", "published"])
+        index = [column["label"] for column in table["columns"]].index("Gaussian 25")
+        rows = {row[0]["text"]: row for row in table["rows"]}
+        assert rows["BM3D"][index] == {"sort": bm3d.psnr["gaussian-25"], "text": "26.74"}
+        assert rows["BM3D"][1]["text"] == "published, told sigma"
+        assert rows["DnCNN"][1]["text"] == "published"
+        assert {len(row) for row in table["rows"]} == {len(table["columns"])}
+        best = [name for name, row in rows.items() if row[index].get("best")]
+        assert len(best) == 1
+        assert best[0] not in {p.label for p in PUBLISHED}
+        for metric, families in ((SSIM, ["published"]), (PSNR, [])):
+            assert len(table_value(benchmark, metric, families)["rows"]) == 1
 
     def test_no_family(self, benchmark):
         assert len(table_value(benchmark, PSNR, [])["rows"]) == 1

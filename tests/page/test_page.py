@@ -1,6 +1,7 @@
 """The page without a browser: what the controls mean, what the grid is sent, how it is wired."""
 
 import base64
+import itertools
 import json
 import math
 import re
@@ -15,16 +16,22 @@ import pytest
 
 import denoiser.ui
 from denoiser.denoisers import registry
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS, list_denoisers
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.registry import (
+    DEFAULT_DENOISERS,
+    MODELS,
+    create_denoiser,
+    describe_denoiser,
+    list_denoisers,
+)
 from denoiser.faces.fer2013 import FaceSet
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8, to_png, to_uint8
-from denoiser.noise import NOISES, PRESETS, NoiseChain
-from denoiser.pipeline import Comparison, Experiment
+from denoiser.noise import NOISES, PRESETS, GaussianNoise, NoiseChain
+from denoiser.pipeline import Comparison, Experiment, compare
 from denoiser.ui.common.gain_labels import gain_flag, write_loss
-from denoiser.ui.common.payload import error_payload, new_version, write_payload
+from denoiser.ui.common.payload import encode_picture, error_payload, new_version, write_payload
 from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
-from denoiser.ui.experiment import run
 from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face, load_upload
 from denoiser.ui.experiment.faces import _receive_picture
 from denoiser.ui.experiment.parsing import MAX_SEED, NO_NOISE, ExperimentError, parse_experiment
@@ -192,16 +199,32 @@ def test_where_there_is_nothing_to_remove_harm_is_told(psnr, text, flag):
 def test_many_networks_do_not_keep_the_first_ones_waiting(face):
     methods = describe_methods()
     settings = parse(methods=list_denoisers())
-    networks = [method_id for method_id in settings.methods if method_id in MODELS]
-    later = networks[LIVE_NETWORKS:]
-    assert later
+    quick = [m for m in settings.methods if m in MODELS and methods[m].family != "flow"]
+    flows = [m for m in settings.methods if methods[m].family == "flow"]
+    assert flows  # they run a network many times
+    later = [m for m in settings.methods if m in quick[LIVE_NETWORKS:] or m in flows]
     live = live_payload(face, settings, methods, 1)
     slow = slow_payload(face, settings, methods, 2)
     assert [card["id"] for card in live["cards"] if card.get("pending")] == later
     assert not any("psnr" in card for card in live["cards"] if card["id"] in later)
     assert slow["key"] == live["key"]
     assert [card["id"] for card in slow["cards"] if "psnr" in card] == later
-    assert live_methods(DEFAULT_DENOISERS) == list(DEFAULT_DENOISERS)
+    assert live_methods(DEFAULT_DENOISERS, methods) == list(DEFAULT_DENOISERS)
+
+
+def test_a_card_says_how_its_method_is_set(face):
+    median = describe_denoiser("median")
+    (radius,) = median.hyperparameters
+    plain, wide = (
+        live_payload(face, parse(hyperparameters=[("median", radius, value)]), describe_methods(), 1)
+        for value in (1, 3)
+    )
+    assert plain["cards"][2]["kind"] == "Classical"
+    assert wide["cards"][2]["kind"] == "Classical · radius 3 pixels"
+    assert plain["key"] != wide["key"]
+    expected = create_denoiser("median").with_hyperparameters(radius=3)
+    comparison = compare(face.image, GaussianNoise(), 0, [expected])
+    assert wide["cards"][2]["pixels"] == encode_picture(comparison["median"].image)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +274,7 @@ def test_every_method_is_described_without_its_weights(monkeypatch):
     def fail(model_id):
         raise WeightsError("nothing here")
 
-    monkeypatch.setattr(run, "read_info", fail)
+    monkeypatch.setattr(registry, "read_info", fail)
     assert list(describe_methods()) == list_denoisers()
 
 
@@ -315,10 +338,22 @@ def test_image_components_are_lossless(app):
     assert all(image.format == "png" for image in images)
 
 
-def test_default_methods_are_chosen(app):
+def is_headings(value):
+    return isinstance(value, list) and bool(value) and all(len(entry) == 2 for entry in value)
+
+
+def test_default_methods_are_chosen_and_all_stand_in_groups(app):
     groups = [b for b in app.blocks.values() if isinstance(b, gr.CheckboxGroup)]
     [methods] = [group for group in groups if group.elem_id == "methods"]
-    assert [choice[1] for choice in methods.choices] == list_denoisers()
+    listed = [choice[1] for choice in methods.choices]
+    assert sorted(listed) == sorted(list_denoisers())
+    [headings] = [b for b in app.blocks.values() if isinstance(b, gr.HTML) and is_headings(b.value)]
+    ends = list(itertools.accumulate(count for _, count in headings.value))
+    groups = [listed[end - count : end] for end, (_, count) in zip(ends, headings.value, strict=True)]
+    assert ends[-1] == len(listed)
+    *_, filters, specialists = groups
+    assert specialists == [m for m in list_denoisers() if "." in m]
+    assert filters == [m for m in list_denoisers() if describe_denoiser(m).family == "classical"]
     assert methods.value == list(DEFAULT_DENOISERS)
 
 
@@ -380,12 +415,19 @@ def test_warm_up_survives_missing_weights(monkeypatch):
     warm_up()
 
 
+class Itself(Denoiser):
+    info = DenoiserInfo("itself", "Itself", "classical", False, None, 0, "-")
+
+    def _denoise(self, noisy, sigma):
+        return noisy
+
+
 def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
     used = []
 
     def create(denoiser_id):
         used.append(denoiser_id)
-        return lambda picture: picture
+        return Itself()
 
     monkeypatch.setattr("denoiser.denoisers.registry.create_denoiser", create)
     warm_up()

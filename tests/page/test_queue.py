@@ -109,6 +109,7 @@ def test_others_do_not_wait_for_sweeps(lab, sweeps):
     assert sweeps.points == before
 
 
+@pytest.mark.slow
 def test_nobody_computes_for_a_visitor_who_never_listened(lab, sweeps):
     visitor = Visitor(lab.page)
     visitor.join(visitor.sweep_event(), **visitor.full_sweep())

@@ -8,6 +8,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from denoiser.denoisers.registry import list_denoisers, list_hyperparameters
 from denoiser.faces.fer2013 import FaceDataError, FaceSet
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.noise import (
@@ -63,6 +64,37 @@ def test_every_noise_can_be_shown_alone_and_on_top(controls, faces, kind):
         assert (face.id, settings.noise, settings.seed) == ("lfw-9", shown, 5)
         assert (settings.clip, settings.round_8bit) == (False, True)
         assert set(settings.methods) == {"median", "nl-means"}
+
+
+def test_every_hyperparameter_can_be_shown(controls, faces):
+    methods = tuple(list_denoisers())
+    values = {}
+    for method_id, parameter in list_hyperparameters(methods):
+        if parameter.maximum != parameter.default:
+            values.setdefault(method_id, {})[parameter.name] = parameter.maximum
+    shown = values
+    assert {"median", "residual-unet-flow"} <= set(shown)
+    _, settings = settings_after(
+        controls, controls.show(Experiment(methods=methods, hyperparameters=shown), faces)
+    )
+    assert settings.hyperparameters == shown
+    # Of methods that are not shown nothing counts, and the default is not written down.
+    _, settings = settings_after(
+        controls, controls.show(Experiment(methods=("wavelet",), hyperparameters=shown), faces)
+    )
+    assert settings.hyperparameters == {}
+
+
+def test_hyperparameters_are_in_the_link_of_what_is_shown():
+    own = {"median": {"radius": 2}, "nl-means": {"strength": 1.25}}
+    experiment = Experiment(methods=("median", "wavelet"), hyperparameters=own)
+    link = write_link(experiment)
+    assert "&median:radius=2&" in link
+    assert "strength" not in link
+    # Like all that the app's defaults decide, so that a link means the same when they change.
+    assert "&median:radius=1&" in write_link(Experiment(methods=("median",)))
+    assert read_link(link).experiment.hyperparameters == {"median": {"radius": 2}}
+    assert read_link("methods=wavelet&median:radius=2").experiment.hyperparameters == {}
 
 
 def test_no_sample_leaves_the_face(controls, faces):
@@ -132,7 +164,7 @@ def test_a_link_reads_like_this():
     link = write_link(Experiment(noise, 3, False, True, ("attention-unet", "median"), "lfw-7"))
     assert link == (
         "face=lfw-7&noise=salt-and-pepper&amount=10&salt-ratio=25&second=jpeg&second-quality=20"
-        f"&seed=3&clip=no&round=yes&methods=attention-unet,median&weights={WEIGHTS_VERSION}"
+        f"&seed=3&clip=no&round=yes&methods=attention-unet,median&median:radius=1&weights={WEIGHTS_VERSION}"
     )
 
 
@@ -206,6 +238,16 @@ NOISE_IS_25 = Experiment(GaussianNoise(25 / 255))
         ("clip=perhaps", NOISE_IS_25, "clip has to be yes or no"),
         ("methods=magic,median", Experiment(methods=("median",)), "one of its methods is unknown"),
         ("methods=magic,wand,median", Experiment(methods=("median",)), "some methods are unknown"),
+        (
+            "methods=median,nl-means&median:radius=9&nl-means:strength=1.2",
+            Experiment(methods=("median", "nl-means"), hyperparameters={"nl-means": {"strength": 1.2}}),
+            r"radius of the window \(pixels\) has to be a whole number from 1 to 7",
+        ),
+        (
+            "methods=median&median:radius=1.5",
+            Experiment(methods=("median",)),
+            "a whole number from 1 to 7",
+        ),
         ("show=nothing", NOISE_IS_25, "what its pictures show is unknown"),
         ("weights=v0", NOISE_IS_25, "other weights"),
         ("x=" + "y" * 5000, NOISE_IS_25, "too long"),

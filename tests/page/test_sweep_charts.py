@@ -5,12 +5,12 @@ import math
 import pytest
 
 from denoiser.analysis.results import NOISY
-from denoiser.analysis.sweeps import SEED, WINDOW_MEDIAN, Axis, noise_axis
+from denoiser.analysis.sweeps import SEED, Axis, noise_axis
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
 from denoiser.noise import GaussianNoise, PoissonNoise
 from denoiser.pipeline import SweepPoint
 from denoiser.ui.common.charts import COLOURS, SYMBOLS, looks
-from denoiser.ui.sweep.charts import metric_value, repeats_chart, sweep_chart
+from denoiser.ui.sweep.charts import metric_value, path_chart, repeats_chart, sweep_chart
 
 LABELS = {"noisy": "Noisy picture", "median": "Median 3x3", "nl-means": "Non-local means"}
 AXIS = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0, 50.0), ((25.0, "Compare: 25"),))
@@ -18,7 +18,8 @@ AXIS = Axis("0:sigma", "Standard deviation (of 255)", (0.0, 25.0, 50.0), ((25.0,
 
 def point(value, seed=0, **changes):
     psnr = {"noisy": 20.0, "median": 24.0 + value / 10, "nl-means": 25.0} | changes
-    return SweepPoint(value, seed, psnr, {name: number / 100 for name, number in psnr.items()})
+    ssim, sharpness = ({name: n / scale for name, n in psnr.items()} for scale in (100, 30))
+    return SweepPoint(value, seed, psnr, ssim, sharpness)
 
 
 def curves(figure):
@@ -111,6 +112,42 @@ class TestSweepChart:
         assert sweep_chart(axis, [], LABELS, "gain", 320).layout.height > 300
 
 
+class TestPathChart:
+    def test_it_is_sharpness_against_psnr_in_the_order_of_the_axis(self):
+        figure = path_chart(AXIS, [point(0), point(25), point(50)], LABELS, 1200)
+        way = curves(figure)["Median 3x3"]
+        assert list(way.x) == [24, 26.5, 29]
+        assert list(way.y) == pytest.approx([24 / 30, 26.5 / 30, 29 / 30])
+        assert list(way.customdata) == [0, 25, 50]  # where the pointer is on the sweep
+        assert way.mode == "lines+markers"
+        assert figure.layout.meta == "path"
+        assert [shape.y0 for shape in figure.layout.shapes] == [1]
+
+    def test_several_draws_are_a_mean(self):
+        points = [point(25, seed, median=20.0 + seed) for seed in (0, 2)]
+        assert list(curves(path_chart(AXIS, points, LABELS, 1200))["Median 3x3"].x) == [21]
+
+    def test_the_ends_of_one_that_moves_alone_are_named(self):
+        points = [point(0), point(25), point(50)]
+        named = path_chart(AXIS, points, LABELS, 1200, flat=["nl-means"])
+        assert [note.text for note in named.layout.annotations] == ["0", "50", "as sharp as clean"]
+        alone = path_chart(AXIS, points[:1], LABELS, 1200, flat=["nl-means"])
+        assert [note.text for note in alone.layout.annotations] == ["0", "as sharp as clean"]
+        several = path_chart(AXIS, points, LABELS, 1200)
+        assert [note.text for note in several.layout.annotations] == ["as sharp as clean"]
+
+    def test_draws_are_a_cloud(self):
+        axis = Axis(SEED, "Seed of the noise", (0.0, 1.0))
+        figure = path_chart(axis, [point(0), point(1)], LABELS, 1200)
+        assert {trace.mode for trace in figure.data} == {"markers"}
+
+    def test_what_is_infinite_is_a_gap(self):
+        points = [point(0, noisy=math.inf, median=math.inf), point(25)]
+        figure = path_chart(AXIS, points, LABELS, 1200, flat=["nl-means"])
+        assert curves(figure)["Noisy picture"].x == (None, 20)
+        assert [note.text for note in figure.layout.annotations] == ["25", "as sharp as clean"]
+
+
 class TestRedrawChart:
     def test_every_draw_the_mean_and_two_bars(self):
         points = [point(seed, seed, median=20.0 + 2 * seed) for seed in range(3)]
@@ -131,7 +168,6 @@ class TestLooks:
         for index, name in enumerate(list_denoisers()):
             own = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
             assert looks([name])[name] == own
-        assert looks([WINDOW_MEDIAN])[WINDOW_MEDIAN] == looks(["median"])["median"]
 
     def test_no_colour_comes_twice_as_long_as_there_are_enough(self):
         for chosen in (DEFAULT_DENOISERS, list_denoisers()[::7], list_denoisers()[-len(COLOURS) :]):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from denoiser.analysis.results import NOISY
-from denoiser.analysis.sweeps import SEED, WINDOW, WINDOW_MEDIAN
+from denoiser.analysis.sweeps import SEED
 from denoiser.images import to_uint8
 from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
 from denoiser.pipeline import Experiment, compare
@@ -75,7 +75,8 @@ class TestChoice:
     def test_axes_follow_the_noise(self):
         chain = NoiseChain((GaussianNoise(), SaltAndPepperNoise()))
         ids = [axis_id for _, axis_id in axis_choices(experiment(chain))]
-        assert ids == ["0:sigma", "1:amount", "1:salt_ratio", WINDOW, SEED]
+        assert ids[:4] == ["0:sigma", "1:amount", "1:salt_ratio", SEED]
+        assert {"median:radius", "nl-means:strength", "residual-unet-flow:steps"} <= set(ids[4:])
 
 
 class TestCompute:
@@ -84,12 +85,12 @@ class TestCompute:
         [
             (own(), 9, 9),
             (own(draws=4), 36, 9),
-            (own(axis=WINDOW), 7, 7),
+            (own(axis="median:radius"), 7, 7),
             (own(axis=SEED), 8, 8),
             (own("assumed"), 12, 12),
             (own("redraw"), 8, 1),
         ],
-        ids=["strength", "draws", "window", "seeds", "assumed", "redraw"],
+        ids=["strength", "draws", "setting", "seeds", "assumed", "redraw"],
     )
     def test_every_view_ends_with_all_of_it(self, shown_face, chosen, total, places):
         updates = finish(shown_face, experiment(), chosen)
@@ -166,11 +167,22 @@ class TestCompute:
 
 
 class TestViews:
-    def test_window_replaces_the_medians_of_the_list(self, shown_face):
-        choice = parse_choice(*own(axis=WINDOW, methods=["median", "median-5", "wavelet"]), experiment())
-        job = create_job(shown_face, experiment(), choice)
-        assert list(job.labels) == [NOISY, WINDOW_MEDIAN, "wavelet"]
+    def test_a_setting_adds_its_method_and_keeps_what_is_set(self, shown_face):
+        set_so = experiment(hyperparameters={"median": {"radius": 3}})
+        choice = parse_choice(*own(axis="median:radius", methods=["wavelet"]), set_so)
+        job = create_job(shown_face, set_so, choice)
+        assert list(job.labels) == [NOISY, "median", "wavelet"]
         assert job.flat == ("wavelet",)
+        assert job.axis.marks == ((3, "Compare: 3"),)
+
+    def test_a_setting_of_a_method_without_weights(self, shown_face, monkeypatch):
+        def create(name):
+            raise WeightsError(f"There are no weights of {name}.")
+
+        monkeypatch.setattr("denoiser.denoisers.registry.create_denoiser", create)
+        choice = parse_choice(*own(axis="residual-unet-flow:steps"), experiment())
+        with pytest.raises(ExperimentError, match="no weights of residual-unet-flow"):
+            create_job(shown_face, experiment(), choice)
 
     def test_assumed_adds_filters_where_nothing_takes_a_strength(self, shown_face):
         choice = parse_choice(*own("assumed", methods=["median"]), experiment())
@@ -216,6 +228,16 @@ class TestViews:
     def test_gap_without_damage(self, shown_face):
         shown = finish(shown_face, experiment(GaussianNoise(0)), own("redraw"))[-1]["shown"]
         assert "Nothing was damaged" in judge(shown, "median", NOISY, "psnr")
+
+    def test_an_even_face_has_no_sharpness_to_judge(self):
+        even = Face("even", "Even", np.full((48, 48), 0.5, np.float32))
+        (last,) = finish(even, experiment(), own("redraw"))[-1:]
+        assert "is even" in judge(last["shown"], "median", NOISY, "sharpness")
+        json.dumps(last["frames"], allow_nan=False)
+
+    def test_sharpness_is_judged_without_a_unit(self, shown_face):
+        (last,) = finish(shown_face, experiment(), own("redraw"))[-1:]
+        assert "dB" not in judge(last["shown"], "median", "bilateral", "sharpness")
 
 
 def test_beside_others_it_is_drawn_no_more_often(shown_face, monkeypatch):

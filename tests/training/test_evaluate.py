@@ -26,13 +26,16 @@ from train.evaluation import readme as report
 from train.evaluation import score as score_module
 from train.evaluation.score import (
     CONDITIONS,
+    FLOW_PICTURES,
     NOISY,
     Pictures,
     Score,
     corrupt_all,
+    count_pictures,
     denoise_all,
     evaluate,
     kept_scores,
+    limit_of,
     score,
 )
 from train.files import file_hash
@@ -244,11 +247,22 @@ def test_scores_of_the_same_weights_are_kept(tmp_path):
     scores = [made_score(denoiser, noise, 30.0) for denoiser in ids for noise in noises]
     path.write_text(json.dumps({"denoisers": denoisers, "scores": scores}))
     versions = {NOISY: "filter", "residual-unet": "new", "patchgan": "same", "median": "filter"}
-    kept = kept_scores(path, Score, versions | {"tv": "filter"}, pictures=3573)
+    all_of = dict.fromkeys(ids, 3573)
+    kept = kept_scores(path, Score, versions | {"tv": "filter"}, all_of)
     assert set(kept) == {(d, noise) for d in (NOISY, "patchgan", "median") for noise in noises}
     assert kept["median", "jpeg-20"] == Score(**made_score("median", "jpeg-20", 30.0))
-    assert kept_scores(path, Score, versions, pictures=3589) == {}
-    assert kept_scores(tmp_path / "missing.json", Score, versions, pictures=3573) == {}
+    fewer = kept_scores(path, Score, versions | {"tv": "filter"}, all_of | {"patchgan": 1000})
+    assert {denoiser for denoiser, _ in fewer} == {NOISY, "median"}
+    assert kept_scores(path, Score, versions, dict.fromkeys(ids, 3589)) == {}
+    assert kept_scores(tmp_path / "missing.json", Score, versions, all_of) == {}
+
+
+def test_flows_are_scored_on_the_first_pictures_and_all_others_on_all():
+    ids = [NOISY, "attention-unet", "residual-unet-flow", "median"]
+    assert list(count_pictures(ids, 3573).values()) == [3573, 3573, FLOW_PICTURES, 3573]
+    assert set(count_pictures(ids, 7).values()) == {7}
+    assert [limit_of(name, 0) for name in ids] == [0, 0, FLOW_PICTURES, 0]
+    assert {limit_of(name, 7) for name in ids} == {7}
 
 
 # The tables of the README and of docs/results.md

@@ -20,7 +20,7 @@ from train.config import ConfigError
 from train.evaluation import score_realism as scoring
 from train.evaluation.readme import RESULTS, realism_table
 from train.evaluation.realism import detectability, frechet_distance, wilson_interval
-from train.evaluation.score import CONDITIONS
+from train.evaluation.score import CONDITIONS, Pictures
 from train.evaluation.score_realism import RealismScore, Sizes, evaluate_realism, realism_lines
 
 # Fréchet distance
@@ -230,6 +230,18 @@ def test_a_score_is_that_of_the_denoisers_pictures(data, small):
     assert len(reference) == 40
     expected = frechet_distance(Means().features(scoring.shown(denoised)), reference)
     assert found.frechet_distance == pytest.approx(expected.value, abs=1e-5)
+
+
+def test_a_method_that_draws_draws_anew_for_each_picture():
+    noisy = np.random.default_rng(0).random((1, 16, 16), np.float32).repeat(3, 0)  # alike
+    flow = create_denoiser("flow-unet").with_hyperparameters(steps=1)
+    drawn = scoring.draw_all(flow, Pictures(noisy, noisy, [None] * 3))
+    for number, picture in enumerate(drawn):
+        own = flow.with_hyperparameters(draw=number)(noisy[0])
+        np.testing.assert_allclose(picture, own, atol=1e-5)
+    assert not np.allclose(drawn[0], drawn[1])
+    median = scoring.draw_all(create_denoiser("median"), Pictures(noisy, noisy, [None] * 3))
+    np.testing.assert_array_equal(median[0], create_denoiser("median")(noisy[0]))
 
 
 def test_what_cannot_be_scored_is_said_in_one_sentence(data, small, capsys):

@@ -334,6 +334,22 @@ def test_what_was_trained_is_scored_and_its_outputs_are_kept(tmp_path, monkeypat
     assert follow_up(["residual-unet-start"], data, tmp_path)
 
 
+def test_what_uses_a_model_several_times_is_scored_with_it(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command, check):
+        commands.append(command[3:])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr("train.recipe.run.subprocess.run", run)
+    follow_up(["residual-unet"], tmp_path, tmp_path)
+    assert commands[0][3:6] == ["--denoisers", "residual-unet", "residual-unet-flow"]
+    assert "evaluate-samples" not in [command[0] for command in commands]
+    commands.clear()
+    follow_up(["flow-unet"], tmp_path, tmp_path)
+    assert "evaluate-samples" in [command[0] for command in commands]
+
+
 @pytest.mark.slow
 def test_two_steps_in_earnest(tmp_path, monkeypatch):
     """The second starts from the weights of the first; both are exported."""

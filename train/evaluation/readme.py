@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from denoiser.analysis.published import NOISES as PUBLISHED_NOISES
+from denoiser.analysis.published import PUBLISHED
 from train.files import write_whole
 
 ROOT = Path(__file__).parents[2]
@@ -96,30 +98,6 @@ _RESTORATION_METHODS = (
     "wavelet",
 )
 
-PUBLISHED: tuple[tuple[str, str, str, float, float, float, float], ...] = (
-    ("DnCNN", "Zhang et al. 2017, doi:10.1109/TIP.2017.2662206", "no", 36.84, 30.23, 27.31, 23.09),
-    ("ADNet", "Tian et al. 2020, doi:10.1016/j.neunet.2019.12.024", "no", 37.00, 30.28, 27.31, 22.86),
-    (
-        "FFDNet, clipped",
-        "Zhang et al. 2018, doi:10.1109/TIP.2018.2839891",
-        "yes",
-        36.93,
-        30.41,
-        27.67,
-        23.98,
-    ),
-    ("FDnCNN, clipped", "K. Zhang, published with FFDNet", "yes", 37.24, 30.51, 27.72, 23.96),
-    ("BM3D", "Dabov et al. 2007, doi:10.1109/TIP.2007.901238", "yes", 36.52, 29.59, 26.74, 22.69),
-)
-"""Name, source, whether told sigma, PSNR on :data:`PUBLISHED_NOISES`.
-
-The authors' own weights, trained on photographs of all sorts, on the first 1,000 test pictures (BM3D:
-300). Neither those weights nor BM3D's code are ours to ship: no command of this repository measures
-them.
-"""
-
-PUBLISHED_NOISES = ("gaussian-low", "gaussian-high", "gaussian-25", "gaussian-50")
-
 _SUMMARY_METHODS = (
     "noisy",
     "attention-unet",
@@ -131,6 +109,13 @@ _SUMMARY_METHODS = (
     "dual-skip-autoencoder",
     "trimmed-median",
     "nl-means",
+)
+_SHARP_METHODS = (
+    "attention-unet",
+    "patchgan",
+    "residual-unet",
+    "residual-unet-flow",
+    "flow-unet",
 )
 _SUMMARY_NOISES = ("gaussian-low", "gaussian-25", "salt-and-pepper-10", "impulse-30", "poisson-30")
 
@@ -161,6 +146,12 @@ def update_realism(realism: Mapping[str, Any], root: Path = ROOT) -> None:
     """Put the table of Fréchet distance and detectability between the markers of that page."""
     path = root / RESULTS
     write_whole(path, _with_tables(path, {"realism": realism_table(realism)}))
+
+
+def update_samples(content: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Put the table of what draws score between the markers of that page."""
+    path = root / RESULTS
+    write_whole(path, _with_tables(path, {"samples": samples_table(content)}))
 
 
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
@@ -249,11 +240,11 @@ def _psnr_ssim_table(benchmark: Mapping[str, Any], methods: Sequence[str], noise
 
 
 def sharpness_table(benchmark: Mapping[str, Any]) -> str:
-    """What the GAN is for: PSNR beside sharpness and spectral distance, for the blind networks."""
+    """What GANs and flows are for: PSNR beside sharpness and spectral distance, of blind methods."""
     scores = _scores(benchmark)
     rows = []
     for noise in ("gaussian-low", "gaussian-high", "gaussian-25", "gaussian-50"):
-        for method in ("attention-unet", "patchgan", "autoencoder"):
+        for method in _SHARP_METHODS:
             score = scores.get((method, noise))
             if score is not None:
                 figures = [
@@ -325,20 +316,28 @@ def emotion_table(metrics: Mapping[str, Any]) -> str:
     """Accuracy of the emotion classifier on what each denoiser makes of noisy faces, in percent.
 
     Args:
-        metrics: What the classifier's ``metrics.json`` holds. The best of a noise is bold.
+        metrics: What the classifier's ``metrics.json`` holds. The best of a noise is bold, of those that
+            were scored on all pictures; below the others stands what clean ones of theirs get.
     """
+    counts = {score["denoiser"]: score.get("pictures", math.inf) for score in metrics["scores"]}
+    partial = {name for name, count in counts.items() if count < max(counts.values())}
     scores = {(s["denoiser"], s["noise"]): 100 * s["accuracy"] for s in metrics["scores"]}
     noises = [name for name in SHOWN if any(noise == name for _, noise in scores)]
     methods = list(dict.fromkeys(denoiser for denoiser, _ in scores))
-    best = {n: max(round(scores[m, n], 1) for m in methods if (m, n) in scores) for n in noises}
+    whole = [method for method in methods if method not in partial]
+    best = {n: max(round(scores[m, n], 1) for m in whole if (m, n) in scores) for n in noises}
     rows = [["*clean picture*", *[f"{100 * metrics['clean_accuracy']:.1f}"] * len(noises)]]
     for method in methods:
         texts = [f"{scores[method, n]:.1f}" if (method, n) in scores else "-" for n in noises]
         marked = [
-            f"**{text}**" if text == f"{best[n]:.1f}" else text
+            f"**{text}**" if method in whole and text == f"{best[n]:.1f}" else text
             for text, n in zip(texts, noises, strict=True)
         ]
-        rows.append([f"`{method}`", *marked])
+        rows.append([f"`{method}`" + ("" if method in whole else " †"), *marked])
+    if partial:
+        clean = f"{100 * metrics['first']['clean_accuracy']:.1f}"
+        name = f"*† clean picture, of the first {metrics['first']['pictures']:,}*"
+        rows.append([name, *[clean] * len(noises)])
     return _table(["denoiser", *noises], rows)
 
 
@@ -346,8 +345,8 @@ def published_table(benchmark: Mapping[str, Any]) -> str:
     """Published denoisers' PSNR on these faces, and our blind networks'."""
     scores = _scores(benchmark)
     rows = [
-        [name, source, told, *(f"{value:.2f}" for value in values)]
-        for name, source, told, *values in PUBLISHED
+        [p.label, p.reference, "yes" if p.told_sigma else "no", *(f"{v:.2f}" for v in p.psnr.values())]
+        for p in PUBLISHED
     ]
     for method in ("attention-unet", "autoencoder", "residual-unet"):
         found = [scores.get((method, noise)) for noise in PUBLISHED_NOISES]
@@ -380,6 +379,38 @@ def realism_table(realism: Mapping[str, Any]) -> str:
     ]
     rows.append(["*95 % interval, at most*", *(f"± {_realism_cell(widths)}" for widths in widest)])
     return _table(["denoiser", *noises], rows)
+
+
+def samples_table(content: Mapping[str, Any]) -> str:
+    """What one draw, the mean of all, and the picture they start from score.
+
+    Args:
+        content: What ``samples.json`` holds.
+    """
+    headers = [
+        "denoiser",
+        "noise",
+        "start",
+        "one draw",
+        "mean of the draws",
+        "one costs",
+        "spread",
+        "error of the mean",
+        "correlation",
+    ]
+    rows = [
+        [
+            f"`{score['denoiser']}`",
+            score["noise"],
+            *(f"{score[name]:.2f}" for name in ("closest", "one", "mean")),
+            f"{score['mean'] - score['one']:.2f}",
+            f"{score['spread']:.1f}",
+            f"{score['error']:.1f}",
+            f"{score['correlation']:.2f}",
+        ]
+        for score in content["scores"]
+    ]
+    return _table(headers, rows)
 
 
 def _realism_cell(score: Mapping[str, Any]) -> str:

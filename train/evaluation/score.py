@@ -25,7 +25,13 @@ from tqdm import tqdm
 from denoiser.analysis.results import BENCHMARK_NAME, METRICS_NAME, NOISY
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.network import NetworkDenoiser
-from denoiser.denoisers.registry import MODELS, create_denoiser, list_denoisers
+from denoiser.denoisers.registry import (
+    MODELS,
+    create_denoiser,
+    describe_denoiser,
+    list_denoisers,
+    model_of,
+)
 from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
 from denoiser.metrics import psnr, sharpness, spectral_distance, ssim
@@ -89,9 +95,13 @@ CONDITIONS: dict[str, NoiseModel] = {
 """The presets, a grid of strengths, and chains of two, by the id they have in the results."""
 
 
+FLOW_PICTURES = 1000
+"""On how many test pictures flows are scored: they run a network many times for each."""
+
+
 @dataclass(frozen=True)
 class Score:
-    """One denoiser under one noise, over the whole split.
+    """One denoiser under one noise, over the whole split, or its first pictures.
 
     Attributes:
         denoiser: Id, ``"noisy"`` for the noisy pictures themselves.
@@ -192,8 +202,12 @@ def evaluate(
     check_known("denoiser", only, ids)
     check_known("noise", noises, list(CONDITIONS))
     target = (output or WEIGHTS) / BENCHMARK_NAME
-    tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
-    pictures = len(_faces(data, limit))
+    pictures = count_pictures(ids, len(_faces(data, limit)))
+    tasks = [
+        Task(denoiser, noise, data, limit_of(denoiser, limit))
+        for noise in CONDITIONS
+        for denoiser in ids
+    ]
     versions = {denoiser: weights_version(denoiser) for denoiser in ids}
     earlier = kept_scores(target, Score, versions, pictures) if only or noises else {}
 
@@ -244,11 +258,23 @@ def evaluate(
             write_json(
                 WEIGHTS / model_id / METRICS_NAME,
                 {key: benchmark[key] for key in ("command", "split", "pictures", "seed", "metrics")}
+                | {"pictures": pictures[model_id]}
                 | {WEIGHTS_HASH: file_hash(WEIGHTS / model_id / MODEL_NAME), "scores": own},
             )
             write_card(model_id)
     update_pages(benchmark)
     return benchmark
+
+
+def limit_of(denoiser_id: str, limit: int) -> int:
+    """Return how many of the first pictures a denoiser is scored on, 0 for all: a flow on fewer."""
+    is_flow = denoiser_id != NOISY and describe_denoiser(denoiser_id).family == "flow"
+    return min(limit or FLOW_PICTURES, FLOW_PICTURES) if is_flow else limit
+
+
+def count_pictures(denoiser_ids: Iterable[str], available: int) -> dict[str, int]:
+    """Return of how many pictures each denoiser's scores are."""
+    return {name: min(limit_of(name, 0) or available, available) for name in denoiser_ids}
 
 
 def score(method: Denoiser | None, pictures: Pictures, noise_name: str) -> Score:
@@ -306,13 +332,15 @@ def first_faces(faces: FaceSet, count: int) -> FaceSet:
     )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _faces(data: Path, limit: int) -> FaceSet:
     faces = read_fer2013(data, "test")
     return first_faces(faces, limit or len(faces))
 
 
-@lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
+@lru_cache(
+    maxsize=2
+)  # of all pictures and the first ones: a worker meets the denoisers of one noise one after the other
 def _pictures(data: Path, limit: int, noise_name: str) -> Pictures:
     return corrupt_all(_faces(data, limit), CONDITIONS[noise_name])
 
@@ -330,7 +358,7 @@ def finish_scores(
     *,
     to_compute: Set[Pair],
     earlier: Mapping[Pair, AnyScore],
-    pictures: int,
+    pictures: Mapping[str, int],
     cache: Path,
     replaces: Path | None,
     name: str,
@@ -345,7 +373,8 @@ def finish_scores(
         say: Says what a score is, for the progress bar.
         to_compute: Which to compute.
         earlier: What an earlier evaluation wrote; the cache's come first.
-        pictures: Of how many pictures a score has to be; copies of FER2013 differ in how many they have.
+        pictures: Of how many pictures each denoiser's scores have to be; copies of FER2013 differ in how
+            many they have.
         cache: Folder of finished scores.
         replaces: The file of results that will be written, if one will.
         name: As for :func:`score_all`.
@@ -358,7 +387,7 @@ def finish_scores(
     def read(task: AnyTask) -> AnyScore | None:
         path = task.cached(cache)
         fields = json.loads(path.read_text()) if path.exists() else {}
-        return kind(**fields) if fields.get("pictures") == pictures else None
+        return kind(**fields) if fields.get("pictures") == pictures[task.denoiser] else None
 
     def keep(task: AnyTask, result: AnyScore) -> str:
         write_json(task.cached(cache), asdict(result))  # type: ignore[call-overload]
@@ -367,7 +396,9 @@ def finish_scores(
     cached = {task.pair for task in tasks if read(task) is not None}
     if replaces is not None:
         possible = {task.pair for task in tasks}
-        check_replaceable(replaces, pictures, cached | to_compute | earlier.keys(), possible)
+        check_replaceable(
+            replaces, max(pictures.values()), cached | to_compute | earlier.keys(), possible
+        )
     missing = [task for task in tasks if task.pair in to_compute - cached]
     score_all(missing, run, keep, name=name, workers=workers)
     finished = [read(task) or earlier.get(task.pair) for task in tasks]
@@ -416,11 +447,14 @@ def file_version(path: Path) -> str:
 
 def weights_version(denoiser_id: str) -> str:
     """Tell one version of a denoiser's weights from another."""
-    return file_version(WEIGHTS / denoiser_id / MODEL_NAME)
+    return file_version(WEIGHTS / (model_of(denoiser_id) or denoiser_id) / MODEL_NAME)
 
 
 def kept_scores(
-    path: Path, kind: Callable[..., AnyScore], versions: Mapping[str, str], pictures: int
+    path: Path,
+    kind: Callable[..., AnyScore],
+    versions: Mapping[str, str],
+    pictures: Mapping[str, int],
 ) -> dict[Pair, AnyScore]:
     """Read what an earlier evaluation wrote of denoisers whose weights are still the same.
 
@@ -428,7 +462,7 @@ def kept_scores(
         path: ``benchmark.json`` or what else has ``denoisers`` and ``scores``; it need not exist.
         kind: Makes a score of its fields.
         versions: Of each denoiser's weights, as they are now.
-        pictures: Of how many pictures a score has to be.
+        pictures: Of how many pictures each denoiser's scores have to be.
 
     Returns:
         Scores by denoiser and noise.
@@ -440,7 +474,7 @@ def kept_scores(
         (score["denoiser"], score["noise"]): kind(**score)
         for score in content.get("scores", ())
         if then.get(score["denoiser"]) == versions.get(score["denoiser"])
-        and score["pictures"] == pictures
+        and score["pictures"] == pictures.get(score["denoiser"])
     }
 
 
@@ -474,4 +508,5 @@ def _median_milliseconds(method: Denoiser, noisy: np.ndarray) -> float:
 def describe_info(info: DenoiserInfo) -> dict[str, Any]:
     """Return what ``benchmark.json`` says of a denoiser; its training noise as data."""
     described = asdict(info)
+    del described["hyperparameters"]
     return described | {"trained_on": described.pop("trained_noises") or None}

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from denoiser.analysis.emotion.classifier import CLASSIFIER, CLASSIFIER_NAME, create_classifier
+from denoiser.analysis.inspection import DRAW
 from denoiser.analysis.results import CLEAN, NOISY, REALISM_NAME
 from denoiser.architectures.loading import load_network
 from denoiser.denoisers.base import Denoiser
@@ -39,6 +40,7 @@ from train.evaluation.score import (
     first_faces,
     kept_scores,
     score_results,
+    weights_version,
 )
 from train.files import write_json
 
@@ -176,6 +178,7 @@ def evaluate_realism(
         or ((only is None or task.denoiser in only) and (noises is None or task.noise in noises))
     }
     target = (output or WEIGHTS) / REALISM_NAME
+    pictures = dict.fromkeys([CLEAN, *ids], sizes.results)
     versions = {name: _version(name, weights) for name in ids}
     is_partial = only is not None or noises is not None
     same_reader = read_results(target).get("classifier") == _reader_version()
@@ -186,10 +189,10 @@ def evaluate_realism(
         _run,
         lambda score: f"{score.frechet_distance:.3f}, {100 * score.detectability:.0f} %",
         to_compute=asked,
-        earlier=kept_scores(target, RealismScore, versions, sizes.results)
+        earlier=kept_scores(target, RealismScore, versions, pictures)
         if writes and is_partial and same_reader
         else {},
-        pictures=sizes.results,
+        pictures=pictures,
         cache=cache,
         replaces=target if writes else None,
         name="evaluate-realism",
@@ -265,7 +268,7 @@ def _run(task: RealismTask) -> tuple[RealismTask, RealismScore]:
     if task.denoiser in (CLEAN, NOISY):
         results = pictures.noisy
     else:
-        results = denoise_all(_method(task.denoiser, task.weights), pictures.noisy, pictures.sigmas)
+        results = draw_all(_method(task.denoiser, task.weights), pictures)
     return task, score_realism(
         task.denoiser,
         results,
@@ -275,6 +278,25 @@ def _run(task: RealismTask) -> tuple[RealismTask, RealismScore]:
         task.noise,
         task.sizes.learned,
     )
+
+
+def draw_all(method: Denoiser, pictures: Pictures) -> np.ndarray:
+    """Denoise pictures, (N, H, W); a method that draws draws anew for each.
+
+    The same start for all would leave the same mark in all, by which a judge knows them: the flow's
+    results were told from faces every time.
+    """
+    draw = next((p for p in method.info.hyperparameters if p.name == DRAW), None)
+    if draw is None:
+        return denoise_all(method, pictures.noisy, pictures.sigmas)
+    draws = np.arange(len(pictures.noisy)) % (int(draw.maximum) + 1)
+    results = np.empty_like(pictures.noisy)
+    for number in np.unique(draws):
+        chosen = draws == number
+        sigmas = [sigma for sigma, own in zip(pictures.sigmas, chosen, strict=True) if own]
+        drawn = method.with_hyperparameters(**{DRAW: int(number)})
+        results[chosen] = denoise_all(drawn, pictures.noisy[chosen], sigmas)
+    return results
 
 
 @lru_cache(maxsize=1)
@@ -310,7 +332,7 @@ def _method(denoiser_id: str, weights: Path) -> Denoiser:
 def _version(denoiser_id: str, weights: Path) -> str:
     """Tell one version of weights from another: those in a folder, or else the project's."""
     path = weights / denoiser_id / MODEL_NAME
-    return file_version(path if path.exists() else WEIGHTS / denoiser_id / MODEL_NAME)
+    return file_version(path) if path.exists() else weights_version(denoiser_id)
 
 
 def _reader_version() -> str:

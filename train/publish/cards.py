@@ -197,7 +197,9 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any], namespace: str) 
 
 def _table(model_id: str, metrics: dict[str, Any]) -> str:
     scores = {(score["denoiser"], score["noise"]): score for score in metrics["scores"]}
-    lines = ["| noise | noisy PSNR | PSNR | SSIM | sharpness |", "|---|---|---|---|---|"]
+    of_all = max(score.get("pictures", metrics["pictures"]) for score in metrics["scores"])
+    others = "" if of_all == metrics["pictures"] else f" (of {of_all:,})"
+    lines = [f"| noise | noisy PSNR{others} | PSNR | SSIM | sharpness |", "|---|---|---|---|---|"]
     for (denoiser, noise), score in scores.items():
         if denoiser == model_id:
             before = scores[NOISY, noise]["psnr"]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from denoiser.denoisers.registry import MODELS
+from denoiser.analysis.inspection import find_capabilities
+from denoiser.denoisers.registry import list_denoisers, model_of
 from denoiser.faces.fer2013 import FACE_SIZE
 from train.config import ConfigError, TrainConfig, build_checked, read_config, read_toml
 from train.data import PREPARED, face_size, prepare_faces
@@ -193,7 +194,7 @@ def train_all(
 
 
 def follow_up(model_ids: Sequence[str], data: Path, runs: Path) -> bool:
-    """Score trained models in weights/, and write what depends on them: cards, tables, golden outputs.
+    """Score what uses models trained anew, and write what depends: cards, tables, golden outputs.
 
     Args:
         model_ids: Which; those that the app does not offer are left out.
@@ -203,14 +204,17 @@ def follow_up(model_ids: Sequence[str], data: Path, runs: Path) -> bool:
     Returns:
         Whether all of it went well; if not, the command that failed has said why.
     """
-    offered = [model_id for model_id in MODELS if model_id in model_ids]
+    offered = [name for name in list_denoisers() if model_of(name) in model_ids]
     if not offered:
         return True
+    draws = any(name in offered for name in find_capabilities().samples)
     scoring = ["--data", str(data), "--denoisers", *offered, "--cache"]
+    drawing = ["--data", str(data), "--cache"]
     commands = [
         ["train", "evaluate", *scoring, str(runs / "evaluate")],
         ["train", "evaluate-emotion", *scoring, str(runs / "evaluate-emotion")],
         ["train", "evaluate-realism", *scoring, str(runs / "evaluate-realism")],
+        *([["train", "evaluate-samples", *drawing, str(runs / "evaluate-samples")]] if draws else []),
         ["tests.golden.make", *offered],
     ]
     return all(subprocess.run([sys.executable, "-m", *c], check=False).returncode == 0 for c in commands)

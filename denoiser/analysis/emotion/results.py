@@ -39,6 +39,8 @@ class EmotionResults:
         methods: Names by id, ``"noisy"`` first; empty before denoisers were scored.
         scores: :data:`ACCURACY` and :data:`AGREEMENT` by (method, condition).
         facts: Where the numbers are from.
+        partial: Ids of methods that were scored on the first pictures only.
+        first: How many these are, and the share of clean ones that is read right; None without any.
     """
 
     clean_accuracy: float
@@ -50,6 +52,8 @@ class EmotionResults:
     methods: Mapping[str, str]
     scores: Scores
     facts: Mapping[str, str]
+    partial: frozenset[str] = frozenset()
+    first: tuple[int, float] | None = None
 
     @property
     def margin(self) -> float:
@@ -90,6 +94,9 @@ def _parse(content: Mapping[str, Any]) -> EmotionResults:
         }
         for score in content.get("scores", ())
     }
+    counts = {str(score["denoiser"]): int(score["pictures"]) for score in content.get("scores", ())}
+    most = max(counts.values(), default=0)
+    first = content.get("first")
     methods = {str(method["id"]): str(method["label"]) for method in content.get("denoisers", ())}
     scored = {method for method, _ in scores}
     recall = zip(content["classes"], content["recall"], strict=True)
@@ -106,6 +113,8 @@ def _parse(content: Mapping[str, Any]) -> EmotionResults:
         methods={k: v for k, v in ({NOISY: NOISY_LABEL} | methods).items() if k in scored},
         scores=scores,
         facts={key: str(content.get(key, "?")) for key in ("command", "split", "versions")},
+        partial=frozenset(name for name, count in counts.items() if count < most),
+        first=None if first is None else (int(first["pictures"]), _share(first["clean_accuracy"])),
     )
 
 

@@ -20,7 +20,7 @@ import torch
 
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.network import NetworkDenoiser
-from denoiser.denoisers.registry import create_denoiser
+from denoiser.denoisers.registry import create_denoiser, model_of
 from denoiser.faces.fer2013 import FACE_SIZE
 
 try:
@@ -33,6 +33,9 @@ GPU_SECONDS = 20
 
 MAX_FACES = 64
 """The largest batch to time, so that a call takes a few seconds at most."""
+
+MAX_FACES_FLOW = 4
+"""The same of a flow, which runs its network many times."""
 
 _RUNS = 5
 
@@ -87,16 +90,18 @@ def compare_processors(denoiser_id: str, faces: int) -> Processors:
 
     Args:
         denoiser_id: A network.
-        faces: Pictures in the batch, 1 to :data:`MAX_FACES`.
+        faces: Pictures in the batch, 1 to :data:`MAX_FACES`, of a flow to :data:`MAX_FACES_FLOW`.
 
     Raises:
         ValueError: There is no such network, or that is no such number.
         WeightsError: The network's weights are missing or damaged.
     """
-    if not isinstance(faces, int) or isinstance(faces, bool) or not 1 <= faces <= MAX_FACES:
-        raise ValueError(f"faces must be a whole number from 1 to {MAX_FACES}")
+    network = _network(denoiser_id)
+    most = MAX_FACES_FLOW if network.info.family == "flow" else MAX_FACES
+    if not isinstance(faces, int) or isinstance(faces, bool) or not 1 <= faces <= most:
+        raise ValueError(f"faces must be a whole number from 1 to {most}")
     batch = _pictures(faces)
-    cpu = time_runs(_cpu_name(), functools.partial(_network(denoiser_id).run, batch))
+    cpu = time_runs(_cpu_name(), functools.partial(network.run, batch))
     start = time.perf_counter()
     on_gpu = time_on_gpu(denoiser_id, faces)
     if on_gpu is None:
@@ -149,7 +154,8 @@ def time_runs(device: str, run: Callable[[], Any]) -> Timing:
 def _network(denoiser_id: str) -> NetworkDenoiser:
     denoiser: Denoiser = create_denoiser(denoiser_id)
     if not isinstance(denoiser, NetworkDenoiser):
-        raise ValueError(f"{denoiser_id} is a filter, and has nothing to run on a GPU")
+        what = "a filter" if model_of(denoiser_id) is None else "another network, run several times"
+        raise ValueError(f"{denoiser_id} is {what}, and has nothing of its own to run on a GPU")
     return denoiser
 
 

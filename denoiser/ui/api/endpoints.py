@@ -8,16 +8,17 @@ import base64
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
-from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.base import Denoiser, check_hyperparameters
 from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
     create_denoiser,
+    describe_denoiser,
     ensure_loaded,
     find_available,
     list_denoisers,
@@ -65,6 +66,8 @@ def register_api(source: FaceSource) -> None:
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
+        *,
+        hyperparameters: dict[str, dict[str, float]] | None = None,
         **strengths: float | None,
     ) -> dict[str, Any]:
         """Corrupt a face with noise, denoise it with several methods, and score them.
@@ -73,7 +76,9 @@ def register_api(source: FaceSource) -> None:
         is a kind or a preset; of the strengths, give those that the kind takes: {strengths}.
         `/noises` says what they mean; brightness is on the scale where white is 1. What is left out
         takes the kind's default. `clip` keeps the noisy picture within black and white, `round_8bit`
-        rounds it to 256 levels, `crop_face` looks for the largest face in `face`.
+        rounds it to 256 levels, `crop_face` looks for the largest face in `face`. `hyperparameters`
+        sets what methods have of their own, such as `{"nl-means": {"strength": 1.2}}`; `/denoisers`
+        lists them.
 
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
         `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture; null
@@ -84,9 +89,10 @@ def register_api(source: FaceSource) -> None:
         """
         model = _create_noise(noise, **strengths)
         methods = _check_denoisers(denoisers)
+        own = _check_hyperparameters(hyperparameters, methods)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, request, face, sample, crop_face)
-        available = find_available(methods, HUB_SECONDS)
+        available = find_available(methods, HUB_SECONDS, own)
         usable = list(available.denoisers.values())
         comparison = compare(image, model, _check_seed(seed), usable, clip=clip, round_8bit=round_8bit)
         return {**describe(comparison), "failures": available.refusals, "note": note}
@@ -105,7 +111,8 @@ def register_api(source: FaceSource) -> None:
     ) -> dict[str, Any]:
         """Show the image between the two halves of a dual autoencoder, and score both halves.
 
-        `denoiser` is a method of two halves; the rest is as in `/compare`. Strengths by kind:
+        `denoiser` is a method of two halves, or a flow, whose first half is the picture that its draws
+        start from; the rest is as in `/compare`. Strengths by kind:
         {strengths}.
 
         Answer: as of `/compare`; `methods` holds `intermediate`, what the first half alone makes of
@@ -185,7 +192,8 @@ def denoisers_endpoint() -> dict[str, Any]:
     """List the denoisers.
 
     Answer: `denoisers`, each with id, label, family, uses_sigma, trained_on, parameters, reference,
-    trained_noises (the training noise as kinds and ranges) and available (false, with a `message`,
+    trained_noises (the training noise as kinds and ranges), hyperparameters (as the parameters of
+    `/noises`) and available (false, with a `message`,
     where weights are missing or on their way), and
     `default`, the ids that `/compare` takes when none are given.
     """
@@ -250,6 +258,7 @@ def _with_strengths(function: Callable[..., R]) -> Callable[..., R]:
 
     Args:
         function: Takes the strengths as keywords, and ``seed``, before which the first of them come.
+            What it takes by keyword only comes behind all strengths that there have been.
     """
     types: dict[str, type] = {}
     for parameter in (p for kind in NOISES for p in kind.parameters):
@@ -262,10 +271,13 @@ def _with_strengths(function: Callable[..., R]) -> Callable[..., R]:
         return [inspect.Parameter(n, kind, default=None, annotation=hint) for n, hint in hints.items()]
 
     own = inspect.signature(function)
-    *parameters, _ = own.parameters.values()
+    parameters = [p for p in own.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    newer = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
     place = list(own.parameters).index("seed")
     parameters[place:place] = optional(_BEFORE_SEED)
-    parameters += optional(n for n in dict.fromkeys((*_LAST, *types)) if n not in _BEFORE_SEED)
+    parameters += optional(_LAST)
+    parameters += [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in newer]
+    parameters += optional(n for n in types if n not in (*_BEFORE_SEED, *_LAST))
     signature = own.replace(parameters=parameters)
 
     @functools.wraps(function)
@@ -295,7 +307,7 @@ def _create_noise(noise: object, **strengths: Any) -> NoiseModel:
     if noise in PRESETS and numbers:
         raise ValueError(f"{noise} is a preset, and a preset takes no strengths")
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             raise ValueError(f"{name} must be a number")
     return create_noise(noise, **numbers)
 
@@ -325,6 +337,30 @@ def _check_denoiser(denoiser: object) -> Denoiser:
     _check_known(denoiser)
     ensure_loaded(denoiser, HUB_SECONDS)
     return create_denoiser(denoiser)
+
+
+def _check_hyperparameters(
+    hyperparameters: object, methods: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Check what a caller sets of methods that are asked for."""
+    if hyperparameters is None:
+        return {}
+    if not isinstance(hyperparameters, dict) or not all(
+        isinstance(values, dict) and all(_is_number(v) for v in values.values())
+        for values in hyperparameters.values()
+    ):
+        raise ValueError("hyperparameters must be numbers by name, by id; /denoisers lists them")
+    for name in hyperparameters:
+        if name not in methods:
+            raise ValueError(f"hyperparameters are of {str(name)[:40]!r}, which is not in denoisers")
+    return {
+        name: check_hyperparameters(describe_denoiser(name), values)
+        for name, values in hyperparameters.items()
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_switches(**switches: object) -> None:
@@ -398,6 +434,8 @@ def _range(parameter: Parameter) -> dict[str, Any]:
 def _describe_denoiser(denoiser_id: str) -> dict[str, Any]:
     try:
         ensure_loaded(denoiser_id)
-        return {**asdict(create_denoiser(denoiser_id).info), "available": True}
+        info = create_denoiser(denoiser_id).info
+        own = [_range(parameter) for parameter in info.hyperparameters]
+        return {**asdict(info), "hyperparameters": own, "available": True}
     except WeightsError as error:
         return {"id": denoiser_id, "available": False, "message": str(error)}

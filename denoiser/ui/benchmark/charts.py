@@ -290,9 +290,6 @@ def distortion_against_perception(
     area.scale(figure)
     figure.update_xaxes(title=f"{psnr.label} → less distortion")
     figure.update_yaxes(title=perception.label)
-    if not points:  # it takes long to measure, so not every noise has it
-        note = {"x": 0.5, "y": 0.5, "xref": "x domain", "yref": "y domain", "showarrow": False}
-        figure.add_annotation(text="Not measured under this noise", **note)
     return _finished(figure, width)
 
 

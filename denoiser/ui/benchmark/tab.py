@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.analysis.published import PUBLISHED, PublishedDenoiser
 from denoiser.analysis.results import (
     METRICS,
     NOISY,
@@ -42,12 +43,18 @@ _TABLE = (
     '<div class="results-scroll" role="region" tabindex="0" aria-label="Scores"><table></table></div>'
 )
 
+_PUBLISHED = "published"
+"""Stands among the families for :data:`PUBLISHED`."""
+
 _TIES = {"psnr": TIE, "ssim": SSIM_TIE}
 
 _TABLE_TEXT = """### Every denoiser under every noise
 Means over the whole test split. Click a column's name to sort by it, again to turn the order round. The
 best of the denoisers listed is bold with a ★ if it beats the noisy picture; an empty cell was not
-measured. *Noisy picture* is what doing nothing scores."""
+measured. *Noisy picture* is what doing nothing scores. *Published* ones are here to compare with:
+others' networks, trained on photographs of all sorts, and BM3D, on up to 1,000 of these faces; some are
+told the noise's sigma, as filters are and of our networks only the one in steps. No star is theirs.
+Flows are scored on the first 1,000 faces, too."""
 _STRENGTH_TEXT = """### The stronger the noise
 What is left of the quality as the noise grows, to the right. A denoiser below the dashed line does harm:
 the noisy picture was closer to the clean one. *Gain in dB* puts the dashed line at zero, which shows
@@ -64,6 +71,7 @@ network that reads faces sees the results and clean faces
 ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)); the dashed line is what other clean faces get.
 *Detectability*: how often a small network, trained for just that, tells results from clean faces; at 0.5
 it can only guess."""
+_UNMEASURED = "Measuring this takes long. It was done under {}, and not yet under {}."
 _MATRIX_TEXT = """### Trained on one noise, tested on another
 Every network under every noise: blue gains over the noisy picture, brown does harm. A frame marks the
 noise a specialist was trained for: look at what it does outside of it. Point at a cell, or tap it, for
@@ -90,6 +98,7 @@ class Tab:
     perception: gr.Radio
     time: gr.Plot
     trade_off: gr.Plot
+    trade_off_note: gr.Markdown
     matrix_metric: gr.Radio
     matrix: gr.Plot
     model: gr.Dropdown
@@ -126,6 +135,8 @@ def table_value(benchmark: Benchmark, metric: Metric, families: Sequence[str]) -
     methods = [method for method in benchmark.methods if method.family in families]
     names = [NOISY, *(method.id for method in methods)]
     rows = [[_cell(NOISY_LABEL), _cell(""), _cell(None), _cell(None)], *map(_facts, methods)]
+    shown = PUBLISHED if _PUBLISHED in families and metric.id == "psnr" else ()
+    published_rows = [[_cell(p.label), _cell(_told(p)), _cell(None), _cell(None)] for p in shown]
     columns = [_column("Denoiser"), _column("Family"), _column("Parameters", 1), _column("ms", 1)]
     columns[-1]["title"] = "Milliseconds for one 48x48 face on one thread"
     for condition in benchmark.conditions:
@@ -139,7 +150,10 @@ def table_value(benchmark: Benchmark, metric: Metric, families: Sequence[str]) -
             text = "" if value is None else metric.format(value)
             is_best = value is not None and value == best
             row.append(_cell(value, f"★ {text}" if is_best else text, best=is_best))
-    return {"columns": columns, "rows": rows}
+        for row, denoiser in zip(published_rows, shown, strict=True):
+            value = denoiser.psnr.get(condition.id)
+            row.append(_cell(value, "" if value is None else metric.format(value)))
+    return {"columns": columns, "rows": rows + published_rows}
 
 
 def provenance(benchmark: Benchmark) -> str:
@@ -155,6 +169,8 @@ def provenance(benchmark: Benchmark) -> str:
         "Scores": "`weights/benchmark.json`; one model's own in `weights/ID/metrics.json`",
         "Fréchet distance, detectability": "`weights/realism.json`, of fewer pictures, written by "
         "`python -m train evaluate-realism`",
+        "Published": "; ".join(f"{p.label}: {p.reference}" for p in PUBLISHED) + ". Measured once, with "
+        "the authors' weights and code that is not part of this repository",
         "Training": "`weights/ID/history.csv`, written by `python -m train fit train/configs/ID.toml`",
     }
     lines = [f"- **{name}**: {html.escape(text, quote=False)}" for name, text in sources.items()]
@@ -179,9 +195,8 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
         gr.Markdown(_TABLE_TEXT)
         with gr.Row():
             table_metric = _radio("Metric", _QUALITY)
-            families = gr.CheckboxGroup(
-                list(benchmark.families), value=list(benchmark.families), label="Families", scale=3
-            )
+            rows = [*benchmark.families, _PUBLISHED]
+            families = gr.CheckboxGroup(rows, value=rows, label="Families", scale=3)
         # Gradio's own table sorts through a menu only and does not keep its first column in sight.
         table = gr.HTML(
             html_template=_TABLE,
@@ -208,6 +223,7 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
             with gr.Column(min_width=300):
                 gr.Markdown(_PERCEPTION_TEXT)
                 perception = _radio("Perceptual quality", perceptions)
+                trade_off_note = gr.Markdown(visible=False)
                 trade_off = _plot("benchmark-perception")
     with _section("matrix"):
         gr.Markdown(_MATRIX_TEXT)
@@ -237,6 +253,7 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
         perception=perception,
         time=time,
         trade_off=trade_off,
+        trade_off_note=trade_off_note,
         matrix_metric=matrix_metric,
         matrix=matrix,
         model=model,
@@ -277,9 +294,14 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         from denoiser.ui.benchmark.charts import distortion_against_perception
 
         if condition is None:
-            return gr.skip()
+            return gr.skip(), gr.skip()
         chosen, metric = conditions[condition], METRICS[perception]
-        return distortion_against_perception(benchmark, chosen, metric, chart_width(width, columns=2))
+        measured = benchmark.measured(metric.id)
+        if chosen not in measured:
+            note = _UNMEASURED.format(", ".join(c.label for c in measured), chosen.label)
+            return gr.Plot(visible=False), gr.Markdown(html.escape(note), visible=True)
+        chart = distortion_against_perception(benchmark, chosen, metric, chart_width(width, columns=2))
+        return gr.Plot(chart, visible=True), gr.Markdown(visible=False)
 
     def draw_matrix(metric: str, width: float | None) -> Any:
         from denoiser.ui.benchmark.charts import train_test_matrix
@@ -313,7 +335,7 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         return (
             draw_strength(curve, curve_metric, methods, width),
             draw_time(condition, time_metric, width),
-            draw_trade_off(condition, perception, width),
+            *draw_trade_off(condition, perception, width),
             draw_matrix(matrix_metric, width),
             *draw_training(model, width),
         )
@@ -325,11 +347,12 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
         gr.on(events, draw, inputs, outputs, js=js, queue=False, **LATEST)
 
     strength: list[Any] = [tab.curve, tab.curve_metric, tab.methods]
+    trade_off: list[Any] = [tab.trade_off, tab.trade_off_note]
     trained: list[Any] = [tab.training, tab.training_note]
     parts: list[tuple[Callable[..., Any], list[Any], Any]] = [
         (draw_strength, strength, tab.strength),
         (draw_time, [tab.condition, tab.time_metric], tab.time),
-        (draw_trade_off, [tab.condition, tab.perception], tab.trade_off),
+        (draw_trade_off, [tab.condition, tab.perception], trade_off),
         (draw_matrix, [tab.matrix_metric], tab.matrix),
         (draw_training, [tab.model], trained),
     ]
@@ -349,7 +372,7 @@ def _connect(benchmark: Benchmark, tab: Tab, opened: Callable[..., Any]) -> None
             tab.model,
             tab.width,
         ],
-        [tab.strength, tab.time, tab.trade_off, tab.matrix, *trained],
+        [tab.strength, tab.time, *trade_off, tab.matrix, *trained],
     )
 
 
@@ -379,6 +402,10 @@ def _column(label: str, order: int = 0, title: str = "") -> dict[str, Any]:
 def _cell(value: float | str | None, text: str | None = None, best: bool = False) -> dict[str, Any]:
     content = str(value or "") if text is None else text
     return {"sort": value, "text": content} | ({"best": True} if best else {})
+
+
+def _told(denoiser: PublishedDenoiser) -> str:
+    return f"{_PUBLISHED}, told sigma" if denoiser.told_sigma else _PUBLISHED
 
 
 def _facts(method: Method) -> list[dict[str, Any]]:

@@ -39,10 +39,12 @@ function vote(value, picture) {
 
 function drawRound(value) {
   heading(`Round ${value.number} of ${value.count}`);
-  make("p", "blind-given", body, `Noise: ${value.given}. Which looks best?`);
+  const photograph = value.question === "photograph";
+  const noise = photograph ? `Two were restored from this noise: ${value.given}` : `Noise: ${value.given}`;
+  make("p", "blind-given", body, `${noise}. ${value.asks}`);
   const group = make("div", "blind-pictures", body);
   group.setAttribute("role", "group");
-  group.setAttribute("aria-label", "Three results without names");
+  group.setAttribute("aria-label", "Three pictures without names");
   value.pictures.forEach((pixels, index) => {
     const choice = button("blind-choice", group, undefined, () => vote(value, index + 1));
     choice.dataset.picture = index + 1;
@@ -52,7 +54,7 @@ function drawRound(value) {
     make("span", "blind-number", choice, String(index + 1));
   });
   const noisy = make("div", "blind-noisy", group);
-  noisy.append(createPicture(value.noisy, value, "The noisy picture that all three were given"));
+  noisy.append(createPicture(value.noisy, value, photograph ? "The noisy picture that two were given" : "The noisy picture that all three were given"));
   make("span", "blind-number", noisy, "Noisy");
   const bar = make("div", "blind-bar", body);
   const unsure = button("blind-button", bar, "Can't tell", () => vote(value, 0));
@@ -107,17 +109,23 @@ function drawTally(value) {
   if (!value.standings.length) return;
   const who = value.whose;
   const measures = value.agreements.map(({ label }) => label);
-  const addStanding = table("How often each method was picked when it was shown", ["Method", who, ...measures]);
+  const photograph = value.question === "photograph";
+  const caption = `How often each ${photograph ? "was taken for the photograph" : "method was picked"} when it was shown`;
+  const addStanding = table(caption, [photograph ? "Picture" : "Method", who, ...measures]);
   for (const row of value.standings) addStanding(`${row.rank}. ${row.label}`, [drawShare(row), ...row.measures]);
-  const same = who === "You" ? "Same pick as you" : "Same pick as the class";
-  const addAgreement = table("Do the measures agree?", ["Measure", same, "As often by luck", "Rank correlation τ"]);
-  for (const row of value.agreements) addAgreement(row.label, [row.same, row.luck, row.tau]);
+  if (measures.length) drawAgreements(value, who);
   const notes = make("ul", "blind-notes", body);
   value.notes.forEach((note) => make("li", "", notes, note));
 }
 
+function drawAgreements(value, who) {
+  const same = who === "You" ? "Same pick as you" : "Same pick as the class";
+  const addAgreement = table("Do the measures agree?", ["Measure", same, "As often by luck", "Rank correlation τ"]);
+  for (const row of value.agreements) addAgreement(row.label, [row.same, row.luck, row.tau]);
+}
+
 function drawResults(value) {
-  heading("How your eye ranks the methods");
+  heading(value.question === "photograph" ? "What your eye takes for real" : "How your eye ranks the methods");
   drawTally(value);
   if (value.note) make("p", "blind-hint", body, value.note);
   make("h4", "blind-subtitle", body, "Which was which?");
@@ -157,12 +165,14 @@ function drawLook(look) {
     }
     if (picked) make("span", "blind-badge", card, "your pick");
   }
-  for (const [label, pixels] of [["Noisy", look.noisy], ["Clean", look.clean]]) {
+  const others = [["Noisy", look.noisy]];
+  if (!look.photograph) others.push(["Clean", look.clean]);
+  for (const [label, pixels] of others) {
     const card = make("li", "blind-card", list);
     card.append(createPicture(pixels, look, label));
     make("strong", "", card, label);
   }
-  make("p", "blind-hint", place, "★ is the measure's own pick: highest PSNR, highest SSIM, sharpness nearest to 1.");
+  if (!look.photograph) make("p", "blind-hint", place, "★ is the measure's own pick: highest PSNR, highest SSIM, sharpness nearest to 1.");
 }
 
 function drawClass(value) {

@@ -12,8 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from denoiser.analysis.blind_test import (
+    BEST,
     EYE,
     MEASURES,
+    PHOTOGRAPH,
     SHOWN,
     Agreement,
     Round,
@@ -26,14 +28,20 @@ from denoiser.analysis.blind_test import (
     favourites,
     rank,
 )
+from denoiser.analysis.results import CLEAN
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.faces.fer2013 import FaceDataError
-from denoiser.metrics import sharpness, write_number
+from denoiser.images import Image
+from denoiser.metrics import sharpness, write_number, write_psnr
 from denoiser.pipeline import Comparison, DenoiseResult, Experiment
 from denoiser.ui.blind.voting_classes import Voter
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.run import Face, Outcome, run_methods
+
+PHOTOGRAPH_LABEL = "The photograph"
+
+QUESTIONS = {BEST: "Which looks best?", PHOTOGRAPH: "Which is the photograph?"}
 
 MEASURE_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "sharpness": "Sharpness"}
 
@@ -52,7 +60,7 @@ class BlindSession:
         setup: The denoisers and the noise.
         rounds: What to show.
         compare_round: Makes a round's pictures.
-        labels: Names of the denoisers, by id.
+        labels: Names of the denoisers, by id, and of the photograph.
         voter: Who has a class count the votes as well, if one does.
     """
 
@@ -140,17 +148,20 @@ class BlindSession:
         number = len(self._votes)
         comparison = self._compare_round(self._rounds[number])
         methods = self._rounds[number].methods
-        scores = [_scores(comparison, method) for method in methods]
-        self._favourites = favourites(methods, scores)
+        if self._setup.question == BEST:
+            scores = [_scores(comparison, method) for method in methods]
+            self._favourites = favourites(methods, scores)
         height, width = comparison.corruption.clean.shape
         self._round_payload = {
             "phase": "round",
+            "question": self._setup.question,
+            "asks": QUESTIONS[self._setup.question],
             "number": number + 1,
             "count": len(self._rounds),
             "given": comparison.corruption.noise.describe(),
             "width": width,
             "height": height,
-            "pictures": [encode_picture(comparison[method].image) for method in methods],
+            "pictures": [encode_picture(_picture(comparison, method)) for method in methods],
             "noisy": encode_picture(comparison.corruption.noisy),
             "token": (token := secrets.token_urlsafe(12)),
         }
@@ -165,7 +176,7 @@ class BlindSession:
                 "Can't tell" if vote.picked is None else self._labels[vote.picked]
                 for vote in self._votes
             ],
-            **tally_view(self._tally, self._setup.pool, self._labels, "You"),
+            **tally_view(self._tally, self._setup, self._labels, "You"),
         }
 
     def _unmask(self, number: int) -> Payload:
@@ -180,7 +191,7 @@ class BlindSession:
             cards.append(
                 {
                     "label": self._labels[method],
-                    "pixels": encode_picture(comparison[method].image),
+                    "pixels": encode_picture(_picture(comparison, method)),
                     "picked": method == vote.picked,
                     "scores": [
                         {"label": MEASURE_LABELS[name], "text": text, "best": name in best}
@@ -196,6 +207,7 @@ class BlindSession:
             "cards": cards,
             "noisy": encode_picture(corruption.noisy),
             "clean": encode_picture(corruption.clean),
+            "photograph": self._setup.question != BEST,
         }
 
     def _class_note(self) -> str:
@@ -219,7 +231,7 @@ def make_round_comparer(faces: FaceSource, setup: Setup) -> RoundComparer:
     """
 
     def compare_round(this_round: Round) -> Comparison:
-        outcome = _run(faces, setup, this_round, this_round.methods)
+        outcome = _run(faces, setup, this_round, [m for m in this_round.methods if m != CLEAN])
         for sentence in outcome.available.refusals.values():
             raise BlindTestError(f"A method of this round can't run: {sentence} Start again later.")
         return outcome.comparison
@@ -245,27 +257,30 @@ def keep_usable(
     missing = outcome.available.refusals
     usable = tuple(method for method in setup.pool if method not in missing)
     reasons = " ".join(f"Without {labels[method]}: {why}" for method, why in missing.items())
-    if len(usable) < SHOWN:
-        raise BlindTestError(f"Fewer than {SHOWN} of the methods can run. {reasons}")
+    if len(usable) < setup.restored:
+        raise BlindTestError(f"Fewer than {setup.restored} of the methods can run. {reasons}")
     return replace(setup, pool=usable), reasons
 
 
-def tally_view(tally: Tally, pool: Sequence[str], labels: Mapping[str, str], whose: str) -> Payload:
+def tally_view(tally: Tally, setup: Setup, labels: Mapping[str, str], whose: str) -> Payload:
     """Write down a tally for the page: a headline, two tables, and what to make of them.
 
     Args:
         tally: The votes.
-        pool: Ids of the denoisers.
-        labels: Their names, by id.
+        setup: What was asked, of which denoisers.
+        labels: Their names, by id, and the photograph's.
         whose: ``"You"``, or ``"The class"``.
     """
+    asked = {"question": setup.question}
     if not tally.decided:
         nothing = "No picture was picked yet: there is nothing to rank."
-        return {"headline": nothing, "standings": [], "agreements": [], "notes": []}
-    standings = rank(tally, pool)
-    agreements = [agree(tally, pool, measure) for measure in MEASURES]
-    return {
-        "headline": _headline(standings, labels, whose),
+        return asked | {"headline": nothing, "standings": [], "agreements": [], "notes": []}
+    standings = rank(tally, setup.shown)
+    measures = tuple(MEASURES) if setup.question == BEST else ()
+    agreements = [agree(tally, setup.pool, measure) for measure in measures]
+    headline = _headline if setup.question == BEST else _found_headline
+    return asked | {
+        "headline": headline(standings, labels, whose),
         "standings": [
             {
                 "rank": standing.rank,
@@ -275,19 +290,19 @@ def tally_view(tally: Tally, pool: Sequence[str], labels: Mapping[str, str], who
                 "high": standing.high,
                 "picks": f"{standing.picks[EYE]} of {standing.shown}",
                 "range": f"{100 * standing.low:.0f} to {100 * standing.high:.0f} %",
-                "measures": [f"{standing.picks[measure]} of {standing.shown}" for measure in MEASURES],
+                "measures": [f"{standing.picks[measure]} of {standing.shown}" for measure in measures],
             }
             for standing in standings
         ],
         "agreements": [_agreement_texts(agreement) for agreement in agreements],
         "whose": whose,
-        "notes": _notes(tally, standings, labels, whose),
+        "notes": _notes(tally, standings, labels, whose, setup.question),
     }
 
 
 def describe_labels(methods: Mapping[str, DenoiserInfo]) -> dict[str, str]:
-    """Return the denoisers' names by id."""
-    return {method_id: info.label for method_id, info in methods.items()}
+    """Return the denoisers' names by id, and the photograph's."""
+    return {method_id: info.label for method_id, info in methods.items()} | {CLEAN: PHOTOGRAPH_LABEL}
 
 
 def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequence[str]) -> Outcome:
@@ -305,7 +320,13 @@ def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequenc
     return run_methods(Face(sample.id, sample.label, sample.image), experiment, method_ids)
 
 
+def _picture(comparison: Comparison, method: str) -> Image:
+    return comparison.corruption.clean if method == CLEAN else comparison[method].image
+
+
 def _scores(comparison: Comparison, method: str) -> Scores:
+    if method == CLEAN:
+        return Scores(psnr=math.inf, ssim=1.0, sharpness=1.0)
     result: DenoiseResult = comparison[method]
     return Scores(
         psnr=math.nan if result.psnr is None else result.psnr,
@@ -316,7 +337,7 @@ def _scores(comparison: Comparison, method: str) -> Scores:
 
 def _score_texts(scores: Scores) -> dict[str, str]:
     return {
-        "psnr": f"{scores.psnr:.2f} dB",
+        "psnr": write_psnr(scores.psnr),
         "ssim": f"{scores.ssim:.3f}",
         "sharpness": f"{scores.sharpness:.2f}",
     }
@@ -331,6 +352,20 @@ def _headline(standings: Sequence[Standing], labels: Mapping[str, str], whose: s
     return f"{whose} picked {names} most often: {often}. Picking at random comes to 33 %."
 
 
+def _found_headline(standings: Sequence[Standing], labels: Mapping[str, str], whose: str) -> str:
+    (found,) = (standing for standing in standings if standing.method == CLEAN)
+    others = [standing for standing in standings if standing.method != CLEAN]
+    most = max(standing.share for standing in others)
+    picks, shown = found.picks[EYE], found.shown
+    text = (
+        f"{whose} found the photograph in {picks} of {shown} rounds. At random it would be one in three."
+    )
+    if not most:
+        return text
+    names = " and ".join(labels[standing.method] for standing in others if standing.share == most)
+    return f"{text} Most often taken for it: {names}."
+
+
 def _agreement_texts(agreement: Agreement) -> dict[str, Any]:
     luck = 100 * agreement.luck
     return {
@@ -342,9 +377,14 @@ def _agreement_texts(agreement: Agreement) -> dict[str, Any]:
 
 
 def _notes(
-    tally: Tally, standings: Sequence[Standing], labels: Mapping[str, str], whose: str
+    tally: Tally,
+    standings: Sequence[Standing],
+    labels: Mapping[str, str],
+    whose: str,
+    question: str,
 ) -> list[str]:
-    fewest, most = (chosen(s.shown for s in standings) for chosen in (min, max))
+    restored = [standing for standing in standings if standing.method != CLEAN]
+    fewest, most = (chosen(s.shown for s in restored) for chosen in (min, max))
     times = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     notes = [
         f"{_count_rounds(tally.decided)} of three pictures showed each method {times} times. That pins "
@@ -353,17 +393,23 @@ def _notes(
     if len(standings) > 1:
         notes.append(_compare_first_two(standings, labels, whose))
     orders = math.factorial(len(standings))
-    notes.append(
-        f"Two rankings of {len(standings)} methods are the same by luck once in {orders:,} times; with "
-        "so few methods, a high rank correlation \N{GREEK SMALL LETTER TAU} is weak evidence. The "
-        "rounds with the same pick are stronger."
-    )
+    if question == BEST:
+        notes.append(
+            f"Two rankings of {len(standings)} methods are the same by luck once in {orders:,} times; "
+            "with so few methods, a high rank correlation \N{GREEK SMALL LETTER TAU} is weak evidence. "
+            "The rounds with the same pick are stronger."
+        )
+    else:
+        notes.append(
+            "Of two pictures that look equally real, the photograph is picked no more often. What then "
+            "differs from it was invented: never take such detail for evidence."
+        )
     if tally.undecided:
         verb = "was" if tally.undecided == 1 else "were"
         them = "you" if whose == "You" else "somebody"
         notes.append(
-            f"{_count_rounds(tally.undecided)} in which {them} could not tell {verb} left out, for the "
-            "measures too."
+            f"{_count_rounds(tally.undecided)} in which {them} could not tell {verb} left out"
+            + (", for the measures too." if question == BEST else ".")
         )
     return notes
 

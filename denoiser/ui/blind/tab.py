@@ -1,17 +1,19 @@
-"""The tab "Blind test": which of three unlabelled results looks best; alone, or with a class."""
+"""The tab "Blind test": which unlabelled picture looks best, or is real; alone, or with a class."""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from denoiser.analysis.blind_test import ROUNDS, SHOWN, Setup, draw_rounds
+from denoiser.analysis.blind_test import BEST, PHOTOGRAPH, ROUNDS, SHOWN, Setup, draw_rounds
+from denoiser.analysis.results import CLEAN
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.faces.samples import pick_samples
 from denoiser.ui.blind.session import (
+    QUESTIONS,
     BlindSession,
     BlindTestError,
     describe_labels,
@@ -37,9 +39,10 @@ _VARIED, _COMPARE = "varied", "compare"
 _TICK_SECONDS = 3
 _NO_CLASS: Payload = {"phase": "idle", "text": ""}
 
-_INTRODUCTION = f"""### Which looks best?
-Three methods restore the same noisy face, and nothing says which is which. Pick the picture you like
-best, {ROUNDS} times; then see how your eye ranks the methods, and whether PSNR and SSIM agree."""
+_INTRODUCTION = f"""### Trust your eyes?
+Three pictures of one face, and nothing says which is which. *Which looks best?* All three were restored
+from the same noisy face: pick the one you like best, {ROUNDS} times; then see how your eye ranks the
+methods, and whether PSNR and SSIM agree. *Which is the photograph?* One was never noisy: find it."""
 _COUNTING = f"""- **Picked** counts how often a method was picked when it was shown, with its 95 %
   [Wilson interval](https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval). At random it
   would be one in three. Rounds are drawn so that each method is shown about equally often, and meets
@@ -48,12 +51,14 @@ _COUNTING = f"""- **Picked** counts how often a method was picked when it was sh
   best. So eye and measure are counted alike.
 - **Sharpness** is the perceptual measure here: the energy of the picture's gradients, relative to the
   clean one's; it takes the picture nearest to 1. The benchmark's other one, the spectral distance,
-  compares sets of pictures, not single ones.
+  compares sets of pictures, not single ones. Asked for the photograph, no measure takes part: all
+  would find it, as it is what they compare with.
 - **By luck** is the chance to agree with a measure as often, or more often, by picking at random.
 - **τ** is Kendall's rank correlation of two rankings: 1 the same, 0 unrelated, &minus;1 the reverse.
 - Why eye and PSNR may differ: [Blau and Michaeli 2018](https://doi.org/10.1109/CVPR.2018.00652). Past a
   point, closer to the clean picture means less natural to look at.
-- The faces are samples of this page, {ROUNDS} at random. The clean one is not shown while you pick."""
+- The faces are samples of this page, {ROUNDS} at random. The clean one is not shown while you pick,
+  unless it is what you look for."""
 _CLASS_TEXT = """A teacher starts a class with the methods and the noise chosen above, and gives its code
 to the students. Picks are added up without names, in this server's memory only; they are gone when it
 restarts, or three hours after the last one. Of each person ten picks count, one a second at most."""
@@ -83,6 +88,7 @@ class _Tab:
 
     pool: gr.CheckboxGroup
     noise: gr.Radio
+    question: gr.Radio
     start: gr.Button
     board: gr.HTML
     class_section: gr.Accordion
@@ -132,12 +138,15 @@ def create_blind_tab(
     _connect_class(tab, controls, faces, labels, voting_classes, load)
 
 
-def parse_setup(pool: Any, noise: Any, controls: Controls, values: Sequence[Any]) -> Setup:
+def parse_setup(
+    pool: Any, noise: Any, question: Any, controls: Controls, values: Sequence[Any]
+) -> Setup:
     """Turn what the controls hold into a setup. It comes from a browser and may be anything.
 
     Args:
         pool: Ids of denoisers.
         noise: Whether the noise is varied, or the one under "Compare".
+        question: What is asked.
         controls: The controls of the tab "Compare".
         values: The values of its inputs.
 
@@ -148,24 +157,32 @@ def parse_setup(pool: Any, noise: Any, controls: Controls, values: Sequence[Any]
     if not isinstance(pool, list) or any(method not in known for method in pool):
         raise ExperimentError("One of the methods is unknown.")
     chosen = tuple(method for method in known if method in pool)
-    if len(chosen) < SHOWN:
-        raise ExperimentError(f"Choose at least {SHOWN} methods.")
+    setup = Setup(chosen, question=PHOTOGRAPH if question == PHOTOGRAPH else BEST)
+    if len(chosen) < setup.restored:
+        raise ExperimentError(f"Choose at least {setup.restored} methods.")
     if noise != _COMPARE:
-        return Setup(chosen)
+        return setup
     _, experiment = controls.read(values)
-    return Setup(chosen, experiment.noise, experiment.clip, experiment.round_8bit)
+    return replace(setup, noise=experiment.noise, clip=experiment.clip, round_8bit=experiment.round_8bit)
 
 
 def _create(labels: Mapping[str, str]) -> _Tab:
     with gr.Row(elem_id="blind"):
         with gr.Column(scale=1, min_width=300, elem_id="blind-controls"):
             gr.Markdown(_INTRODUCTION)
+            question = gr.Radio(
+                [(text, question) for question, text in QUESTIONS.items()],
+                value=BEST,
+                label="Question",
+                elem_id="blind-question",
+            )
             start = gr.Button("New test", elem_id="blind-start")
             with gr.Accordion("Methods and noise", open=False, elem_id="blind-options"):
+                gr.Markdown("Methods take part as they are, not as set under *Compare*.")
                 pool = gr.CheckboxGroup(
-                    [(label, method_id) for method_id, label in labels.items()],
+                    [(label, method_id) for method_id, label in labels.items() if method_id != CLEAN],
                     value=[method_id for method_id in DEFAULT_POOL if method_id in labels],
-                    label=f"Methods that take part (at least {SHOWN})",
+                    label=f"Methods (at least {SHOWN}, or {SHOWN - 1} beside the photograph)",
                     elem_id="blind-pool",
                 )
                 noise = gr.Radio(
@@ -202,6 +219,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
     return _Tab(
         pool,
         noise,
+        question,
         start,
         board,
         class_section,
@@ -236,11 +254,15 @@ def _connect_test(
     labels: Mapping[str, str],
     opened: Callable[..., Any],
 ) -> None:
-    def start(pool: Any, noise: Any, member: Member | None, *values: Any) -> Iterator[Any]:
+    def start(
+        pool: Any, noise: Any, question: Any, member: Member | None, *values: Any
+    ) -> Iterator[Any]:
         voter = member.voter if member is not None and member.voting_class.is_open else None
         try:
             setup = (
-                parse_setup(pool, noise, controls, values) if voter is None else voter.voting_class.setup
+                parse_setup(pool, noise, question, controls, values)
+                if voter is None
+                else voter.voting_class.setup
             )
         except ExperimentError as error:
             yield gr.skip(), _error(str(error))
@@ -263,7 +285,7 @@ def _connect_test(
     def look_back(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
         return _answer(blind_session, lambda s: s.look_back(_event_value(event, "round")))
 
-    begin = [tab.pool, tab.noise, tab.member, *controls.inputs]
+    begin = [tab.pool, tab.noise, tab.question, tab.member, *controls.inputs]
     for listen in (tab.start.click, tab.board.again):  # gr.on takes no events of a script's own
         listen(start, begin, [tab.blind_session, tab.board], **_QUEUED)
     opened(invite, [tab.blind_session, *begin], [tab.blind_session, tab.board], **_QUEUED)
@@ -310,10 +332,10 @@ def _connect_class(
                 yield [*joined, blind_session, payload | {"invited": True}]
 
     def teach(
-        request: gr.Request, member: Member | None, pool: Any, noise: Any, *values: Any
+        request: gr.Request, member: Member | None, pool: Any, noise: Any, question: Any, *values: Any
     ) -> list[Any]:
         try:
-            setup = parse_setup(pool, noise, controls, values)
+            setup = parse_setup(pool, noise, question, controls, values)
             if member is not None and member.is_teacher:
                 member.voting_class.close()  # one class for each teacher
             return enter(make_member(voting_classes.open(setup, address_of(request)), True, request))
@@ -345,7 +367,7 @@ def _connect_class(
         "preprocess": False,
     }
     gr.on([tab.join.click, tab.code.submit], join, tab.code, tab.class_outputs, **_QUEUED)
-    setup_inputs = [tab.member, tab.pool, tab.noise, *controls.inputs]
+    setup_inputs = [tab.member, tab.pool, tab.noise, tab.question, *controls.inputs]
     tab.teach.click(teach, setup_inputs, tab.class_outputs, **light)
     tab.close.click(close, tab.member, tab.class_shown, **light)
     tab.leave.click(lambda: enter(None), None, tab.class_outputs, **light)
@@ -414,13 +436,14 @@ def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
         "code": voting_class.code,
         "open": voting_class.is_open,
         "parameter": CLASS_PARAMETER,
-        "about": f"Methods: {', '.join(labels[method] for method in voting_class.setup.pool)}. "
+        "about": f"{QUESTIONS[voting_class.setup.question]} "
+        f"Methods: {', '.join(labels[method] for method in voting_class.setup.pool)}. "
         f"Noise: {'varied' if noise is None else noise.describe()}.",
     }
     if not member.is_teacher:
         return payload
     tally = voting_class.tally
-    totals = tally_view(tally, voting_class.setup.pool, labels, "The class")
+    totals = tally_view(tally, voting_class.setup, labels, "The class")
     return payload | totals | {"key": voting_class.key, "votes": tally.votes}
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 import plotly.graph_objects as go
 
 from denoiser.analysis.results import NOISY
-from denoiser.analysis.sweeps import WINDOW_MEDIAN
 from denoiser.denoisers.registry import list_denoisers
 
 # Grays and hues of middling lightness: about 4.4:1 against white and against a dark page alike.
@@ -121,7 +120,6 @@ def looks(method_ids: Iterable[str]) -> dict[str, dict[str, str]]:
         method_ids: What is drawn.
     """
     places = {name: index for index, name in enumerate(list_denoisers())}
-    places[WINDOW_MEDIAN] = places["median"]
     order = {name: places.get(name, len(places)) for name in method_ids if name != NOISY}
     styles: dict[str, dict[str, str]] = {NOISY: {"color": NOISY_COLOUR, "symbol": "x"}}
     for name, index in sorted(order.items(), key=lambda item: item[1]):

@@ -7,6 +7,7 @@ They are plain ``gr.HTML``: for each subclass of a component, Gradio writes a st
 source.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,20 @@ def read_asset(name: str) -> str:
     return (_UI / name).read_text(encoding="utf-8")
 
 
-def read_script(name: str) -> str:
-    """Return a script, after what all scripts share."""
-    return read_asset("common/common.js") + read_asset(name)
+def read_script(*names: str) -> str:
+    """Return scripts as one, after what all scripts share."""
+    return "".join(map(read_asset, ("common/common.js", *names)))
 
 
-def painted(script: str, template: str, **settings: Any) -> gr.HTML:
+def painted(scripts: str | Sequence[str], template: str, **settings: Any) -> gr.HTML:
     """Add a component that a script paints.
 
     Args:
-        script: Its file, such as ``"compare/grid.js"``.
+        scripts: Its file, such as ``"compare/grid.js"``; or several, the one that uses the others last.
         template: Its HTML, in which no value is named.
         **settings: More of ``gr.HTML``'s.
     """
+    names = [scripts] if isinstance(scripts, str) else scripts
     return gr.HTML(
-        html_template=template, js_on_load=read_script(script), apply_default_css=False, **settings
+        html_template=template, js_on_load=read_script(*names), apply_default_css=False, **settings
     )

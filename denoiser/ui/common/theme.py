@@ -55,6 +55,9 @@ def create_theme() -> gr.themes.Base:
         button_secondary_background_fill_hover_dark="*neutral_700",
         button_secondary_border_color="*neutral_300",
         button_secondary_border_color_dark="*neutral_600",
+        # White on the hue's own 500 has a contrast of 4.46, and 4.5 is asked.
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
         button_border_width="1px",
         slider_color="*primary_600",
         slider_color_dark="*primary_400",

@@ -22,7 +22,7 @@ const lab = element.querySelector(".lab");
 const list = lab.querySelector(".lab-cards");
 const part = (name) => lab.querySelector(".lab-" + name);
 const cards = new Map(); // id -> elements and pixels of a card
-let live = null, slow = null, view = "picture", spot = null;
+let live = null, slow = null, view = "picture", spot = null, sorted = false;
 let early = null; // a payload that came before the address was read
 let settleTimer = 0, speakTimer = 0, pollTimer = 0, slowTimer = 0;
 
@@ -58,12 +58,19 @@ function colourAt(card, index) {
   return [gray, gray, gray];
 }
 
+const isWhole = (card) => Boolean(card.pixels) && live !== null && card.pixels.length === live.width * live.height;
+
 function paintCard(card) {
-  if (!card.pixels || !live || card.pixels.length !== live.width * live.height) return;
-  const { canvas } = card;
+  if (!isWhole(card)) return;
   const drawn = card.drawn;
   if (drawn && drawn.pixels === card.pixels && drawn.live === live && drawn.view === view) return;
   card.drawn = { pixels: card.pixels, live, view };
+  paintOn(card.canvas, card);
+  paintLens(card);
+}
+
+// Paints a card's picture, in the view that is shown.
+function paintOn(canvas, card) {
   if (canvas.width !== live.width || canvas.height !== live.height) {
     canvas.width = live.width;
     canvas.height = live.height;
@@ -81,7 +88,6 @@ function paintCard(card) {
     }
   }
   context.putImageData(image, 0, 0);
-  paintLens(card);
 }
 
 function paintLens(card) {
@@ -146,6 +152,7 @@ function listenToPicture(canvas) {
   canvas.addEventListener("blur", hideSpot);
   canvas.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return hideSpot();
+    if (event.key === "Enter") return canvas.click(); // which the card takes for its own
     const step = STEPS[event.key];
     if (!step || !live) return;
     event.preventDefault();
@@ -155,6 +162,8 @@ function listenToPicture(canvas) {
     speakLater(spokenSpot);
   });
 }
+
+const NUMBERS = [["psnr", "PSNR"], ["ssim", "SSIM"], ["sharpness", "Sharpness"], ["ms", "Time"], ["strength", "σ"]];
 
 function createCard(id) {
   const card = { root: make("li", "card") };
@@ -179,7 +188,7 @@ function createCard(id) {
   card.over = make("span", "", card.headline);
   card.flag = make("p", "card-flag", card.root);
   const table = make("dl", "card-numbers", card.root);
-  for (const [name, title] of [["psnr", "PSNR"], ["ssim", "SSIM"], ["ms", "Time"], ["strength", "σ"]]) {
+  for (const [name, title] of NUMBERS) {
     const row = make("div", "", table);
     card[name + "Title"] = make("dt", "", row);
     card[name + "Title"].textContent = title;
@@ -187,8 +196,10 @@ function createCard(id) {
     card[name] = make("dd", "", row);
     card[name].dataset.metric = name;
   }
+  card.sharpnessTitle.title = "1 is as sharp as the clean picture; below 1 is blurred, above 1 is noise left over";
   card.kind = make("p", "card-kind", card.root);
   listenToPicture(card.canvas);
+  if (id !== "clean") card.root.addEventListener("click", () => stage.choose(id));
   return card;
 }
 
@@ -229,7 +240,7 @@ function writeCard(card, data) {
   card.headline.hidden = !data.gain;
   setText(card.flag, data.flag || "");
   writeTime(card, data);
-  for (const name of ["psnr", "ssim", "strength"]) {
+  for (const name of ["psnr", "ssim", "sharpness", "strength"]) {
     setText(card[name], data[name] || "");
     card[name].closest("div").hidden = !data[name];
   }
@@ -266,6 +277,13 @@ function describe({ data, fresh }) {
   return `${data.label}: ${parts.join(", ")}${fresh ? "" : ", updating"}`;
 }
 
+// The clean and the noisy picture, then the methods as they were chosen, or the one that gains most first.
+function inOrder(shown) {
+  if (!sorted) return shown;
+  const place = ({ id, data }) => (id === "clean" || id === "noisy" ? Infinity : data.psnrRank ?? -Infinity);
+  return [...shown].sort((one, two) => (place(one) === place(two) ? 0 : place(two) - place(one)));
+}
+
 function draw() {
   const shown = live.cards.map((announced) => {
     if (!cards.has(announced.id)) cards.set(announced.id, createCard(announced.id));
@@ -277,7 +295,7 @@ function draw() {
     card.canvas.setAttribute("aria-label", describe({ data, fresh }));
     return { id: announced.id, card, data, fresh };
   });
-  const wanted = shown.map(({ card }) => card.root);
+  const wanted = inOrder(shown).map(({ card }) => card.root);
   cards.forEach((card, id) => {
     if (!wanted.includes(card.root)) { card.root.remove(); cards.delete(id); }
   });
@@ -287,11 +305,39 @@ function draw() {
   });
   markBest(shown);
   shown.forEach(({ card }) => paintCard(card));
+  stage.show(onOffer());
   setText(part("given"), `${live.noiseText}, seed ${live.seed}`);
   lab.dataset.noise = live.noise;
   lab.dataset.seed = live.seed;
   lab.dataset.sigma = live.sigma;
   lab.dataset.state = shown.every(({ fresh }) => fresh) ? "settled" : "updating";
+}
+
+// What the stage can show, in the cards' order.
+function onOffer() {
+  const order = inOrder(live.cards.map(({ id }) => ({ id, data: cards.get(id).data })));
+  return order.map(({ id }) => cards.get(id)).filter(isWhole).map((card) => {
+    const { id, label, gain, over, psnr, ssim, psnrRank } = card.data;
+    const numbers = [gain && `${gain} ${over}`, psnr && `PSNR ${psnr}`, ssim && `SSIM ${ssim}`];
+    return {
+      id,
+      label,
+      numbers: numbers.filter(Boolean).join(", "),
+      gain,
+      rank: gain ? psnrRank : undefined,
+      pixels: card.pixels,
+      width: live.width,
+      height: live.height,
+      paint: (canvas) => paintOn(canvas, card),
+    };
+  });
+}
+
+function markChosen(id) {
+  cards.forEach((card, own) => {
+    if (own === id) card.root.setAttribute("aria-current", "true");
+    else card.root.removeAttribute("aria-current");
+  });
 }
 
 function spokenSummary() {
@@ -318,9 +364,20 @@ function speakLater(sentence) {
   speakTimer = setTimeout(() => { part("summary").textContent = sentence(); }, SPEAK_MS);
 }
 
+// The charts are asked for once they come into view: on a phone they lie far below, and Plotly's script is the
+// largest that the page has.
+const chartsWatch = new IntersectionObserver((entries) => {
+  if (!entries.some((entry) => entry.isIntersecting)) return;
+  chartsWatch.disconnect();
+  trigger("settle");
+}, { rootMargin: "200px" });
+
 function settleLater() {
   clearTimeout(settleTimer);
-  settleTimer = setTimeout(() => trigger("settle"), SETTLE_MS);
+  settleTimer = setTimeout(() => {
+    chartsWatch.disconnect(); // observing anew tells of a place that is in view already
+    chartsWatch.observe(document.querySelector("#charts"));
+  }, SETTLE_MS);
 }
 
 // The bar's address is another script's business.
@@ -384,15 +441,18 @@ function showView(name) {
   for (let i = 0; i < 256; i++) image.data.set([...(name === "error" ? colours[i] : [i, i, i]), 255], 4 * i);
   context.putImageData(image, 0, 0);
   cards.forEach(paintCard);
+  if (live) stage.show(onOffer());
   announce();
 }
 
-lab.querySelectorAll(".lab-views input").forEach((input) => {
+const stage = createStage(lab.querySelector(".stage"), markChosen);
+lab.querySelectorAll('[name="lab-view"]').forEach((input) => {
   input.addEventListener("change", () => showView(input.value));
 });
-part("large").addEventListener("click", () => {
-  const large = lab.classList.toggle("is-large");
-  part("large").setAttribute("aria-pressed", String(large));
+part("sort").addEventListener("click", () => {
+  sorted = !sorted;
+  part("sort").setAttribute("aria-pressed", String(sorted));
+  if (live) draw();
 });
 lab.addEventListener("slow-results", (event) => receiveSlow(event.detail));
 setText(part("status"), "");

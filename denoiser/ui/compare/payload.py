@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.base import DenoiserInfo, describe_values
 from denoiser.denoisers.registry import (
-    MODELS,
     comes_from_hub,
     create_denoiser,
+    model_of,
 )
-from denoiser.metrics import write_number
+from denoiser.metrics import sharpness, write_number
 from denoiser.noise import noise_stages
 from denoiser.pipeline import (
     SSIM_TIE,
@@ -42,10 +42,14 @@ _FORGOTTEN = (
 )
 
 
-def live_methods(chosen: Sequence[str]) -> list[str]:
-    """Return which of the methods chosen answer while a slider moves: filters, and some networks."""
-    networks = [method_id for method_id in chosen if method_id in MODELS]
-    return [method_id for method_id in chosen if method_id not in networks[LIVE_NETWORKS:]]
+def live_methods(chosen: Sequence[str], methods: Mapping[str, DenoiserInfo]) -> list[str]:
+    """Return which of the methods chosen answer while a slider moves: filters, and some networks.
+
+    A flow runs its network many times, and follows.
+    """
+    quick = [method_id for method_id in chosen if methods[method_id].family != "flow"]
+    networks = [method_id for method_id in quick if model_of(method_id) is not None]
+    return [method_id for method_id in quick if method_id not in networks[LIVE_NETWORKS:]]
 
 
 def live_payload(
@@ -58,7 +62,7 @@ def live_payload(
 
     Other methods, and those whose weights are on their way, are announced only.
     """
-    live = live_methods(experiment.methods)
+    live = live_methods(experiment.methods, methods)
     outcome = run_methods(face, experiment, live)
     corruption = outcome.comparison.corruption
     height, width = corruption.clean.shape
@@ -83,7 +87,7 @@ def live_payload(
                 "pixels": encode_picture(corruption.clean),
             },
             {"id": "noisy", "label": "Noisy"}
-            | _scores(outcome.comparison.noisy)
+            | _scores(outcome.comparison.noisy, corruption)
             | ({"flag": NOTHING_TO_REMOVE} if outcome.comparison.nothing_to_remove else {}),
             *(
                 _card(methods[method_id], outcome) if method_id in live else _pending(methods[method_id])
@@ -103,7 +107,7 @@ def slow_payload(
 
     The card of a model whose weights are still on their way is pending again.
     """
-    live = live_methods(experiment.methods)
+    live = live_methods(experiment.methods, methods)
     infos = [
         methods[method_id]
         for method_id in experiment.methods
@@ -128,12 +132,15 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
     if info.id in outcome.comparison and comes_from_hub(info.id):
         info = create_denoiser(info.id).info  # now its own config is known
     card = {"id": info.id, "label": info.label, "kind": _kind(info)}
+    if info.id in outcome.available.denoisers:
+        own = describe_values(info, outcome.available.denoisers[info.id].values)
+        card["kind"] += f" · {own}" if own else ""
     if info.id in outcome.available.failures:
         return card | {"error": outcome.available.failures[info.id]}
     result = outcome.comparison[info.id]
     return (
         card
-        | _scores(result)
+        | _scores(result, outcome.comparison.corruption)
         | _gain_texts(outcome.comparison, result)
         | {
             "ms": result.milliseconds,
@@ -167,13 +174,14 @@ def _pending(info: DenoiserInfo) -> Payload:
     return {"id": info.id, "label": info.label, "kind": _kind(info), "pending": True}
 
 
-def _scores(result: DenoiseResult) -> Payload:
+def _scores(result: DenoiseResult, corruption: Corruption) -> Payload:
     psnr = math.nan if result.psnr is None else result.psnr
     ssim = math.nan if result.ssim is None else result.ssim
     return {
         "pixels": encode_picture(result.image),
         "psnr": f"{write_number(psnr, 2)} dB",
         "ssim": write_number(ssim, 3),
+        "sharpness": write_number(sharpness(result.image, corruption.clean, check_range=False), 2),
         # For finding the best; JSON has no infinity.
         "psnrRank": min(psnr, 1e9),
         "ssimRank": -1 if math.isnan(ssim) else ssim,

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.base import DenoiserInfo, describe_values
 from denoiser.pipeline import Comparison
 from denoiser.ui.common.events import RAW
 from denoiser.ui.common.html import NOTHING, create_download, painted, read_asset
@@ -124,7 +124,7 @@ def _connect_grid(
 def _connect_charts(
     controls: Controls, grid: gr.HTML, charts: gr.Accordion, plots: list[gr.Plot]
 ) -> None:
-    """Draw the charts when they are opened, and anew when the grid has come to rest."""
+    """Draw the charts when they are opened, and anew when the grid rests and they are in view."""
     is_open = gr.State(True)
 
     def draw(*values: Any) -> Any:
@@ -150,18 +150,34 @@ def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], dow
     def connect(button: gr.Button, name: str, kind: str, make: Callable[..., bytes]) -> None:
         def save(*values: Any) -> Payload:
             try:
-                comparison = _compare(controls, values)
+                face, experiment = controls.read(values)
             except ExperimentError as error:
                 raise gr.Error(str(error)) from error
-            data = base64.b64encode(make(comparison, values[0].caption)).decode()
+            outcome = run_methods(face, experiment, experiment.methods)
+            labels = {
+                method_id: ", ".join([method.info.label, describe_values(method.info, method.values)])
+                for method_id, method in outcome.available.denoisers.items()
+                if method.values
+            }
+            data = base64.b64encode(make(outcome.comparison, face.caption, labels)).decode()
             # The version makes a second click on the same file a change.
             return {"version": new_version(), "name": name, "type": kind, "data": data}
 
         button.click(save, controls.inputs, download, api_visibility="private", preprocess=False)
 
     connect(buttons["sheet"], "comparison.png", "image/png", contact_sheet_png)
-    connect(buttons["pictures"], "pictures.zip", "application/zip", lambda made, _: pictures_zip(made))
-    connect(buttons["numbers"], "numbers.csv", "text/csv", lambda made, _: numbers_csv(made).encode())
+    connect(
+        buttons["pictures"],
+        "pictures.zip",
+        "application/zip",
+        lambda comparison, _, labels: pictures_zip(comparison, labels),
+    )
+    connect(
+        buttons["numbers"],
+        "numbers.csv",
+        "text/csv",
+        lambda comparison, _, labels: numbers_csv(comparison, labels).encode(),
+    )
 
 
 def _compare(controls: Controls, values: tuple[Any, ...]) -> Comparison:
@@ -178,9 +194,10 @@ def create_grid() -> gr.HTML:
     """Add the live grid, which shows :func:`~denoiser.ui.compare.payload.live_payload`.
 
     Its script announces ``slow`` when slow methods have to be run, and ``settle`` once nothing has
-    changed for a moment.
+    changed for a moment and the charts are in view.
     """
-    return painted("compare/grid.js", read_asset("compare/grid.html"), elem_id="comparison")
+    scripts = ("compare/stage.js", "compare/grid.js")
+    return painted(scripts, read_asset("compare/grid.html"), elem_id="comparison")
 
 
 def create_slow_results() -> gr.HTML:

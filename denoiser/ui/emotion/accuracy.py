@@ -74,7 +74,17 @@ def describe_scores(results: EmotionResults, whose: str) -> str:
         return f"{clean} {counted} Denoisers were not scored yet: `python -m train evaluate-emotion`."
     return (
         f"{clean} Below: the same share, in %, for noisy pictures and after {whose}, each noise the "
-        f"same for all. Differences below two points may be chance. {counted}"
+        f"same for all. Differences below two points may be chance. {counted}{_describe_first(results)}"
+    )
+
+
+def _describe_first(results: EmotionResults) -> str:
+    if results.first is None:
+        return ""
+    count, clean = results.first
+    return (
+        f" † Scored on the first {count:,} pictures only, which are not the same to read: of the clean "
+        f"ones it reads {100 * clean:.1f} %."
     )
 
 

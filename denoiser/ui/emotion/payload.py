@@ -98,8 +98,9 @@ def table_value(
         {"label": "Picture", "title": "Picture", "number": False, "first": "ascending"}
     ]
     rows: list[list[dict[str, Any]]] = [
-        [{"sort": results.methods[name], "text": results.methods[name]}] for name in listed
+        [{"sort": results.methods[name], "text": _method_text(results, name)}] for name in listed
     ]
+    whole = [name not in results.partial for name in listed]
     for condition in results.conditions:
         columns.append(
             {
@@ -111,15 +112,19 @@ def table_value(
         )
         values = [results.value(name, condition.id, metric) for name in listed]
         texts = ["" if value is None else f"{100 * value:.1f}" for value in values]
-        best = max((value for value in values if value is not None), default=None)
+        best = max((v for v, w in zip(values, whole, strict=True) if v is not None and w), default=None)
         best_text = "" if best is None else f"{100 * best:.1f}"
-        for row, value, text in zip(rows, values, texts, strict=True):
-            is_best = bool(text) and text == best_text
+        for row, value, text, is_whole in zip(rows, values, texts, whole, strict=True):
+            is_best = bool(text) and is_whole and text == best_text
             row.append(
                 {"sort": value, "text": f"★ {text}" if is_best else text}
                 | ({"best": True} if is_best else {})
             )
     return {"columns": columns, "rows": rows}
+
+
+def _method_text(results: EmotionResults, method_id: str) -> str:
+    return results.methods[method_id] + (" †" if method_id in results.partial else "")
 
 
 def _card(

@@ -1,21 +1,34 @@
 """The second and third step of the page: the noise, and the methods."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
-from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, noise_kind, noise_stages
+from denoiser.noise import (
+    NOISES,
+    PRESETS,
+    GaussianNoise,
+    NoiseModel,
+    Parameter,
+    noise_kind,
+    noise_stages,
+)
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import LATEST, SILENT
+from denoiser.ui.common.html import NOTHING, painted
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import FaceControls
 from denoiser.ui.experiment.parsing import NO_NOISE, ExperimentError, ParameterKey, parse_experiment
 from denoiser.ui.experiment.run import Face
+
+_PRESETS: Mapping[str, NoiseModel] = {"gaussian": GaussianNoise(), **PRESETS}
+"""What one click sets: the noise that a page starts with, and the reference's three."""
 
 _WRITE = "(...values) => JSON.stringify(values)"
 # Of a link's experiment each control announces its change while others are still to be set. Pictures of
@@ -66,6 +79,38 @@ class NoiseControls:
 
 
 @dataclass(frozen=True)
+class MethodControls:
+    """Which denoisers to show, and how they are set.
+
+    Attributes:
+        chosen: Their ids.
+        sliders: Of their hyperparameters; only those of the chosen ones show.
+        parameters: What the sliders set.
+        options: Holds the sliders; closed at first.
+    """
+
+    chosen: gr.CheckboxGroup
+    sliders: dict[ParameterKey, gr.Slider]
+    parameters: dict[ParameterKey, Parameter]
+    options: gr.Accordion
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All components, for ``outputs`` of an event; :meth:`show` makes their values."""
+        return [self.chosen, self.options, *self.sliders.values()]
+
+    def show(self, experiment: Experiment) -> list[Any]:
+        """Make the values of :attr:`outputs`; sliders of methods that are not shown stay as they are."""
+        values: dict[ParameterKey, Any] = dict.fromkeys(self.sliders, gr.skip())
+        for (method_id, name), parameter in self.parameters.items():
+            if method_id in experiment.methods:
+                own = experiment.hyperparameters.get(method_id, {})
+                values[method_id, name] = parameter.displayed(own.get(name, parameter.default))
+        options = gr.Accordion(open=True) if experiment.hyperparameters else gr.skip()
+        return [list(experiment.methods), options, *values.values()]
+
+
+@dataclass(frozen=True)
 class Controls:
     """Everything a comparison depends on.
 
@@ -82,7 +127,7 @@ class Controls:
         clip: Clip the noisy picture.
         round_8bit: Round it to 8 bits.
         options: Holds the second noise and the two boxes; closed at first.
-        methods: Which denoisers to show.
+        methods: Which denoisers to show, and how they are set.
         written: What they all say but the face, as JSON.
     """
 
@@ -93,7 +138,7 @@ class Controls:
     clip: gr.Checkbox
     round_8bit: gr.Checkbox
     options: gr.Accordion
-    methods: gr.CheckboxGroup
+    methods: MethodControls
     written: gr.Textbox
 
     @property
@@ -110,9 +155,10 @@ class Controls:
             self.seed,
             self.clip,
             self.round_8bit,
-            self.methods,
+            self.methods.chosen,
             *self.first.sliders.values(),
             *self.second.sliders.values(),
+            *self.methods.sliders.values(),
         ]
 
     @property
@@ -129,7 +175,7 @@ class Controls:
             self.clip,
             self.round_8bit,
             self.options,
-            self.methods,
+            *self.methods.outputs,
         ]
 
     @property
@@ -169,10 +215,10 @@ class Controls:
             ExperimentError: Something is missing or out of range.
         """
         face, written = values
-        count = len(self.first.sliders)
+        count, both = len(self.first.sliders), len(self.first.sliders) + len(self.second.sliders)
         try:
             first, second, seed, clip, round_8bit, methods, *numbers = json.loads(written)
-            if len(numbers) != count + len(self.second.sliders):
+            if len(numbers) != both + len(self.methods.sliders):
                 raise ValueError("too few or too many numbers")
         except (TypeError, ValueError, RecursionError):  # it comes from a browser
             raise ExperimentError("The controls can't be read. Please load the page anew.") from None
@@ -180,11 +226,17 @@ class Controls:
             first,
             second,
             dict(zip(self.first.sliders, numbers[:count], strict=True)),
-            dict(zip(self.second.sliders, numbers[count:], strict=True)),
+            dict(zip(self.second.sliders, numbers[count:both], strict=True)),
             seed=seed,
             clip=clip,
             round_8bit=round_8bit,
             methods=methods,
+            hyperparameters=[
+                (method_id, parameter, shown)
+                for ((method_id, _), parameter), shown in zip(
+                    self.methods.parameters.items(), numbers[both:], strict=True
+                )
+            ],
         )
 
     def show(self, experiment: Experiment, faces: FaceSource) -> list[Any]:
@@ -211,7 +263,7 @@ class Controls:
             experiment.clip,
             experiment.round_8bit,
             gr.Accordion(open=True) if has_options else gr.skip(),  # nothing chosen stays out of sight
-            list(experiment.methods),
+            *self.methods.show(experiment),
         ]
 
 
@@ -227,7 +279,8 @@ def create_noise_section() -> tuple[
     gr.Markdown("### 2. Noise")
     with gr.Row(elem_classes="presets"):
         presets = {
-            name: gr.Button(name, size="sm", min_width=0, elem_id=f"preset-{name}") for name in PRESETS
+            name: gr.Button(_preset_label(noise), size="sm", min_width=0, elem_id=f"preset-{name}")
+            for name, noise in _PRESETS.items()
         }
     first = _create_noise_controls("noise", "Kind of noise", [kind.id for kind in NOISES], "")
     with gr.Row():
@@ -248,19 +301,91 @@ def create_noise_section() -> tuple[
         api_visibility="private",
     )
     for name, button in presets.items():
-        _connect_preset(button, PRESETS[name], first, second, clip, round_8bit)
+        _connect_preset(button, _PRESETS[name], first, second, clip, round_8bit)
     return first, second, seed, clip, round_8bit, options
 
 
-def create_method_section(methods: dict[str, DenoiserInfo]) -> gr.CheckboxGroup:
-    """Add the choice of methods to the page."""
+def create_method_section(methods: dict[str, DenoiserInfo]) -> MethodControls:
+    """Add the choice of methods, and their hyperparameters, to the page."""
     gr.Markdown("### 3. Methods")
-    return gr.CheckboxGroup(
-        [(info.label, method_id) for method_id, info in methods.items()],
+    sets = _method_sets(methods)
+    with gr.Row(elem_classes="presets"):
+        buttons = {
+            name: gr.Button(name, size="sm", min_width=0, elem_id=f"methods-{name.split()[0].lower()}")
+            for name in sets
+        }
+    in_groups = _method_groups(methods)
+    painted(
+        "experiment/method_groups.js",
+        NOTHING,
+        value=[[title, len(ids)] for title, ids in in_groups.items()],
+        elem_classes="unseen",
+    )
+    chosen = gr.CheckboxGroup(
+        [(methods[method_id].label, method_id) for ids in in_groups.values() for method_id in ids],
         value=[method_id for method_id in DEFAULT_DENOISERS if method_id in methods],
         label="Shown side by side",
         elem_id="methods",
     )
+    sliders: dict[ParameterKey, gr.Slider] = {}
+    parameters: dict[ParameterKey, Parameter] = {}
+    groups = {}
+    with gr.Accordion("Settings of the methods", open=False, elem_id="method-settings") as options:
+        for method_id, info in methods.items():
+            if not info.hyperparameters:
+                continue
+            with gr.Column(visible=method_id in chosen.value) as groups[method_id]:
+                for parameter in info.hyperparameters:
+                    key = method_id, parameter.name
+                    elem_id = f"method-{method_id}-{parameter.name}".replace("_", "-")
+                    parameters[key] = parameter
+                    sliders[key] = _create_slider(parameter, f"{info.label}: ", elem_id)
+    for name, ids in sets.items():
+        buttons[name].click(partial(list, ids), None, chosen, queue=False, **SILENT)
+    chosen.change(
+        lambda ids: [gr.Column(visible=method_id in ids) for method_id in groups],
+        chosen,
+        list(groups.values()),
+        queue=False,
+        **LATEST,
+    )
+    return MethodControls(chosen, sliders, parameters, options)
+
+
+def _method_groups(methods: dict[str, DenoiserInfo]) -> dict[str, list[str]]:
+    """Sort methods into groups for people, by title; none is empty. A specialist is its own kind."""
+    titles = {
+        "network": "U-Nets",
+        "hybrid": "U-Nets",
+        "GAN": "GAN and flows, which invent detail",
+        "flow": "GAN and flows, which invent detail",
+        "autoencoder": "Autoencoders",
+        "classical": "Filters, which never learned",
+    }
+    specialists = "Made for one noise, and of little use for others"
+    groups: dict[str, list[str]] = {title: [] for title in (*titles.values(), specialists)}
+    for method_id, info in methods.items():
+        groups[specialists if "." in method_id else titles[info.family]].append(method_id)
+    return {title: ids for title, ids in groups.items() if ids}
+
+
+def _method_sets(methods: dict[str, DenoiserInfo]) -> dict[str, tuple[str, ...]]:
+    """Return the choices that one click makes, by name."""
+    one_of_each = {info.family: method_id for method_id, info in reversed(methods.items())}
+    return {
+        "Default": tuple(method_id for method_id in DEFAULT_DENOISERS if method_id in methods),
+        "One of each kind": tuple(m for m in methods if m in one_of_each.values()),
+        "Filters": tuple(m for m, info in methods.items() if info.family == "classical"),
+        "All": tuple(methods),
+        "None": (),
+    }
+
+
+def _preset_label(noise: NoiseModel) -> str:
+    """Name a preset by what it sets: its kind, and the strength that its first slider shows."""
+    strength = noise.parameters[0]
+    value = f"{strength.displayed(getattr(noise, strength.name)):.3g}"
+    return f"{noise.label} {value}{' %' if strength.unit.startswith('%') else ''}"
 
 
 def _create_noise_controls(name: str, label: str, kinds: Sequence[str], prefix: str) -> NoiseControls:

@@ -8,6 +8,8 @@ const tabs = element.closest("#tabs");
 let first = ""; // what the page started with; its address is left alone until that changes, or the tab
 let copied = ""; // the link that is spoken of below the button
 let changed = false, writeTimer = 0;
+let entryTab = "compare"; // the tab that the browser's present entry of the history is about
+let starting = true; // until the tab that the page was opened with is open: nobody turned to it
 
 // Read off the page: Gradio's events of the tabs wait for what a tab loads, and come in another order.
 const openTab = () => tabs.querySelector('[role="tab"][aria-selected="true"]')?.dataset.tabId || "compare";
@@ -28,7 +30,26 @@ function followExperiment() {
   first ||= query();
   changed ||= query() !== first || openTab() !== "compare";
   clearTimeout(writeTimer);
+  if (openTab() === (props.value.openTab || "compare")) {
+    if (starting) entryTab = openTab();
+    starting = false;
+  }
+  if (!starting && openTab() !== entryTab) return turnTo(openTab());
   if (changed) writeTimer = setTimeout(writeAddress, WRITE_MS);
+}
+
+// Another tab is another entry of the history: Back is back. The experiment stays as it is now.
+function turnTo(tab) {
+  window.history.pushState(window.history.state, "", window.location.href);
+  entryTab = tab;
+  writeAddress();
+}
+
+function goBack() {
+  const tab = new URLSearchParams(window.location.search).get("tab") || "compare";
+  if (tab === openTab()) return;
+  entryTab = tab;
+  [...tabs.querySelectorAll('[role="tablist"] [role="tab"]')].find(({ dataset }) => dataset.tabId === tab)?.click();
 }
 
 function writeAddress() {
@@ -86,6 +107,7 @@ function restore() {
 document.addEventListener("experiment", followExperiment);
 new MutationObserver(followExperiment).observe(tabs, { subtree: true, attributeFilter: ["aria-selected"] });
 document.addEventListener("copy-link", copyLink);
+window.addEventListener("popstate", goBack);
 watch("value", restore);
 say("");
 followExperiment();

@@ -2,7 +2,8 @@
 
 ``?face=lfw-7&noise=gaussian&sigma=25&seed=3&methods=attention-unet,median&weights=v1&show=error``
 
-Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``.
+Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``; a
+method's own settings are ``nl-means:strength=1.2``.
 ``clip=no`` and ``round=yes`` are written where they apply. ``show`` is the view of the grid and ``tab``
 the open tab, neither of which changes a number; the page's script adds them.
 
@@ -30,7 +31,11 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
+from denoiser.denoisers.registry import (
+    DEFAULT_DENOISERS,
+    list_denoisers,
+    list_hyperparameters,
+)
 from denoiser.noise import (
     NOISES,
     GaussianNoise,
@@ -43,7 +48,12 @@ from denoiser.noise import (
     noise_stages,
 )
 from denoiser.pipeline import Experiment
-from denoiser.ui.experiment.parsing import ExperimentError, parse_seed, parse_value
+from denoiser.ui.experiment.parsing import (
+    ExperimentError,
+    parse_hyperparameters,
+    parse_seed,
+    parse_value,
+)
 from denoiser.weights.hub import WEIGHTS_VERSION
 
 VIEWS = ("picture", "error", "residual")
@@ -57,7 +67,7 @@ CLASS_PARAMETER = "class"
 _KEYS = ("face", "noise", "second", "seed", "clip", "round", "methods", "weights", "show", "tab")
 _SECOND = "second-"
 _NO_METHODS = "none"
-_LONGEST = 4000  # characters; the longest that the app writes has about 600
+_LONGEST = 4000  # characters; the longest that the app writes has about 1,000
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _SWITCHES = {"yes": True, "no": False, "1": True, "0": False}
 
@@ -95,8 +105,13 @@ def write_link(experiment: Experiment) -> str:
     if experiment.round_8bit:
         fields["round"] = "yes"
     fields["methods"] = ",".join(experiment.methods) or _NO_METHODS
+    for method_id in experiment.methods:
+        own = experiment.hyperparameters.get(method_id, {})
+        for _, parameter in list_hyperparameters([method_id]):
+            value = own.get(parameter.name, parameter.default)
+            fields[hyperparameter_key(method_id, parameter)] = _write_number(parameter, value)
     fields["weights"] = WEIGHTS_VERSION
-    return urlencode(fields, safe=",")
+    return urlencode(fields, safe=",:")
 
 
 def names_class(query: str) -> bool:
@@ -123,13 +138,15 @@ def read_link(query: str) -> Link | None:
     first = _read_noise(fields, "noise", "", problems) or GaussianNoise()
     second = _read_noise(fields, "second", _SECOND, problems)
     face = fields.get("face")
+    methods = _read_methods(fields, problems)
     experiment = Experiment(
         noise=first if second is None else NoiseChain((first, second)),
         seed=_read_seed(fields, problems),
         clip=_read_switch(fields, "clip", True, problems),
         round_8bit=_read_switch(fields, "round", False, problems),
-        methods=_read_methods(fields, problems),
+        methods=methods,
         sample=None if face == OWN_FACE else face,
+        hyperparameters=_read_hyperparameters(fields, methods, problems),
     )
     view = fields.get("show", VIEWS[0])
     if view not in VIEWS:
@@ -148,7 +165,16 @@ def read_link(query: str) -> Link | None:
 def link_keys() -> list[str]:
     """Return every key that a link can have."""
     strengths = dict.fromkeys(_key(parameter) for kind in NOISES for parameter in kind.parameters)
-    return [*_KEYS, *strengths, *(_SECOND + key for key in strengths)]
+    own = [
+        hyperparameter_key(method_id, parameter)
+        for method_id, parameter in list_hyperparameters(list_denoisers())
+    ]
+    return [*_KEYS, *strengths, *(_SECOND + key for key in strengths), *own]
+
+
+def hyperparameter_key(method_id: str, parameter: Parameter) -> str:
+    """Return the key of a method's own setting."""
+    return f"{method_id}:{_key(parameter)}"
 
 
 def describe_problems(problems: Sequence[str]) -> str:
@@ -224,6 +250,23 @@ def _read_methods(fields: Mapping[str, str], problems: list[str]) -> tuple[str, 
     if unknown:
         problems.append("one of its methods is unknown" if unknown == 1 else "some methods are unknown")
     return methods
+
+
+def _read_hyperparameters(
+    fields: Mapping[str, str], methods: Sequence[str], problems: list[str]
+) -> dict[str, dict[str, float]]:
+    changed: dict[str, dict[str, float]] = {}
+    for method_id, parameter in list_hyperparameters(methods):
+        text = fields.get(hyperparameter_key(method_id, parameter))
+        if text is None:
+            continue
+        try:
+            read = parse_hyperparameters([(method_id, parameter, _read_number(text))])
+        except ExperimentError as error:
+            problems.append(_part(error))
+        else:
+            changed.setdefault(method_id, {}).update(read.get(method_id, {}))
+    return {method_id: values for method_id, values in changed.items() if values}
 
 
 def _part(error: ExperimentError) -> str:

@@ -1,6 +1,6 @@
 """From what the controls of the page hold to an experiment, checked; no Gradio in here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from denoiser.denoisers.registry import list_denoisers
@@ -19,7 +19,7 @@ NO_NOISE = "none"
 """What the menu of the second noise says for no second noise."""
 
 ParameterKey = tuple[str, str]
-"""Id of a noise and name of one of its parameters."""
+"""Id of a noise or a denoiser, and name of one of its parameters or hyperparameters."""
 
 
 class ExperimentError(ValueError):
@@ -36,6 +36,7 @@ def parse_experiment(
     clip: Any = True,
     round_8bit: Any = False,
     methods: Any = (),
+    hyperparameters: Iterable[tuple[str, Parameter, Any]] = (),
 ) -> Experiment:
     """Turn what the controls hold into an experiment. It comes from a browser and may be anything.
 
@@ -48,6 +49,8 @@ def parse_experiment(
         clip: Whether to clip.
         round_8bit: Whether to round to 8 bits.
         methods: Ids of the denoisers to show.
+        hyperparameters: Ids of denoisers, their hyperparameters, and what the sliders of these show;
+            those of other denoisers than are shown don't count.
 
     Raises:
         ExperimentError: Something is missing or out of range.
@@ -58,13 +61,34 @@ def parse_experiment(
     known = list_denoisers()
     if not isinstance(methods, list | tuple) or any(m not in known for m in methods):
         raise ExperimentError("One of the methods is unknown.")
+    chosen = tuple(m for m in known if m in methods)  # not in the order of the clicks
     return Experiment(
         noise=noise,
         seed=parse_seed(seed),
         clip=bool(clip),
         round_8bit=bool(round_8bit),
-        methods=tuple(m for m in known if m in methods),  # not in the order of the clicks
+        methods=chosen,
+        hyperparameters=parse_hyperparameters(h for h in hyperparameters if h[0] in chosen),
     )
+
+
+def parse_hyperparameters(
+    values: Iterable[tuple[str, Parameter, Any]],
+) -> dict[str, dict[str, float]]:
+    """Return those that are not at their defaults, by id and name.
+
+    Args:
+        values: Ids of denoisers, their hyperparameters, and what the sliders of these show.
+
+    Raises:
+        ExperimentError: One is no number, or out of its slider's range.
+    """
+    changed: dict[str, dict[str, float]] = {}
+    for denoiser_id, parameter, shown in values:
+        value = parse_value(parameter, shown)
+        if value != parameter.default:
+            changed.setdefault(denoiser_id, {})[parameter.name] = value
+    return changed
 
 
 def _parse_noise(noise_id: Any, values: Mapping[ParameterKey, Any]) -> NoiseModel:
@@ -87,10 +111,7 @@ def parse_value(parameter: Parameter, slider_value: Any) -> float:
     if not _is_number(slider_value, parameter.integer) or not low <= slider_value <= high:
         number = "a whole number" if parameter.integer else "a number"
         raise ExperimentError(f"{parameter.title} has to be {number} from {low:g} to {high:g}.")
-    if parameter.integer:
-        return int(slider_value)
-    # Dividing may end up a rounding error beyond what the noise accepts.
-    return float(min(max(slider_value / parameter.scale, parameter.minimum), parameter.maximum))
+    return parameter.from_displayed(slider_value)
 
 
 def parse_seed(seed: Any) -> int:

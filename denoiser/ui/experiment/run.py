@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from denoiser.denoisers.base import DenoiserInfo
-from denoiser.denoisers.network import read_info
-from denoiser.denoisers.registry import (
-    MODELS,
-    Available,
-    create_denoiser,
-    find_available,
-    list_denoisers,
-)
+from denoiser.denoisers.registry import Available, describe_denoiser, find_available, list_denoisers
 from denoiser.images import Image
 from denoiser.pipeline import (
     Comparison,
@@ -76,7 +69,7 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
         clip=experiment.clip,
         round_8bit=experiment.round_8bit,
     )
-    available = find_available(method_ids)
+    available = find_available(method_ids, hyperparameters=experiment.hyperparameters)
     results = {
         method_id: denoise(corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean)
         for method_id, method in available.denoisers.items()
@@ -85,16 +78,15 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
 
 
 def _describe(method_id: str) -> DenoiserInfo:
-    if method_id not in MODELS:
-        return create_denoiser(method_id).info
     try:
-        return read_info(method_id)
+        return describe_denoiser(method_id)
     except WeightsError:
         # It is offered all the same, and its card says what is missing.
         return DenoiserInfo(method_id, method_id, "network", False, None, 0, "")
 
 
 def experiment_key(face: Face, experiment: Experiment) -> str:
-    """Name what all methods are given; equal for equal noisy pictures."""
-    inputs = (face.id, experiment.noise, experiment.seed, experiment.clip, experiment.round_8bit)
+    """Name what all methods are given and how they are set; equal for equal results of a method."""
+    e = experiment
+    inputs = (face.id, e.noise, e.seed, e.clip, e.round_8bit, e.hyperparameters)
     return hashlib.blake2b(repr(inputs).encode(), digest_size=8).hexdigest()

@@ -5,6 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.denoisers.base import describe_values
+from denoiser.denoisers.registry import describe_denoiser
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.experiment.controls import Controls
@@ -13,8 +15,12 @@ from denoiser.ui.experiment.run import Face
 
 
 def describe_experiment(face: Face, experiment: Experiment) -> str:
-    """Name the face, the noise with its strength, and the seed."""
-    return f"{face.caption} · {experiment.noise.describe()} · seed {experiment.seed}"
+    """Name the face, the noise with its strength, the seed, and how methods are set otherwise."""
+    parts = [face.caption, experiment.noise.describe(), f"seed {experiment.seed}"]
+    for method_id, values in experiment.hyperparameters.items():
+        info = describe_denoiser(method_id)
+        parts.append(f"{info.label}: {describe_values(info, values)}")
+    return " · ".join(parts)
 
 
 def create_summary(controls: Controls, opened: Callable[..., Any]) -> gr.Markdown:

@@ -23,6 +23,7 @@ from denoiser.analysis.inspection import (
     attention_maps,
     create_discriminator,
     denoise_clean,
+    draw_samples,
     edge_profile,
     ensure_discriminator,
     find_residual,
@@ -70,6 +71,7 @@ class Panel:
         note: The sentence, or one more line below the picture.
         colours: Colours of the scale, (N, 3) uint8; None for no scale.
         ends: What the scale's ends stand for.
+        frames: Ids of panels whose pictures this one shows, one after the other, when it is played.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Panel:
     note: str = ""
     colours: npt.NDArray[np.uint8] | None = None
     ends: tuple[str, str] = ("", "")
+    frames: Sequence[str] = ()
 
     def to_json(self) -> Payload:
         """Write it down for ``pictures.js``."""
@@ -95,6 +98,8 @@ class Panel:
             "alt": f"{self.label}: {spoken}" if spoken else self.label,
             "numbers": numbers,
         }
+        if self.frames:
+            payload["frames"] = list(self.frames)
         if self.colours is not None:
             payload["scale"] = {"pixels": encode_pixels(self.colours), "ends": list(self.ends)}
         return payload
@@ -177,12 +182,7 @@ def experts_payload(face: Face, experiment: Experiment, method: DenoiserInfo) ->
     leading = max(views, key=lambda view: view.share)
     return panels_payload(
         [
-            Panel(
-                "noisy",
-                "In: noisy picture",
-                gray_pixels(noisy),
-                [("PSNR", write_psnr(psnr(noisy, clean, check_range=False)))],
-            ),
+            _noisy_panel(noisy, clean),
             *(
                 Panel(
                     f"expert-{view.name}",
@@ -213,12 +213,7 @@ def intermediate_payload(face: Face, experiment: Experiment, method: DenoiserInf
     return panels_payload(
         [
             Panel("clean", "Clean", gray_pixels(corruption.clean)),
-            Panel(
-                "noisy",
-                "In: noisy picture",
-                gray_pixels(corruption.noisy),
-                [("PSNR", write_psnr(psnr(corruption.noisy, corruption.clean, check_range=False)))],
-            ),
+            _noisy_panel(corruption.noisy, corruption.clean),
             Panel(
                 "intermediate",
                 "After the first half",
@@ -227,6 +222,63 @@ def intermediate_payload(face: Face, experiment: Experiment, method: DenoiserInf
             ),
             Panel("denoised", "Out: denoised", gray_pixels(result.image), _quality(result)),
             _signed_panel("change", "What the second half changed", second, BIAS_REACH),
+        ]
+    )
+
+
+def samples_payload(face: Face, experiment: Experiment, method: DenoiserInfo) -> Payload:
+    """Show several faces that the noisy one may have been, their mean, and where they differ."""
+    outcome = run_methods(face, experiment, [])
+    available = find_available([method.id])
+    if method.id not in available.denoisers:
+        note = available.refusals[method.id]
+        return panels_payload([Panel(method.id, method.label, note=note)], available.pending)
+    clean, noisy = outcome.comparison.corruption.clean, outcome.comparison.corruption.noisy
+    drawing = available.denoisers[method.id]
+    samples = draw_samples(drawing, noisy)
+    closest = drawing.intermediate(noisy)
+    scores = [psnr(picture, clean) for picture in samples.pictures]
+    mean_score, closest_score = psnr(samples.mean, clean), psnr(closest, clean)
+    single = -10 * np.log10(np.mean([10 ** (-score / 10) for score in scores]))
+    spread = 255 * samples.spread
+    reach = max(1.0, float(spread.max()))
+    steps = np.rint(255 * spread / reach).astype(np.uint8)
+    panels = [
+        Panel(f"sample-{n}", f"Draw {n}", gray_pixels(picture), [("PSNR", write_psnr(score))])
+        for n, (picture, score) in enumerate(zip(samples.pictures, scores, strict=True))
+    ]
+    return panels_payload(
+        [
+            Panel("clean", "Clean", gray_pixels(clean)),
+            _noisy_panel(noisy, clean),
+            Panel(
+                "closest", "Start: closest", gray_pixels(closest), [("PSNR", write_psnr(closest_score))]
+            ),
+            Panel(
+                "film",
+                f"All {len(panels)} draws",
+                panels[0].pixels,
+                [
+                    ("PSNR of one", write_psnr(single)),
+                    ("… below their mean's", f"{write_number(mean_score - single, 1)} dB"),
+                ],
+                frames=[panel.id for panel in panels],
+            ),
+            Panel(
+                "mean",
+                "Mean of the draws",
+                gray_pixels(samples.mean),
+                [("PSNR", write_psnr(mean_score))],
+            ),
+            Panel(
+                "spread",
+                "Here it guesses",
+                _VIRIDIS[steps],
+                [("Spread, mean", f"{spread.mean():.1f} of 255")],
+                colours=_VIRIDIS,
+                ends=("0", f"{reach:.0f} of 255"),
+            ),
+            *panels,
         ]
     )
 
@@ -357,7 +409,8 @@ def bias_payload(
     corruption = outcome.comparison.corruption
 
     def panel(info: DenoiserInfo, _: DenoiseResult) -> Panel:
-        result = denoise_clean(info.id, corruption.clean, corruption.noisy, corruption.sigma)
+        method = outcome.available.denoisers[info.id]
+        result = denoise_clean(method, corruption.clean, corruption.noisy, corruption.sigma)
         lost = 255 * (corruption.clean.astype(np.float64) - result.image)
         numbers = [
             ("PSNR", write_psnr(result.psnr)),
@@ -397,7 +450,7 @@ def invention_payload(
         signed = _signed_panel(panel_id, label, off, BIAS_REACH)
         return _with_numbers(signed, numbers)
 
-    available = find_available(experiment.methods)
+    available = find_available(experiment.methods, hyperparameters=experiment.hyperparameters)
     panels = [panel("noise", "In: gray with noise", noise)]
     for method_id in experiment.methods:
         label = methods[method_id].label
@@ -415,6 +468,11 @@ def invention_payload(
 def gray_pixels(picture: Image) -> npt.NDArray[np.uint8]:
     """Return a gray picture as RGB, (H, W, 3)."""
     return np.repeat(to_uint8(picture)[..., None], 3, axis=2)
+
+
+def _noisy_panel(noisy: Image, clean: Image) -> Panel:
+    score = write_psnr(psnr(noisy, clean, check_range=False))
+    return Panel("noisy", "In: noisy picture", gray_pixels(noisy), [("PSNR", score)])
 
 
 def _gate_panel(

@@ -33,6 +33,7 @@ from denoiser.ui.inside.payload import (
     line_payload,
     patches_payload,
     residual_payload,
+    samples_payload,
     sentence_payload,
 )
 
@@ -51,6 +52,7 @@ _LABELS = {
     "gates": "Attention gates",
     "experts": "Experts",
     "intermediate": "Intermediate image",
+    "samples": "Samples",
     "patches": "Discriminator",
     "residual": "Residual",
     "profile": "Edge profile",
@@ -76,6 +78,14 @@ miss the best expert; change the noise under Compare and see where it hesitates.
 It denoises twice: its second half starts from the picture that the first half made
 ([Solovyeva and Abdullah 2022](https://doi.org/10.3390/jimaging8090250)). The last picture shows what
 the second half still changed: mid-gray is nothing.""",
+    "samples": """### Samples: faces that the noisy one may have been
+Many clean faces could have become this noisy one. A flow draws one of them, and another one each time
+([Lipman et al. 2023](https://arxiv.org/abs/2210.02747)); a denoiser that minimises the error returns
+something near the mean of them all, which is why it is smooth. *What all draws share was in the noisy
+picture; what differs from draw to draw was invented*: look at eyes, teeth and hair, and never take such
+detail for evidence. A perfect draw costs at most 3 dB
+([Blau and Michaeli 2018](https://doi.org/10.1109/CVPR.2018.00652)): its error is the mean's, and once
+more as much by chance.""",
     "patches": """### Discriminator: what the GAN had to fool
 The discriminator sees the noisy picture beside another one, and judges that one patch by patch, from 0,
 denoised, to 1, clean ([Isola et al. 2017](https://doi.org/10.1109/CVPR.2017.632)); it learned to say
@@ -166,10 +176,13 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
     with_part = {
         "gates": capabilities.attention,
         "experts": capabilities.experts,
-        "intermediate": capabilities.intermediate_image,
+        "intermediate": [  # a flow's is where its draws start
+            m for m in capabilities.intermediate_image if m not in capabilities.samples
+        ],
+        "samples": capabilities.samples,
         "patches": capabilities.discriminator,
     }
-    # Gates, experts, intermediate images and discriminators: only where a listed model has one.
+    # Gates, experts, intermediate images, samples and discriminators: only where a listed model has one.
     parts = [part for part in _LABELS if with_part.get(part, True)]
     part = gr.Radio(
         [(_LABELS[name], name) for name in parts],
@@ -213,6 +226,11 @@ def _create(methods: Mapping[str, DenoiserInfo]) -> Tab:
             gr.Markdown(_TEXTS["intermediate"])
             choices["intermediate"] = menu("Network", with_part["intermediate"])
             panels["intermediate"] = _panels("intermediate")
+    if "samples" in parts:
+        with section("samples"):
+            gr.Markdown(_TEXTS["samples"])
+            choices["samples"] = menu("Method", with_part["samples"])
+            panels["samples"] = _panels("samples")
     if "patches" in parts:
         with section("patches"):
             gr.Markdown(_TEXTS["patches"])
@@ -329,6 +347,8 @@ def _connect(
             payload = experts_payload(face, experiment, methods[choices["experts"]])
         elif part == "intermediate":
             payload = intermediate_payload(face, experiment, methods[choices["intermediate"]])
+        elif part == "samples":
+            payload = samples_payload(face, experiment, methods[choices["samples"]])
         elif part == "patches":
             payload = patches_payload(face, experiment, methods, choices["judge"])
         elif part == "bias":

@@ -397,7 +397,9 @@ def _lesson_values(progress: Progress, results: Results, labels: Mapping[str, st
         list_value(progress),
         f"### {lesson.title}\n{number}\n\n{lesson.question}",
         gr.update(
-            choices=[(option, str(index)) for index, option in enumerate(lesson.options)],
+            choices=[
+                (_marked(lesson, index, answer), str(index)) for index in range(len(lesson.options))
+            ],
             value=None if answer is None else str(answer),
             interactive=not committed,
         ),
@@ -436,6 +438,14 @@ def _describe_noise(experiment: Experiment) -> str:
     return experiment.noise.describe() + ("" if experiment.clip else ", not clipped")
 
 
+def _marked(lesson: Lesson, index: int, answer: int | None) -> str:
+    """Mark the right option, and the one chosen if it is another, once the lesson is answered."""
+    mark = ""
+    if answer is not None:
+        mark = "✓ " if index == lesson.answer else "✗ " if index == answer else ""
+    return f"{mark}{lesson.options[index]}"
+
+
 def _verdict(lesson: Lesson, answer: int | None) -> str:
     if answer is None:
         return ""
@@ -465,7 +475,7 @@ def _group_value(group: Group) -> Payload:
     # What can't be told apart in the numbers shown has no best.
     scores = [_finite(picture.psnr) for picture in group.pictures]
     shown = sorted({round(score, 2) for score in scores if score is not None})
-    best = shown[-1] if len(shown) > 1 else None
+    best = shown[-1] if len(shown) > 1 and group.has_best else None
     return {
         "title": group.title,
         "pictures": [

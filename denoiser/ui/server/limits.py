@@ -190,6 +190,10 @@ class BodyLimit:
             return message
 
         async def send_unless_refused(message: Message) -> None:
+            nonlocal refusal
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                # Gradio counts each file and so may come first, by how the body was cut on its way.
+                refusal = refusal or _too_large(MAX_FILE_BYTES)
             if refusal is None:
                 await send(message)
 

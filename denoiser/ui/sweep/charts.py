@@ -29,8 +29,12 @@ METRICS: Mapping[str, tuple[str, int]] = {
     "psnr": ("PSNR in dB", 2),
     "ssim": ("SSIM", 3),
     "gain": ("Gain over noisy, in dB", 2),
+    "sharpness": ("Sharpness (clean: 1)", 3),
 }
 """What a chart can show: its name, and how many decimals mean something."""
+
+PATH = "path"
+"""The two of them that :func:`path_chart` shows."""
 
 _CHART = 330  # pixels of the curves
 _LANE = 13  # pixels of one network's training range
@@ -45,10 +49,7 @@ def metric_value(point: SweepPoint, method_id: str, metric: str) -> float | None
     """Return what a chart draws for a method: None where there is nothing finite to draw."""
     if method_id not in point.psnr:
         return None
-    if metric == "gain":
-        value = point.gain(method_id)
-    else:
-        value = (point.ssim if metric == "ssim" else point.psnr)[method_id]
+    value = point.gain(method_id) if metric == "gain" else getattr(point, metric)[method_id]
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -102,6 +103,61 @@ def sweep_chart(
     if width < NARROW:
         figure.update_traces(hoverinfo="none", hovertemplate=None, selector={"hoverinfo": None})
     return _finished(figure, width, _CHART + lanes)
+
+
+def path_chart(
+    axis: Axis,
+    points: Sequence[SweepPoint],
+    labels: Mapping[str, str],
+    width: int,
+    *,
+    flat: Iterable[str] = (),
+) -> go.Figure:
+    """Draw how sharp each method is against how close: the way that one face takes along a sweep.
+
+    Each marker knows its place on the sweep's axis (``customdata``), and the layout that a pointer along
+    the horizontal axis would mean nothing (``meta``). Draws of one place are a cloud, not a way.
+
+    Args:
+        axis: What the sweep goes along.
+        points: Its points so far.
+        labels: Names by id of all that is drawn, the noisy picture included.
+        width: Of the chart, in pixels.
+        flat: Ids of methods that stay where they are by nature.
+
+    References:
+        Y. Blau and T. Michaeli, CVPR 2018, doi:10.1109/CVPR.2018.00652: the plane, there with a distance
+        between sets of pictures, which a single face has none of.
+    """
+    figure, styles, still = go.Figure(), looks(labels), {*flat, NOISY}
+    for name, label in labels.items():
+        psnr, sharpness = (_by_place(points, name, metric) for metric in ("psnr", "sharpness"))
+        figure.add_scatter(
+            x=[value for value, _ in psnr.values()],
+            y=[value for value, _ in sharpness.values()],
+            customdata=list(psnr),
+            name=label,
+            mode="markers" if axis.id == SEED else "lines+markers",
+            line={"color": styles[name]["color"], "width": 2},
+            marker={**styles[name], "size": 8},
+            hovertemplate=(
+                f"%{{fullData.name}}<br>{axis.label}: %{{customdata:g}}<br>"
+                "PSNR %{x:.2f} dB, sharpness %{y:.3f}<extra></extra>"
+            ),
+        )
+    moving = [trace for name, trace in zip(labels, figure.data, strict=True) if name not in still]
+    if len(moving) == 1:  # more would cover each other
+        _name_ends(figure, moving[0])
+    figure.add_hline(1, line={"color": TEXT, "dash": "dot", "width": 1.5})
+    text = {"text": "as sharp as clean", "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
+    figure.add_annotation(text, xref="x domain", x=0, y=0)  # the logarithm of 1
+    figure.update_xaxes(title="PSNR in dB → closer", gridcolor=GRID, zeroline=False, title_standoff=8)
+    # A logarithm: noise is many times as sharp, and half and twice are equally far from 1.
+    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]
+    figure.update_yaxes(title=METRICS["sharpness"][0], gridcolor=GRID, zeroline=False, type="log")
+    figure.update_yaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    figure.update_layout(hovermode="closest", meta=PATH)
+    return _finished(figure, width, _CHART)
 
 
 def repeats_chart(
@@ -223,6 +279,14 @@ def _add_curve(
         row=1,
         col=1,
     )
+
+
+def _name_ends(figure: go.Figure, trace: go.Scatter) -> None:
+    """Write at a line's ends where on the sweep's axis they are."""
+    places = zip(trace.x, trace.y, trace.customdata, strict=True)
+    drawn = [(x, y, place) for x, y, place in places if x is not None and y]
+    for x, y, place in {at[2]: at for at in (drawn[0], drawn[-1])}.values() if drawn else ():
+        figure.add_annotation(x=x, y=math.log10(y), text=f"{place:g}", showarrow=False, yshift=14)
 
 
 def _add_draws(

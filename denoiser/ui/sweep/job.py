@@ -11,27 +11,26 @@ from typing import Any
 from denoiser.analysis.results import NOISY, NOISY_LABEL
 from denoiser.analysis.sweeps import (
     SEED,
-    WINDOW,
-    WINDOW_MEDIAN,
-    WINDOWS,
     Axis,
     assumed_axis,
+    find_hyperparameter,
+    hyperparameter_axes,
+    hyperparameter_axis,
     noise_axes,
     noise_axis,
     sweep_assumed,
+    sweep_hyperparameter,
     sweep_noises,
     sweep_seeds,
-    sweep_windows,
     trained_range,
     vary,
-    window_median,
 )
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.registry import find_available, list_denoisers
 from denoiser.pipeline import Experiment, SweepPoint, corrupt, score_noisy
 from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.experiment.run import Face, experiment_key
+from denoiser.ui.experiment.run import Face, describe_methods, experiment_key
 
 VIEWS: Mapping[str, str] = {
     "sweep": "Sweep",
@@ -143,8 +142,9 @@ class _Request:
 
 def axis_choices(experiment: Experiment) -> list[tuple[str, str]]:
     """Name what a sweep can go along: name and id."""
-    choices = [(label, axis_id) for axis_id, label in noise_axes(experiment.noise).items()]
-    return [*choices, ("Window of the median (pixels)", WINDOW), ("Seed of the noise", SEED)]
+    axes = noise_axes(experiment.noise) | {SEED: "Seed of the noise"}
+    axes |= hyperparameter_axes(list_denoisers())
+    return [(label, axis_id) for axis_id, label in axes.items()]
 
 
 def parse_choice(
@@ -182,34 +182,37 @@ def create_job(face: Face, experiment: Experiment, choice: Choice) -> Job:
     """
     names = choice.methods
     notes: list[str] = []
+    found = find_hyperparameter(choice.axis) if choice.view == "sweep" else None
     if choice.view == "assumed":
         names = _with_filters(names, notes)
-    methods, missing = _load(names)
+    if found is not None:
+        names = tuple(dict.fromkeys((*names, found[0])))
+    methods, missing = _load(names, experiment)
     notes += missing
     kinds = {
         "assumed": _assumed_job,
         "redraw": _redraw_job,
-        "sweep": {SEED: _seed_job, WINDOW: _window_job}.get(choice.axis, _noise_job),
+        "sweep": {SEED: _seed_job}.get(choice.axis, _noise_job),
     }
+    if found is not None:
+        if found[0] not in (method.info.id for method in methods):
+            raise ExperimentError(" ".join(missing))
+        kinds["sweep"] = _hyperparameter_job
     return kinds[choice.view](_Request(face, experiment, choice, tuple(methods)), notes)
 
 
 def _with_filters(names: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
     """Add the filters that take a strength where none of the methods chosen does."""
-    takers = _strength_takers()
-    if any(name in takers for name in names):
+    known = describe_methods()
+    if any(known[name].uses_sigma for name in names):
         return names
     notes.append("None of the methods chosen takes a strength, so the filters that do are drawn too.")
-    return (*names, *takers)
+    return (*names, *(method.info.id for method in CLASSICAL_DENOISERS if method.info.uses_sigma))
 
 
-def _strength_takers() -> list[str]:
-    return [method.info.id for method in CLASSICAL_DENOISERS if method.info.uses_sigma]
-
-
-def _load(names: Sequence[str]) -> tuple[list[Denoiser], list[str]]:
+def _load(names: Sequence[str], experiment: Experiment) -> tuple[list[Denoiser], list[str]]:
     """Return the methods that can run, and a sentence for each that can't."""
-    available = find_available(names)
+    available = find_available(names, hyperparameters=experiment.hyperparameters)
     later = [f"{sentence} Press Run once it has come." for sentence in available.loading.values()]
     return list(available.denoisers.values()), [*available.failures.values(), *later]
 
@@ -235,26 +238,35 @@ def _noise_job(request: _Request, notes: list[str]) -> Job:
     return Job(request.key, choice, axis, request.labels, total, run, tuple(notes), trained)
 
 
-def _window_job(request: _Request, notes: list[str]) -> Job:
+def _hyperparameter_job(request: _Request, notes: list[str]) -> Job:
     experiment, choice = request.experiment, request.choice
-    median = window_median(3).info
-    # Two of the listed filters are points of the curve.
-    methods = [method for method in request.methods if method.info.id not in ("median", "median-5")]
-    labels = {NOISY: NOISY_LABEL, WINDOW_MEDIAN: median.label} | {
-        method.info.id: method.info.label for method in methods
-    }
-    axis = Axis(WINDOW, "Window of the median (pixels a side)", tuple(map(float, WINDOWS)))
-    notes.append("Only the median has a window; the flat lines are there to compare with.")
+    found = find_hyperparameter(choice.axis)
+    assert found is not None
+    method_id, parameter = found
+    method = next(m for m in request.methods if m.info.id == method_id)
+    others = [m for m in request.methods if m.info.id != method_id]
+    labels = {NOISY: NOISY_LABEL, method_id: method.info.label}
+    labels |= {m.info.id: m.info.label for m in others}
+    current = method.values.get(parameter.name, parameter.default)
+    axis = hyperparameter_axis(choice.axis, choice.places, current)
+    notes.append(f"Only {method.info.label} changes; the flat lines are there to compare with.")
     _note_draws(choice, notes)
     seeds = request.seeds(choice.draws)
 
     def run() -> Iterator[SweepPoint]:
-        return sweep_windows(
-            request.face.image, experiment.noise, seeds, methods, WINDOWS, **request.options
+        return sweep_hyperparameter(
+            request.face.image,
+            experiment.noise,
+            seeds,
+            method,
+            parameter,
+            axis.values,
+            others,
+            **request.options,
         )
 
     total = len(axis.values) * len(seeds)
-    flat = tuple(method.info.id for method in methods)
+    flat = tuple(m.info.id for m in others)
     return Job(request.key, choice, axis, labels, total, run, tuple(notes), flat=flat)
 
 

@@ -21,7 +21,13 @@ from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_l
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.sweep.job import Job
 
-METRICS: Mapping[str, str] = {"psnr": "PSNR", "ssim": "SSIM", "gain": "Gain in dB"}
+METRICS: Mapping[str, str] = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "gain": "Gain in dB",
+    "sharpness": "Sharpness",
+    "path": "Sharpness against PSNR",
+}
 """What the chart can show: id and name for people."""
 
 MAP_RANGE = 32
@@ -134,16 +140,14 @@ def judge(shown: Shown, first: Any, second: Any, metric: str) -> str:
     if first == second:
         return "Choose two different methods."
     # A gain is a PSNR less the noisy picture's, which is the same for both.
-    scores = [
-        [(point.ssim if metric == "ssim" else point.psnr)[name] for point in shown.points]
-        for name in (first, second)
-    ]
+    quantity = "psnr" if metric in ("gain", "path") else metric
+    scores = [[getattr(point, quantity)[name] for point in shown.points] for name in (first, second)]
     names = [job.labels[name] for name in (first, second)]
-    unit, digits = ("", 3) if metric == "ssim" else ("dB", 2)
+    unit, digits = ("dB", 2) if quantity == "psnr" else ("", 3)
     try:
         return verdict(paired_difference(*scores), *names, unit=unit, digits=digits)
     except ValueError:
-        return "Nothing was damaged: a PSNR is infinite, and there is no gap to measure."
+        return "Nothing was damaged, or the face is even: there is no gap to measure."
 
 
 def default_pair(labels: Mapping[str, str]) -> tuple[str, str]:
@@ -160,7 +164,7 @@ def _frame(point: SweepPoint, job: Job, clean: Image) -> Payload:
     for name, label in job.labels.items():
         result = _result(point.comparison, name)
         psnr, ssim = write_number(point.psnr[name], 2), write_number(point.ssim[name], 3)
-        lines = [f"{psnr} dB", f"SSIM {ssim}"]
+        lines = [f"{psnr} dB", f"SSIM {ssim}", f"sharpness {write_number(point.sharpness[name], 2)}"]
         above = point.gain(name)
         if name != NOISY:
             loss = write_loss(point.psnr[name])

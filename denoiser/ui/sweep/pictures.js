@@ -104,8 +104,9 @@ function pointer(place) {
   let line = plot.querySelector(".sweep-pointer");
   const layout = plot._fullLayout;
   const axis = layout && layout.xaxis, frame = layout && layout.yaxis;
-  // Plotly has no public way to ask where a value lies; without this one, there is just no line.
-  if (place === null || !axis || !axis.d2p || !frame) {
+  // Plotly has no public way to ask where a value lies; without this one, there is just no line. Nor is there
+  // where the horizontal axis is not the sweep's.
+  if (place === null || !axis || !axis.d2p || !frame || layout.meta === "path") {
     if (line) line.remove();
     return;
   }
@@ -122,8 +123,9 @@ function follow() {
   if (!plot || !plot.on || plot.followed || !plot._fullLayout) return;
   plot.followed = true;
   const point = (event) => {
-    const found = event.points.find(({ x }) => typeof x === "number");
-    if (found && data && data.frames.length > 1) choose(found.x);
+    const places = event.points.map(({ x, customdata }) => customdata ?? x);
+    const found = places.find((place) => typeof place === "number");
+    if (found !== undefined && data && data.frames.length > 1) choose(found);
   };
   plot.on("plotly_hover", point);
   plot.on("plotly_click", point);

@@ -1,4 +1,4 @@
-"""The tab "Sweep": one experiment at many strengths, windows, seeds or assumed strengths.
+"""The tab "Sweep": one experiment at many strengths, settings, seeds or assumed strengths.
 
 The chart grows while it computes. One listener computes whatever is chosen, with a scheduler of its
 own: it does nothing where that is on show already, so that opening the tab again costs nothing.
@@ -13,9 +13,8 @@ from typing import Any
 import gradio as gr
 
 from denoiser.analysis.results import NOISY, NOISY_LABEL
-from denoiser.analysis.sweeps import SEED, WINDOW, noise_axes, points_csv
+from denoiser.analysis.sweeps import SEED, points_csv
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
-from denoiser.noise import GaussianNoise
 from denoiser.pipeline import Experiment, SweepPoint
 from denoiser.ui.common.events import RAW, SILENT
 from denoiser.ui.common.html import create_download, read_asset, read_script
@@ -53,12 +52,14 @@ from denoiser.ui.sweep.payload import (
 _SEND_SECONDS, _SEND_SECONDS_LATER = 0.3, 2.0
 
 _TEXTS = {
-    "sweep": """How well each method does as the noise grows. Point at the chart, tap it, or move the
-slider below it, for the pictures of that place. Below the curves, a bar shows the strengths that a
-network was trained on, where they are known: look at what it does beyond them.""",
+    "sweep": """How well each method does as the noise grows, or one as its own setting changes. Point at
+the chart, tap it, or move the slider below it, for the pictures of that place. Below the curves, a bar
+shows the strengths that a network was trained on, where they are known: look at what it does beyond.
+*Sharpness against PSNR* draws the way that this face takes, such as that of a flow's setting *From
+closest to most real*.""",
     "assumed": """Some filters have to be told how strong the noise is. Here they are told a wrong
 strength, from a quarter to three times the true one: too little leaves noise behind, too much blurs.
-Networks here take no strength; they judge it from the picture.""",
+Networks take no strength, but for the one in steps; they judge it from the picture.""",
     "redraw": """One draw of the noise misleads: here is the same experiment with other seeds. *Bias* is
 what a method does wrong in every draw, *spread* is what the noise makes of it by chance; their squares
 add up to the mean squared error
@@ -206,11 +207,7 @@ def _create() -> Tab:
         text = gr.Markdown(_TEXTS["sweep"], elem_classes="sweep-text")
         with gr.Row():
             axis = gr.Dropdown(
-                [
-                    *((label, key) for key, label in noise_axes(GaussianNoise()).items()),
-                    ("Window of the median (pixels)", WINDOW),
-                    ("Seed of the noise", SEED),
-                ],
+                axis_choices(Experiment()),
                 value="0:sigma",
                 label="Along",
                 min_width=240,
@@ -412,8 +409,7 @@ def _arrange(view: Any, axis: Any) -> list[Any]:
     return [
         gr.Markdown(_TEXTS[view if sweeps or redraws else "assumed"]),
         gr.Dropdown(visible=sweeps),
-        gr.Radio(visible=sweeps and axis not in (SEED, WINDOW)),
-        gr.Radio(visible=sweeps and axis != SEED),
+        *[gr.Radio(visible=sweeps and axis != SEED)] * 2,
         gr.Radio(visible=redraws or (sweeps and axis == SEED)),
         gr.Column(visible=redraws),
     ]
@@ -436,12 +432,14 @@ def _offers(
 
 def _figure(shown: Shown, metric: Any, width: Any) -> Any:
     # Plotly takes a second to import, which a page that shows no chart need not wait for.
-    from denoiser.ui.sweep.charts import repeats_chart, sweep_chart
+    from denoiser.ui.sweep.charts import PATH, path_chart, repeats_chart, sweep_chart
 
     job = shown.job
     assert job is not None
     metric = metric if isinstance(metric, str) and metric in METRICS else "psnr"
     pixels = chart_width(width if isinstance(width, int | float) else None)
+    if metric == PATH:
+        return path_chart(job.axis, shown.points, job.labels, pixels, flat=job.flat)
     if job.choice.view == "redraw":
         return repeats_chart(shown.points, job.labels, metric, pixels)
     return sweep_chart(

@@ -1,0 +1,219 @@
+// The stage: two of the comparison's pictures, large, side by side or one over the other. It knows no Gradio.
+const ZOOMS = [1, 2, 4, 8, 16];
+const DIFFERENCE_MAX = 32; // of 255: where the difference's black and white lie
+
+const clamp = (share) => Math.min(Math.max(share, 0), 1);
+
+// Arguments: the stage's element; what is called with the id of a picture that is put on it.
+// show() takes everything there is to choose from, as a list of
+// {id, label, numbers, gain, rank, pixels, width, height, paint(canvas)}: a rank is the number to be best by, and
+// is missing where there is none; paint() paints the picture in the view that the page shows.
+function createStage(root, onChoose) {
+  const find = (name) => root.querySelector(".stage-" + name);
+  const pictures = find("pictures"), menu = find("reference"), wipe = find("wipe");
+  const [left, right] = [...root.querySelectorAll(".stage-figure")].map((figure) => ({
+    figure,
+    canvas: figure.querySelector("canvas"),
+    name: figure.querySelector("strong"),
+    numbers: figure.querySelector(".stage-numbers"),
+  }));
+  let shown = [], chosen = null, reference = "noisy", zoom = 0, held = false;
+  let mode = matchMedia("(max-width: 799px)").matches ? "wipe" : "side"; // two beside each other would be small
+  let origin = [0.5, 0.5]; // what stays where it is when the pictures are enlarged, of 1
+
+  const get = (id) => shown.find((picture) => picture.id === id);
+  const methods = () => shown.filter(({ id }) => id !== "clean" && id !== "noisy");
+
+  // Where the chosen one is not shown any more, the first method is on the stage.
+  const result = () => get(chosen) || methods()[0] || get("noisy");
+  const other = () => get(reference) || get("noisy");
+
+  function paintDifference(canvas, one, two) {
+    canvas.width = one.width;
+    canvas.height = one.height;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(one.width, one.height);
+    for (let i = 0; i < one.pixels.length; i++) {
+      const gray = Math.round(127.5 + (127.5 * (one.pixels[i] - two.pixels[i])) / DIFFERENCE_MAX);
+      image.data.set([gray, gray, gray, 255], 4 * i); // clamped
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  function fill(place, picture) {
+    picture.paint(place.canvas);
+    place.canvas.setAttribute("aria-label", `${picture.label}${picture.numbers ? `, ${picture.numbers}` : ""}`);
+    place.name.textContent = picture.label;
+    place.numbers.textContent = picture.numbers;
+  }
+
+  function writeMenu() {
+    const wanted = shown.map(({ id, label }) => [id, label]);
+    if (JSON.stringify(wanted) === menu.dataset.wanted) return;
+    menu.dataset.wanted = JSON.stringify(wanted);
+    menu.replaceChildren(...wanted.map(([id, label]) => {
+      const option = make("option", "", null, label);
+      option.value = id;
+      return option;
+    }));
+  }
+
+  function draw() {
+    const one = result(), two = other();
+    root.hidden = !one || !two;
+    if (root.hidden) return;
+    writeMenu();
+    menu.value = two.id;
+    pictures.dataset.mode = mode;
+    wipe.hidden = mode !== "wipe";
+    fill(left, two);
+    fill(right, held ? two : one);
+    right.figure.dataset.shown = one.id;
+    if (mode === "difference") {
+      paintDifference(right.canvas, held ? two : one, two);
+      right.numbers.textContent = `less ${two.label}, four times: mid-gray is alike, white 32 of 255 brighter or more`;
+    }
+    find("verdict").textContent = verdict(one);
+    root.querySelectorAll(".stage-step").forEach((button) => { button.disabled = methods().length < 2; });
+  }
+
+  // In one sentence: who gains most, and where the picture on the stage stands.
+  function verdict(one) {
+    const ranked = methods().filter(({ rank }) => rank !== undefined).sort((a, b) => b.rank - a.rank);
+    if (!ranked.length) return "";
+    const [best, next] = ranked;
+    const lead = `${best.label} is closest here: ${best.gain}`;
+    if (one.id === best.id || one.rank === undefined) return next ? `${lead}; next is ${next.label} with ${next.gain}.` : `${lead}.`;
+    return `${lead}; ${one.label} is number ${ranked.indexOf(one) + 1} of ${ranked.length} with ${one.gain}.`;
+  }
+
+  function place() {
+    const [x, y] = origin.map((part) => `${100 * part}%`);
+    for (const { canvas } of [left, right]) {
+      canvas.style.transformOrigin = `${x} ${y}`;
+      canvas.style.transform = ZOOMS[zoom] === 1 ? "" : `scale(${ZOOMS[zoom]})`;
+    }
+    find("zoom").textContent = `${ZOOMS[zoom]}×`;
+    find("closer").disabled = zoom === ZOOMS.length - 1;
+    find("farther").disabled = zoom === 0;
+  }
+
+  function setWipe(share) {
+    wipe.value = Math.round(100 * clamp(share));
+    pictures.style.setProperty("--wipe", `${wipe.value}%`);
+  }
+
+  function hold(now) {
+    if (held === now) return;
+    held = now;
+    find("flicker").setAttribute("aria-pressed", String(held));
+    draw();
+  }
+
+  function choose(id) {
+    chosen = id;
+    draw();
+    onChoose(result().id);
+  }
+
+  function step(by) {
+    const ids = methods().map(({ id }) => id);
+    if (ids.length) choose(ids[(ids.indexOf(result().id) + by + ids.length) % ids.length]);
+  }
+
+  function follow(event, frame) {
+    const box = frame.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
+    if (mode === "wipe" && event.buttons) return setWipe(x);
+    if (zoom === 0) return;
+    origin = [x, y].map(clamp);
+    place();
+  }
+
+  // For a room: the stage and the noise's slider alone, with large text. Where the browser gives no full screen, as in
+  // a frame that may not have it, the page is laid out for it all the same.
+  const page = document.documentElement;
+  const isPresenting = () => page.classList.contains("is-presenting");
+  function present(now) {
+    if (isPresenting() === now) return;
+    // Gradio puts each of the style sheet's rules below ".contain" too, where it weighs more.
+    for (const node of [page, document.querySelector("#tabs").parentElement]) node.classList.toggle("is-presenting", now);
+    find("present").textContent = now ? "Leave" : "Present";
+    if (now) page.requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement) document.exitFullscreen();
+  }
+
+  // Where nothing is enlarged, arrow keys turn to another method.
+  const KEYS = {
+    ArrowLeft: () => zoom === 0 && step(-1),
+    ArrowRight: () => zoom === 0 && step(1),
+    r: () => document.querySelector("#reroll").click(),
+    v: () => {
+      const views = [...document.querySelectorAll('[name="lab-view"]')];
+      views[(views.findIndex(({ checked }) => checked) + 1) % views.length].click();
+    },
+    Escape: () => present(false),
+  };
+
+  const MOVES = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
+  function press(event) {
+    const move = MOVES[event.key];
+    if (!move || zoom === 0) return;
+    event.preventDefault();
+    const { width, height } = left.canvas;
+    origin = [origin[0] + move[0] / width, origin[1] + move[1] / height].map(clamp);
+    place();
+  }
+
+  menu.addEventListener("change", () => { reference = menu.value; draw(); });
+  root.querySelectorAll(".stage-modes input").forEach((input) => {
+    input.checked = input.value === mode;
+    input.addEventListener("change", () => { mode = input.value; draw(); });
+  });
+  wipe.addEventListener("input", () => setWipe(wipe.value / 100));
+  for (const frame of root.querySelectorAll(".stage-frame")) {
+    frame.addEventListener("pointermove", (event) => follow(event, frame));
+    frame.addEventListener("pointerdown", (event) => follow(event, frame));
+  }
+  pictures.addEventListener("keydown", press);
+  const flicker = find("flicker");
+  flicker.addEventListener("pointerdown", () => hold(true));
+  for (const name of ["pointerup", "pointercancel", "pointerleave", "blur"]) flicker.addEventListener(name, () => hold(false));
+  // A key held on the button, or F wherever no text is written.
+  const WRITTEN = "textarea, select, input:not([type=radio], [type=checkbox], [type=range])";
+  const isFlicker = (event) => (event.target === flicker ? [" ", "Enter", "f"] : ["f"]).includes(event.key)
+    && pictures.offsetParent && !event.target.matches(WRITTEN)
+    && !(event.ctrlKey || event.metaKey || event.altKey);
+  document.addEventListener("keydown", (event) => {
+    if (!isFlicker(event)) return;
+    event.preventDefault();
+    hold(true);
+  });
+  document.addEventListener("keyup", () => hold(false));
+  find("smooth").addEventListener("click", () => {
+    find("smooth").setAttribute("aria-pressed", String(pictures.classList.toggle("is-smooth")));
+  });
+  for (const [name, by] of [["closer", 1], ["farther", -1]]) {
+    find(name).addEventListener("click", () => { zoom += by; place(); });
+  }
+  for (const [name, by] of [["previous", -1], ["next", 1]]) find(name).addEventListener("click", () => step(by));
+  find("present").addEventListener("click", () => present(!isPresenting()));
+  document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) present(false); });
+  document.addEventListener("keydown", (event) => {
+    const key = isPresenting() && !event.target.matches(WRITTEN) && !event.target.matches("[type=range], [type=radio]")
+      && KEYS[event.key];
+    if (!key) return;
+    event.preventDefault();
+    key();
+  });
+  setWipe(0.5);
+  place();
+  return {
+    choose,
+    show(all) {
+      shown = all;
+      draw();
+      if (shown.length) onChoose(result().id);
+    },
+  };
+}
