@@ -125,6 +125,11 @@ class TrainConfig:
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
         only: Experts to train, each on its own noises, or ``"router"``; the rest stays as it started.
             Empty for all.
+        teacher: Model in weights/ whose pictures this one is taught beside the clean ones (knowledge
+            distillation, Hinton et al. 2015, arXiv:1503.02531), in supervised training alone; empty for
+            none.
+        teacher_share: What is aimed at is this share of the teacher's picture and the rest of the clean
+            one.
         adversarial: Settings of adversarial training; None for supervised training.
         loss: Reconstruction loss; see :func:`train.modules.losses.reconstruction_loss`.
         epochs: At most this many.
@@ -153,6 +158,8 @@ class TrainConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     start_from: str = ""
     only: tuple[str, ...] = ()
+    teacher: str = ""
+    teacher_share: Share = 0.5
     adversarial: AdversarialConfig | None = None
     loss: Loss = "psnr"
     epochs: Count = 10
@@ -249,8 +256,8 @@ def _read(values: dict[str, Any]) -> TrainConfig:
     if "only" in values:
         values["only"] = tuple(_texts("only", values["only"]))
     config = build_checked(TrainConfig, values)
-    for name in ("id", "start_from"):
-        _check_id(name, getattr(config, name), empty=name == "start_from")
+    for name in ("id", "start_from", "teacher"):
+        _check_id(name, getattr(config, name), empty=name != "id")
     if not config.noise or not config.validation:
         raise ConfigError("it names no [[noise]] to train on or no [[validation]] noise")
     experts = {part.expert for part in config.noise}.intersection(config.settings.get("experts", ()))

@@ -61,18 +61,18 @@ def module_kind(config: TrainConfig) -> type[SupervisedModule]:
 def build_module(
     config: TrainConfig, weights: Path = WEIGHTS, engine: Engine = "plain"
 ) -> SupervisedModule:
-    """Build the Lightning module of a config, starting from another model's weights if it says so.
+    """Build the Lightning module of a config, with the other models that it names: its start, its teacher.
 
     Of another GAN of the same shape it takes the discriminator too: one that starts from nothing would
     first have to learn what the denoiser has long left behind.
 
     Args:
         config: The training run.
-        weights: Where the other model is.
+        weights: Where the other models are.
         engine: See :class:`SupervisedModule`.
 
     Raises:
-        ConfigError: The other model's weights don't fit this one.
+        ConfigError: The other model's weights don't fit this one, or what it trains takes no teacher.
         WeightsError: There are none, or they are damaged.
     """
     module = module_kind(config)(config, engine)
@@ -86,6 +86,10 @@ def build_module(
             ) from None
         if isinstance(module, AdversarialModule):
             module.discriminator.load_state_dict(_start_of_discriminator(module, config, weights))
+    if config.teacher:
+        if type(module) is not SupervisedModule:
+            raise ConfigError(f"{config.id} takes no teacher: only one network told the clean picture does")
+        module.take_teacher(load_network(config.teacher, weights))
     return module
 
 

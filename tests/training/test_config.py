@@ -366,6 +366,8 @@ WRONG = {
     "no name": ({"id": ""}, "id must be letters and digits"),
     "the classifier's name": ({"id": "emotion"}, "which is the classifier's folder"),
     "way to another folder": ({"start_from": "../x"}, "start_from must be letters and digits"),
+    "way to another folder's teacher": ({"teacher": "../x"}, "teacher must be letters and digits"),
+    "more than all of a teacher": ({"teacher_share": 2}, "teacher_share must be a number from 0 to 1"),
     "seed out of range": ({"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
     "average of more than all": ({"ema_decay": 5}, "ema_decay must be a number from 0 to 1"),
     "enlarged beyond memory": ({"rescaled_maximum": 1e9}, "rescaled_maximum must be a number from 1 to"),

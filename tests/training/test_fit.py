@@ -422,6 +422,7 @@ def test_a_module_overfits_one_batch(tmp_path, monkeypatch, architecture, loss, 
     module = SupervisedModule(tiny_config(tmp_path, architecture=architecture, loss=loss, **changes))
     noisy, clean = picture_pairs(4)
     monkeypatch.setattr(module, "make_pair", lambda batch: (noisy, clean))
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)  # there is no trainer
 
     def error():
         with torch.no_grad():
@@ -871,6 +872,39 @@ def test_start_from_a_model_of_another_shape(tmp_path, settings):
     save_start(tmp_path, settings=settings)
     with pytest.raises(ConfigError, match="start_from: the weights of 'start' don't fit"):
         build_module(tiny_config(tmp_path, start_from="start"), tmp_path)
+
+
+# A teacher
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_what_is_aimed_at_lies_between_the_clean_picture_and_the_teacher_s(tmp_path, share, monkeypatch):
+    save_start(tmp_path)
+    teacher = load_network("start", tmp_path)
+    config = tiny_config(tmp_path, teacher="start", teacher_share=share, loss="mse")
+    module = build_module(config, tmp_path)
+    clean, noisy = torch.rand(2, 3, 1, 16, 16)
+    monkeypatch.setattr(module, "make_pair", lambda batch: (noisy, clean))
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)  # there is no trainer
+    loss = module.training_step([], 0)
+    with torch.no_grad():
+        aim = (1 - share) * clean + share * teacher(noisy).clamp(0, 1)
+        expected = ((module.network(noisy) - aim) ** 2).mean()
+    torch.testing.assert_close(loss.detach(), expected)
+
+
+def test_a_teacher_teaches_and_is_no_part_of_what_is_saved(tmp_path, train):
+    save_start(tmp_path / "run" / "weights")
+    plain = state(train("run"))
+    assert same(state(train("run", teacher="start", teacher_share=0)), plain)
+    assert not same(state(train("run", teacher="start", teacher_share=1)), plain)
+
+
+@pytest.mark.parametrize("kind", [ADVERSARIAL, EXPERTS], ids=["adversarial", "experts"])
+def test_a_teacher_where_none_can_teach(tmp_path, kind):
+    save_start(tmp_path)
+    with pytest.raises(ConfigError, match="tiny takes no teacher"):
+        build_module(tiny_config(tmp_path, teacher="start", **kind), tmp_path)
 
 
 # Failures end in one sentence

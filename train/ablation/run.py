@@ -375,13 +375,18 @@ def _trial(sweep: Sweep, limit: int) -> Sweep:
 
 
 def _key(sweep: Sweep, variant: Variant, weights: Path) -> str:
-    """Name what a result depends on: the whole config, the budget, what is scored, and the start."""
-    start = weights / variant.config.start_from / MODEL_NAME
+    """Name what a result depends on: the whole config, the budget, what is scored, the other models."""
+
+    def version(other: str) -> str:
+        file = weights / other / MODEL_NAME
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
     parts = {
         "config": asdict(variant.config),
         "limit": sweep.limit,
         "scored": sweep.scored,
-        "start": hashlib.sha256(start.read_bytes()).hexdigest() if start.is_file() else "",
+        "start": version(variant.config.start_from),
+        "teacher": version(variant.config.teacher),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -124,6 +124,12 @@ class SupervisedModule(pl.LightningModule):
         self.mixture = NoiseMixture(config.noise)
         self.mean_psnr = MeanMetric()
         self._sources: tuple[torch.Generator, random.Random] | None = None
+        self._teacher: tuple[nn.Module, ...] = ()
+
+    def take_teacher(self, teacher: nn.Module) -> None:
+        """Aim at another network's pictures too, as the config says: (B, 1, H, W) to (B, 1, H, W)."""
+        # In a tuple, so that it is no part of this module: it is not trained, averaged or saved.
+        self._teacher = (channels_last(teacher.eval().requires_grad_(False)),)
 
     @property
     def sources(self) -> tuple[torch.Generator, random.Random]:
@@ -163,9 +169,18 @@ class SupervisedModule(pl.LightningModule):
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor | None:
         """The reconstruction loss of the denoised batch."""
         noisy, clean = self.make_pair(batch)
-        loss = reconstruction_loss(self.run(self.network, noisy), clean, self.config.loss)
+        aim = self._aim(noisy, clean)
+        loss = reconstruction_loss(self.run(self.network, noisy), aim, self.config.loss)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
         return loss
+
+    def _aim(self, noisy: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        """The clean pictures, or what lies between them and the teacher's."""
+        for teacher in self._teacher:
+            with torch.no_grad():
+                taught = teacher.to(self.device)(noisy).clamp(0, 1).to(clean.dtype)
+            clean = clean.lerp(taught, self.config.teacher_share)
+        return clean
 
     def validation_step(
         self, batch: list[torch.Tensor], index: int, dataloader_idx: int = 0
