@@ -61,7 +61,7 @@ def module_kind(config: TrainConfig) -> type[SupervisedModule]:
 def build_module(
     config: TrainConfig, weights: Path = WEIGHTS, engine: Engine = "plain"
 ) -> SupervisedModule:
-    """Build the Lightning module of a config, with the other models that it names: its start, its teacher.
+    """Build the Lightning module of a config, with the other models that it names.
 
     Of another GAN of the same shape it takes the discriminator too: one that starts from nothing would
     first have to learn what the denoiser has long left behind.
@@ -88,7 +88,9 @@ def build_module(
             module.discriminator.load_state_dict(_start_of_discriminator(module, config, weights))
     if config.teacher:
         if type(module) is not SupervisedModule:
-            raise ConfigError(f"{config.id} takes no teacher: only one network told the clean picture does")
+            raise ConfigError(
+                f"{config.id} takes no teacher: only supervised training of one network does"
+            )
         module.take_teacher(load_network(config.teacher, weights))
     return module
 

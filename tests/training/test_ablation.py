@@ -89,7 +89,7 @@ def trained(monkeypatch):
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_every_sweep_file_can_be_read(file):
     sweep = read_sweep(file)
-    assert len(sweep.variants) >= 3
+    assert len(sweep.variants) >= 2
     assert sweep.note
     assert all(variant.config.epochs == sweep.epochs for variant in sweep.variants)
 
