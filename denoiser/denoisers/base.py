@@ -32,6 +32,7 @@ class DenoiserInfo:
         reference: The paper, with a DOI or arXiv number.
         trained_noises: The same noise as data, as far as it is known.
         hyperparameters: What can be set, see :meth:`Denoiser.with_hyperparameters`.
+        intended_for: Ids of the noises that a filter is meant for; empty if it is for any.
     """
 
     id: str
@@ -43,6 +44,7 @@ class DenoiserInfo:
     reference: str
     trained_noises: tuple[TrainingNoise, ...] = ()
     hyperparameters: tuple[Parameter, ...] = ()
+    intended_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

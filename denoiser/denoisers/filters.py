@@ -296,6 +296,7 @@ def _filter(
     *,
     uses_sigma: bool = False,
     hyperparameters: tuple[Parameter, ...] = (),
+    intended_for: tuple[str, ...] = (),
 ) -> Filter:
     info = DenoiserInfo(
         id=id,
@@ -306,6 +307,7 @@ def _filter(
         parameters=0,
         reference=reference,
         hyperparameters=hyperparameters,
+        intended_for=intended_for,
     )
     return Filter(info, function)
 
@@ -313,6 +315,9 @@ def _filter(
 def _over_sigma(name: str, label: str, default: float, maximum: float, unit: str) -> Parameter:
     return Parameter(name, label, 0.05, maximum, default, maximum, 0.05, unit)
 
+
+_IMPULSES = ("salt-and-pepper", "impulse", "pixel-shuffle")
+_SPREAD_OUT = ("gaussian", "poisson", "speckle")  # every pixel is off by a little
 
 CLASSICAL_DENOISERS: tuple[Filter, ...] = (
     _filter(
@@ -330,12 +335,14 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         "Adaptive median",
         adaptive_median,
         "Hwang and Haddad 1995, doi:10.1109/83.370679",
+        intended_for=_IMPULSES,
     ),
     _filter(
         "trimmed-median",
         "Trimmed median",
         trimmed_median,
         "Esakkirajan et al. 2011, doi:10.1109/LSP.2011.2122333",
+        intended_for=_IMPULSES,
     ),
     _filter(
         "gaussian-filter",
@@ -343,6 +350,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         gaussian,
         "Wand and Jones 1995, doi:10.1201/b14876",
         uses_sigma=True,
+        intended_for=_SPREAD_OUT,
         hyperparameters=(
             _over_sigma("width", "Width over the cube root of sigma", GAUSSIAN_WIDTH, 4, "pixels"),
         ),
@@ -353,6 +361,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         bilateral,
         "Tomasi and Manduchi 1998, doi:10.1109/ICCV.1998.710815",
         uses_sigma=True,
+        intended_for=_SPREAD_OUT,
         hyperparameters=(
             _over_sigma("gray_range", "Range of gray levels", BILATERAL_RANGE, 8, "times sigma"),
         ),
@@ -363,6 +372,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         nl_means,
         "Buades et al. 2005, doi:10.1109/CVPR.2005.38",
         uses_sigma=True,
+        intended_for=_SPREAD_OUT,
         hyperparameters=(_over_sigma("strength", "Strength", NL_MEANS_STRENGTH, 3, "times sigma"),),
     ),
     _filter(
@@ -371,6 +381,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         total_variation,
         "Chambolle 2004, doi:10.1023/B:JMIV.0000011325.36760.1e",
         uses_sigma=True,
+        intended_for=_SPREAD_OUT,
         hyperparameters=(
             _over_sigma("weight", "Weight of the variation", TOTAL_VARIATION_WEIGHT, 3, "times sigma"),
         ),
@@ -381,6 +392,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         wavelet,
         "Chang et al. 2000, doi:10.1109/83.862633",
         uses_sigma=True,
+        intended_for=_SPREAD_OUT,
     ),
 )
 """All classical filters, in the order in which they are listed."""

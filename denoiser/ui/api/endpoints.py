@@ -193,8 +193,8 @@ def denoisers_endpoint() -> dict[str, Any]:
 
     Answer: `denoisers`, each with id, label, family, uses_sigma, trained_on, parameters, reference,
     trained_noises (the training noise as kinds and ranges), hyperparameters (as the parameters of
-    `/noises`) and available (false, with a `message`,
-    where weights are missing or on their way), and
+    `/noises`), intended_for (the kinds of noise that a filter is meant for; empty if for any) and
+    available (false, with a `message`, where weights are missing or on their way), and
     `default`, the ids that `/compare` takes when none are given.
     """
     listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers()]

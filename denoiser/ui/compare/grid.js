@@ -197,7 +197,9 @@ function createCard(id) {
     card[name].dataset.metric = name;
   }
   card.sharpnessTitle.title = "1 is as sharp as the clean picture; below 1 is blurred, above 1 is noise left over";
-  card.kind = make("p", "card-kind", card.root);
+  const foot = make("p", "card-kind", card.root);
+  card.purpose = make("span", "card-purpose", foot);
+  card.kind = make("span", "", foot);
   listenToPicture(card.canvas);
   if (id !== "clean") card.root.addEventListener("click", () => stage.choose(id));
   return card;
@@ -245,6 +247,7 @@ function writeCard(card, data) {
     card[name].closest("div").hidden = !data[name];
   }
   if (data.strength) card.strengthTitle.textContent = `σ ${data.strengthFrom}`;
+  setText(card.purpose, data.purpose || "");
   setText(card.kind, data.kind || "");
 }
 
@@ -273,6 +276,7 @@ function describe({ data, fresh }) {
   const parts = [`PSNR ${data.psnr}`, `SSIM ${data.ssim}`];
   if (data.gain) parts.unshift(`${data.gain} ${data.over}`);
   if (data.flag) parts.push(data.flag);
+  if (data.purpose) parts.push(data.purpose);
   if (!data.psnr) return `${data.label}: ${data.error || data.note || "updating"}`;
   return `${data.label}: ${parts.join(", ")}${fresh ? "" : ", updating"}`;
 }
@@ -317,7 +321,7 @@ function draw() {
 function onOffer() {
   const order = inOrder(live.cards.map(({ id }) => ({ id, data: cards.get(id).data })));
   return order.map(({ id }) => cards.get(id)).filter(isWhole).map((card) => {
-    const { id, label, gain, over, psnr, ssim, psnrRank } = card.data;
+    const { id, label, gain, over, psnr, ssim, psnrRank, purpose } = card.data;
     const numbers = [gain && `${gain} ${over}`, psnr && `PSNR ${psnr}`, ssim && `SSIM ${ssim}`];
     return {
       id,
@@ -325,6 +329,7 @@ function onOffer() {
       numbers: numbers.filter(Boolean).join(", "),
       gain,
       rank: gain ? psnrRank : undefined,
+      isForOther: Boolean(purpose),
       pixels: card.pixels,
       width: live.width,
       height: live.height,

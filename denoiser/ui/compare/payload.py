@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from denoiser.denoisers.base import DenoiserInfo, describe_values
+from denoiser.denoisers.purpose import describe_purpose, is_made_for
 from denoiser.denoisers.registry import (
     comes_from_hub,
     create_denoiser,
     model_of,
 )
 from denoiser.metrics import sharpness, write_number
-from denoiser.noise import noise_stages
+from denoiser.noise import NoiseModel, noise_stages
 from denoiser.pipeline import (
     SSIM_TIE,
     TIE,
@@ -90,7 +91,9 @@ def live_payload(
             | _scores(outcome.comparison.noisy, corruption)
             | ({"flag": NOTHING_TO_REMOVE} if outcome.comparison.nothing_to_remove else {}),
             *(
-                _card(methods[method_id], outcome) if method_id in live else _pending(methods[method_id])
+                _card(methods[method_id], outcome, experiment.noise)
+                if method_id in live
+                else _pending(methods[method_id])
                 for method_id in experiment.methods
             ),
         ],
@@ -117,7 +120,7 @@ def slow_payload(
     return {
         "version": version,
         "key": experiment_key(face, experiment),
-        "cards": [_card(info, outcome) for info in infos],
+        "cards": [_card(info, outcome, experiment.noise) for info in infos],
     }
 
 
@@ -126,7 +129,7 @@ def forgotten_payload(face: Face) -> Payload:
     return {"notice": _FORGOTTEN} if face.stands_in else {}
 
 
-def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
+def _card(info: DenoiserInfo, outcome: Outcome, noise: NoiseModel) -> Payload:
     if info.id in outcome.available.loading:
         return _pending(info) | {"note": outcome.available.loading[info.id]}
     if info.id in outcome.comparison and comes_from_hub(info.id):
@@ -143,6 +146,7 @@ def _card(info: DenoiserInfo, outcome: Outcome) -> Payload:
         | _scores(result, outcome.comparison.corruption)
         | _gain_texts(outcome.comparison, result)
         | {
+            "purpose": _purpose(info, noise),
             "ms": result.milliseconds,
             "strength": _strength(result),
             "strengthFrom": result.sigma.source,
@@ -195,6 +199,13 @@ def _kind(info: DenoiserInfo) -> str:
     if info.parameters < 1_000_000:
         return f"{family}, {info.parameters / 1e3:.0f} k weights"
     return f"{family}, {info.parameters / 1e6:.2f} M weights"
+
+
+def _purpose(info: DenoiserInfo, noise: NoiseModel) -> str:
+    if is_made_for(info, noise):
+        return ""
+    purpose = describe_purpose(info)
+    return f"made for other noise{f': {purpose}' if purpose else ''}"
 
 
 def _strength(result: DenoiseResult) -> str:

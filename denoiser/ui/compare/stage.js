@@ -6,7 +6,7 @@ const clamp = (share) => Math.min(Math.max(share, 0), 1);
 
 // Arguments: the stage's element; what is called with the id of a picture that is put on it.
 // show() takes everything there is to choose from, as a list of
-// {id, label, numbers, gain, rank, pixels, width, height, paint(canvas)}: a rank is the number to be best by, and
+// {id, label, numbers, gain, rank, isForOther, pixels, width, height, paint(canvas)}: a rank is the number to be best by, and
 // is missing where there is none; paint() paints the picture in the view that the page shows.
 function createStage(root, onChoose) {
   const find = (name) => root.querySelector(".stage-" + name);
@@ -77,14 +77,20 @@ function createStage(root, onChoose) {
     root.querySelectorAll(".stage-step").forEach((button) => { button.disabled = methods().length < 2; });
   }
 
-  // In one sentence: who gains most, and where the picture on the stage stands.
+  // In one sentence: who gains most, where the picture on the stage stands, and who is made for other noise.
   function verdict(one) {
     const ranked = methods().filter(({ rank }) => rank !== undefined).sort((a, b) => b.rank - a.rank);
     if (!ranked.length) return "";
     const [best, next] = ranked;
     const lead = `${best.label} is closest here: ${best.gain}`;
-    if (one.id === best.id || one.rank === undefined) return next ? `${lead}; next is ${next.label} with ${next.gain}.` : `${lead}.`;
-    return `${lead}; ${one.label} is number ${ranked.indexOf(one) + 1} of ${ranked.length} with ${one.gain}.`;
+    const parts = [lead];
+    if (one.id !== best.id && one.rank !== undefined) parts.push(`${one.label} is number ${ranked.indexOf(one) + 1} of ${ranked.length} with ${one.gain}`);
+    else if (next) parts.push(`next is ${next.label} with ${next.gain}`);
+    const others = ranked.filter(({ isForOther }) => isForOther).map(({ label }) => label);
+    if (one.isForOther) parts.push("it is made for other noise");
+    else if (others.length === 1) parts.push(`${others[0]} is made for other noise`);
+    else if (others.length) parts.push(`${others.length} methods are made for other noise`);
+    return `${parts.join("; ")}.`;
   }
 
   function place() {
@@ -206,6 +212,10 @@ function createStage(root, onChoose) {
     event.preventDefault();
     key();
   });
+  // What scrolls below the stage is to come to rest under it, not behind it.
+  new ResizeObserver(() => {
+    root.parentElement.style.setProperty("--stage-height", `${root.offsetHeight}px`);
+  }).observe(root);
   setWipe(0.5);
   place();
   return {
