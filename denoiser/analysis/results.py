@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
 from denoiser.noise import NOISES, NoiseChain, NoiseModel, create_noise
@@ -188,6 +189,17 @@ class Benchmark:
     def families(self) -> tuple[str, ...]:
         """Every family once, in the order of the file."""
         return tuple(dict.fromkeys(method.family for method in self.methods))
+
+    def best_of_families(self, kind: str) -> dict[str, str]:
+        """Family -> its method with the highest mean PSNR over the noises of a kind; no specialists."""
+        conditions = [condition for condition in self.conditions if condition.kind == kind]
+
+        def mean_psnr(method: Method) -> float:
+            found = [self.value(method.id, condition.id, "psnr") for condition in conditions]
+            return fmean(-math.inf if value is None else value for value in found)
+
+        general = [method for method in self.methods if method.specialty is None]
+        return {m.family: m.id for m in sorted(general, key=mean_psnr)} if conditions else {}
 
     @cached_property
     def networks(self) -> tuple[Method, ...]:

@@ -23,6 +23,7 @@ from denoiser.ui.api.endpoints import register_api
 from denoiser.ui.benchmark.tab import create_benchmark_tab
 from denoiser.ui.blind.tab import create_blind_tab
 from denoiser.ui.blind.voting_classes import VotingClasses
+from denoiser.ui.common.html import painted, read_asset
 from denoiser.ui.common.theme import create_theme, read_css
 from denoiser.ui.compare.tab import create_compare_tab
 from denoiser.ui.emotion.accuracy import create_accuracy_section
@@ -56,6 +57,7 @@ def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> 
         emotion_weights: Folder of the emotion classifier and its scores.
     """
     with GuardedBlocks(title=TITLE, analytics_enabled=False, fill_width=True) as app:
+        painted("common/skip_link.js", read_asset("common/help.html"), elem_id="help")
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
         link_note = create_link_note()
         progress = create_progress()

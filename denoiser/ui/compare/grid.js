@@ -13,7 +13,9 @@ const FINE = 8192 / 255; // steps of payload.fine per 1 of 255
 const INFERNO = [[0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85],
   [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164]];
 const LEGENDS = {
-  picture: "Point at a picture, or focus one and use the arrow keys, to magnify the same spot in all.",
+  picture: matchMedia("(pointer: coarse)").matches
+    ? "Touch a small picture to magnify the same spot in all."
+    : "Point at a picture, or focus one and use the arrow keys, to magnify the same spot in all.",
   error: "Error map: |picture − clean|. Black is no error, the brightest colour an error of 32 of 255 or more.",
   residual: "Residual: noisy − picture, what was taken away. Mid-gray is 0, black −64 and white +64 of 255.",
 };
@@ -42,17 +44,18 @@ const GRAYS = Uint32Array.from({ length: 256 }, (_, value) =>
 const errorColour = (value) => colours[Math.round((255 * Math.min(value, ERROR_MAX)) / ERROR_MAX)];
 const residualGray = (value) => Math.round(127.5 + (127.5 * value) / RESIDUAL_MAX);
 
-// A pixel of a card in the chosen view, in units of 1 of 255.
-function valueAt(card, index) {
+// A pixel of a card in the chosen view, in units of 1 of 255. The card's picture is of a comparison: the live one, or
+// an earlier one.
+function valueAt(card, index, of = live) {
   if (view === "picture") return card.pixels[index];
   // The noisy picture may lie outside 0 to 255 where it was not clipped; only here that shows.
-  const noisy = live.fine[index] / FINE;
+  const noisy = of.fine[index] / FINE;
   const value = card.data.id === "noisy" ? noisy : card.pixels[index];
-  return view === "error" ? Math.abs(value - live.clean[index]) : noisy - value;
+  return view === "error" ? Math.abs(value - of.clean[index]) : noisy - value;
 }
 
-function colourAt(card, index) {
-  const value = valueAt(card, index);
+function colourAt(card, index, of = live) {
+  const value = valueAt(card, index, of);
   if (view === "error") return errorColour(value);
   const gray = view === "residual" ? residualGray(value) : value;
   return [gray, gray, gray];
@@ -70,20 +73,20 @@ function paintCard(card) {
 }
 
 // Paints a card's picture, in the view that is shown.
-function paintOn(canvas, card) {
-  if (canvas.width !== live.width || canvas.height !== live.height) {
-    canvas.width = live.width;
-    canvas.height = live.height;
+function paintOn(canvas, card, of = live) {
+  if (canvas.width !== of.width || canvas.height !== of.height) {
+    canvas.width = of.width;
+    canvas.height = of.height;
   }
   const context = canvas.getContext("2d");
-  const image = context.createImageData(live.width, live.height);
+  const image = context.createImageData(of.width, of.height);
   if (view === "picture") {
     // By far the most common, and as fast as the slider moves.
     const words = new Uint32Array(image.data.buffer);
     for (let index = 0; index < words.length; index++) words[index] = GRAYS[card.pixels[index]];
   } else {
     for (let index = 0; index < card.pixels.length; index++) {
-      image.data.set(colourAt(card, index), 4 * index);
+      image.data.set(colourAt(card, index, of), 4 * index);
       image.data[4 * index + 3] = 255;
     }
   }
@@ -163,6 +166,9 @@ function listenToPicture(canvas) {
   });
 }
 
+// What the page says of a term.
+const glossary = (term) => document.querySelector(`#glossary [data-term="${term}"]`).textContent;
+
 const NUMBERS = [["psnr", "PSNR"], ["ssim", "SSIM"], ["sharpness", "Sharpness"], ["ms", "Time"], ["strength", "σ"]];
 
 function createCard(id) {
@@ -185,6 +191,7 @@ function createCard(id) {
   card.headline = make("p", "card-gain", card.root);
   card.gain = make("strong", "", card.headline);
   card.gain.dataset.metric = "gain";
+  card.gain.title = glossary("gain");
   card.over = make("span", "", card.headline);
   card.flag = make("p", "card-flag", card.root);
   const table = make("dl", "card-numbers", card.root);
@@ -195,8 +202,8 @@ function createCard(id) {
     if (name === "psnr" || name === "ssim") card[name + "Best"] = make("dd", "card-best", row);
     card[name] = make("dd", "", row);
     card[name].dataset.metric = name;
+    card[name + "Title"].title = glossary(name);
   }
-  card.sharpnessTitle.title = "1 is as sharp as the clean picture; below 1 is blurred, above 1 is noise left over";
   const foot = make("p", "card-kind", card.root);
   card.purpose = make("span", "card-purpose", foot);
   card.kind = make("span", "", foot);
@@ -221,7 +228,6 @@ function writeTime(card, data) {
   const median = times.length % 2 ? times[half] : (times[half - 1] + times[half]) / 2;
   setText(card.ms, !times.length ? "" : median < 0.1 ? "< 0.1 ms" : `${median.toFixed(1)} ms`);
   card.msTitle.textContent = times.length > 1 ? `Median of ${times.length}` : "One run";
-  card.msTitle.title = "Time on the server: the median of this page's last runs";
   card.ms.closest("div").hidden = !times.length;
 }
 
@@ -309,19 +315,26 @@ function draw() {
   });
   markBest(shown);
   shown.forEach(({ card }) => paintCard(card));
-  stage.show(onOffer());
+  show();
   setText(part("given"), `${live.noiseText}, seed ${live.seed}`);
   lab.dataset.noise = live.noise;
   lab.dataset.seed = live.seed;
+  lab.dataset.preset = live.preset;
   lab.dataset.sigma = live.sigma;
   lab.dataset.state = shown.every(({ fresh }) => fresh) ? "settled" : "updating";
 }
 
-// What the stage can show, in the cards' order.
+// Puts the pictures on the stage.
+function show() {
+  stage.show(onOffer(), { face: live.cards[0].pixels, noise: live.noiseText });
+}
+
+// What the stage can show, in the cards' order. Each stays as it is now, for as long as somebody keeps it.
 function onOffer() {
   const order = inOrder(live.cards.map(({ id }) => ({ id, data: cards.get(id).data })));
   return order.map(({ id }) => cards.get(id)).filter(isWhole).map((card) => {
-    const { id, label, gain, over, psnr, ssim, psnrRank, purpose } = card.data;
+    const of = live, { pixels, data } = card;
+    const { id, label, gain, over, psnr, ssim, psnrRank, purpose } = data;
     const numbers = [gain && `${gain} ${over}`, psnr && `PSNR ${psnr}`, ssim && `SSIM ${ssim}`];
     return {
       id,
@@ -330,10 +343,10 @@ function onOffer() {
       gain,
       rank: gain ? psnrRank : undefined,
       isForOther: Boolean(purpose),
-      pixels: card.pixels,
-      width: live.width,
-      height: live.height,
-      paint: (canvas) => paintOn(canvas, card),
+      pixels,
+      width: of.width,
+      height: of.height,
+      paint: (canvas) => paintOn(canvas, { pixels, data }, of),
     };
   });
 }
@@ -446,7 +459,7 @@ function showView(name) {
   for (let i = 0; i < 256; i++) image.data.set([...(name === "error" ? colours[i] : [i, i, i]), 255], 4 * i);
   context.putImageData(image, 0, 0);
   cards.forEach(paintCard);
-  if (live) stage.show(onOffer());
+  if (live) show();
   announce();
 }
 

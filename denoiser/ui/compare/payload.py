@@ -25,6 +25,7 @@ from denoiser.pipeline import (
 )
 from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture
+from denoiser.ui.experiment.controls import preset_of
 from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
 
 LIVE_NETWORKS = 6
@@ -76,6 +77,7 @@ def live_payload(
         "noiseText": experiment.noise.describe(),
         "sigma": f"{strength.displayed(getattr(first, strength.name)):g}",
         "seed": experiment.seed,
+        "preset": preset_of(experiment),
         "caption": face.caption,
         "width": width,
         "height": height,

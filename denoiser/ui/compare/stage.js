@@ -7,7 +7,8 @@ const clamp = (share) => Math.min(Math.max(share, 0), 1);
 // Arguments: the stage's element; what is called with the id of a picture that is put on it.
 // show() takes everything there is to choose from, as a list of
 // {id, label, numbers, gain, rank, isForOther, pixels, width, height, paint(canvas)}: a rank is the number to be best by, and
-// is missing where there is none; paint() paints the picture in the view that the page shows.
+// is missing where there is none; paint() paints the picture in the view that the page shows. And what they are of:
+// {face, noise}, of which the face tells one from another, and the noise is in words.
 function createStage(root, onChoose) {
   const find = (name) => root.querySelector(".stage-" + name);
   const pictures = find("pictures"), menu = find("reference"), wipe = find("wipe");
@@ -17,11 +18,12 @@ function createStage(root, onChoose) {
     name: figure.querySelector("strong"),
     numbers: figure.querySelector(".stage-numbers"),
   }));
-  let shown = [], chosen = null, reference = "noisy", zoom = 0, held = false;
+  let shown = [], about = {}, chosen = null, reference = "noisy", zoom = 0, held = false;
+  let kept = null; // a picture as it was, under other noise
   let mode = matchMedia("(max-width: 799px)").matches ? "wipe" : "side"; // two beside each other would be small
   let origin = [0.5, 0.5]; // what stays where it is when the pictures are enlarged, of 1
 
-  const get = (id) => shown.find((picture) => picture.id === id);
+  const get = (id) => [...shown, ...(kept ? [kept] : [])].find((picture) => picture.id === id);
   const methods = () => shown.filter(({ id }) => id !== "clean" && id !== "noisy");
 
   // Where the chosen one is not shown any more, the first method is on the stage.
@@ -48,7 +50,7 @@ function createStage(root, onChoose) {
   }
 
   function writeMenu() {
-    const wanted = shown.map(({ id, label }) => [id, label]);
+    const wanted = [...shown, ...(kept ? [kept] : [])].map(({ id, label }) => [id, label]);
     if (JSON.stringify(wanted) === menu.dataset.wanted) return;
     menu.dataset.wanted = JSON.stringify(wanted);
     menu.replaceChildren(...wanted.map(([id, label]) => {
@@ -120,6 +122,14 @@ function createStage(root, onChoose) {
     chosen = id;
     draw();
     onChoose(result().id);
+  }
+
+  // For two noises side by side, on the same face.
+  function keep() {
+    const one = result();
+    kept = { ...one, id: "kept", label: `Kept: ${one.label}`, numbers: [about.noise, one.numbers].filter(Boolean).join("; "), face: about.face };
+    reference = kept.id;
+    draw();
   }
 
   function step(by) {
@@ -203,6 +213,7 @@ function createStage(root, onChoose) {
     find(name).addEventListener("click", () => { zoom += by; place(); });
   }
   for (const [name, by] of [["previous", -1], ["next", 1]]) find(name).addEventListener("click", () => step(by));
+  find("keep").addEventListener("click", keep);
   find("present").addEventListener("click", () => present(!isPresenting()));
   document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) present(false); });
   document.addEventListener("keydown", (event) => {
@@ -212,6 +223,7 @@ function createStage(root, onChoose) {
     event.preventDefault();
     key();
   });
+  find("hint").hidden = !matchMedia("(pointer: coarse)").matches;
   // What scrolls below the stage is to come to rest under it, not behind it.
   new ResizeObserver(() => {
     root.parentElement.style.setProperty("--stage-height", `${root.offsetHeight}px`);
@@ -220,8 +232,9 @@ function createStage(root, onChoose) {
   place();
   return {
     choose,
-    show(all) {
-      shown = all;
+    show(all, now) {
+      [shown, about] = [all, now];
+      if (kept && kept.face !== about.face) kept = null;
       draw();
       if (shown.length) onChoose(result().id);
     },

@@ -17,6 +17,7 @@ from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_pa
 from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import create_face_section
+from denoiser.ui.experiment.history import connect_history, create_history
 from denoiser.ui.experiment.link_components import (
     create_copy_button,
     create_link_box,
@@ -44,14 +45,16 @@ def create_compare_tab(
         What other tabs read the experiment from.
     """
     methods = describe_methods()
+    painted("compare/folding.js", NOTHING, elem_classes="unseen")
     with gr.Row(elem_id="compare"):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             with gr.Column(elem_id="face-panel"):
                 face_controls = create_face_section(faces, load)
             with gr.Column(elem_id="noise-panel"):
+                history = create_history()
                 noise_controls = create_noise_section()
             with gr.Column(elem_id="methods-panel"):
-                shown = create_method_section(methods)
+                shown = create_method_section(methods, noise_controls[0].kind)
         with gr.Column(scale=3, min_width=300, elem_id="results"):
             grid = create_grid()
             slow = create_slow_results()
@@ -73,6 +76,7 @@ def create_compare_tab(
 
     controls = Controls(face_controls, *noise_controls, shown, gr.Textbox(visible=False))
     controls.keep_written()
+    connect_history(history, controls)
     restored = restore_on_load(link_note, link_box, controls, faces, tabs, face_controls.begin)
     _connect_grid(controls, methods, grid, slow, restored)
     _connect_charts(controls, grid, charts, [bars, histogram])

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.analysis.results import ResultsError, read_benchmark
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.noise import (
@@ -30,14 +31,18 @@ from denoiser.ui.experiment.run import Face
 _PRESETS: Mapping[str, NoiseModel] = {"gaussian": GaussianNoise(), **PRESETS}
 """What one click sets: the noise that a page starts with, and the reference's three."""
 
-_WRITE = "(...values) => JSON.stringify(values)"
+# The grid's data hold it too, for whoever undoes it.
+_WRITE = """(...values) => {
+  const text = JSON.stringify(values);
+  const lab = document.querySelector("#comparison .lab");
+  if (lab) lab.dataset.written = text;
+  return text;
+}"""
 # Of a link's experiment each control announces its change while others are still to be set. Pictures of
 # such a mixture would be seen for a moment: until the grid has what it starts with, only what is
 # written on purpose counts (undefined leaves an output as it is).
-_WRITE_ONCE_SHOWN = (
-    "(...values) => document.querySelector('#comparison .lab')?.dataset.started"
-    " ? JSON.stringify(values) : undefined"
-)
+_WRITE_ONCE_SHOWN = f"""(...values) =>
+  document.querySelector("#comparison .lab")?.dataset.started ? ({_WRITE})(...values) : undefined"""
 
 
 @dataclass(frozen=True)
@@ -267,6 +272,15 @@ class Controls:
         ]
 
 
+def preset_of(experiment: Experiment) -> str:
+    """Return which preset's button would set an experiment's noise; empty if none."""
+    if not experiment.clip or experiment.round_8bit:
+        return ""
+    # In words: a slider's number, divided by 255, is not to the last digit what a preset has.
+    told = experiment.noise.describe()
+    return next((name for name, noise in _PRESETS.items() if noise.describe() == told), "")
+
+
 def create_noise_section() -> tuple[
     NoiseControls, NoiseControls, gr.Number, gr.Checkbox, gr.Checkbox, gr.Accordion
 ]:
@@ -277,7 +291,8 @@ def create_noise_section() -> tuple[
         and the second noise.
     """
     gr.Markdown("### 2. Noise")
-    with gr.Row(elem_classes="presets"):
+    painted("experiment/presets.js", NOTHING, elem_classes="unseen")
+    with gr.Row(elem_classes="presets", elem_id="presets"):
         presets = {
             name: gr.Button(_preset_label(noise), size="sm", min_width=0, elem_id=f"preset-{name}")
             for name, noise in _PRESETS.items()
@@ -305,20 +320,25 @@ def create_noise_section() -> tuple[
     return first, second, seed, clip, round_8bit, options
 
 
-def create_method_section(methods: dict[str, DenoiserInfo]) -> MethodControls:
-    """Add the choice of methods, and their hyperparameters, to the page."""
+def create_method_section(methods: dict[str, DenoiserInfo], noise_kind: gr.Dropdown) -> MethodControls:
+    """Add the choice of methods, and their hyperparameters, to the page.
+
+    Args:
+        methods: All there are.
+        noise_kind: The kind of noise, by which the best are chosen.
+    """
     gr.Markdown("### 3. Methods")
     sets = _method_sets(methods)
     with gr.Row(elem_classes="presets"):
-        buttons = {
-            name: gr.Button(name, size="sm", min_width=0, elem_id=f"methods-{name.split()[0].lower()}")
-            for name in sets
-        }
+        default, best, *others = (
+            gr.Button(name, size="sm", min_width=0, elem_id=f"methods-{name.split()[0].lower()}")
+            for name in ("Default", "Best of each kind", *sets)
+        )
     in_groups = _method_groups(methods)
     painted(
         "experiment/method_groups.js",
         NOTHING,
-        value=[[title, len(ids)] for title, ids in in_groups.items()],
+        value=[[*group, len(ids)] for group, ids in in_groups.items()],
         elem_classes="unseen",
     )
     chosen = gr.CheckboxGroup(
@@ -340,8 +360,9 @@ def create_method_section(methods: dict[str, DenoiserInfo]) -> MethodControls:
                     elem_id = f"method-{method_id}-{parameter.name}".replace("_", "-")
                     parameters[key] = parameter
                     sliders[key] = _create_slider(parameter, f"{info.label}: ", elem_id)
-    for name, ids in sets.items():
-        buttons[name].click(partial(list, ids), None, chosen, queue=False, **SILENT)
+    for button, ids in zip([default, *others], [list(chosen.value), *sets.values()], strict=True):
+        button.click(partial(list, ids), None, chosen, queue=False, **SILENT)
+    best.click(partial(_best_of_each_kind, methods), noise_kind, chosen, queue=False, **SILENT)
     chosen.change(
         lambda ids: [gr.Column(visible=method_id in ids) for method_id in groups],
         chosen,
@@ -352,18 +373,23 @@ def create_method_section(methods: dict[str, DenoiserInfo]) -> MethodControls:
     return MethodControls(chosen, sliders, parameters, options)
 
 
-def _method_groups(methods: dict[str, DenoiserInfo]) -> dict[str, list[str]]:
-    """Sort methods into groups for people, by title; none is empty. A specialist is its own kind."""
+def _method_groups(methods: dict[str, DenoiserInfo]) -> dict[tuple[str, str], list[str]]:
+    """Sort methods into groups for people, by title and a line; none is empty.
+
+    A specialist is its own kind.
+    """
+    unets = "U-Nets", "on average closest to the clean face"
+    inventors = "GAN and flows", "sharper, as they invent detail"
     titles = {
-        "network": "U-Nets",
-        "hybrid": "U-Nets",
-        "GAN": "GAN and flows, which invent detail",
-        "flow": "GAN and flows, which invent detail",
-        "autoencoder": "Autoencoders",
-        "classical": "Filters, which never learned",
+        "network": unets,
+        "hybrid": unets,
+        "GAN": inventors,
+        "flow": inventors,
+        "autoencoder": ("Autoencoders", "squeeze the face through a narrow middle"),
+        "classical": ("Filters", "never learned from any face"),
     }
-    specialists = "Made for one noise, and of little use for others"
-    groups: dict[str, list[str]] = {title: [] for title in (*titles.values(), specialists)}
+    specialists = "Specialists", "made for one noise, of little use for others"
+    groups: dict[tuple[str, str], list[str]] = {title: [] for title in (*titles.values(), specialists)}
     for method_id, info in methods.items():
         groups[specialists if "." in method_id else titles[info.family]].append(method_id)
     return {title: ids for title, ids in groups.items() if ids}
@@ -371,14 +397,24 @@ def _method_groups(methods: dict[str, DenoiserInfo]) -> dict[str, list[str]]:
 
 def _method_sets(methods: dict[str, DenoiserInfo]) -> dict[str, tuple[str, ...]]:
     """Return the choices that one click makes, by name."""
-    one_of_each = {info.family: method_id for method_id, info in reversed(methods.items())}
     return {
-        "Default": tuple(method_id for method_id in DEFAULT_DENOISERS if method_id in methods),
-        "One of each kind": tuple(m for m in methods if m in one_of_each.values()),
         "Filters": tuple(m for m, info in methods.items() if info.family == "classical"),
         "All": tuple(methods),
         "None": (),
     }
+
+
+def _best_of_each_kind(methods: dict[str, DenoiserInfo], noise: str) -> list[str]:
+    """Return the best method of each family for a kind of noise, by the committed benchmark.
+
+    Where that knows nothing of it, the first of each family.
+    """
+    try:
+        best = read_benchmark().best_of_families(noise)
+    except ResultsError:  # the tab "Benchmark" says so
+        best = {}
+    one_of_each = {info.family: method_id for method_id, info in reversed(methods.items())} | best
+    return [method_id for method_id in methods if method_id in one_of_each.values()]
 
 
 def _preset_label(noise: NoiseModel) -> str:
