@@ -51,6 +51,21 @@ class TestCommittedBenchmark:
         assert [method.id for method in benchmark.methods] == [d["id"] for d in raw["denoisers"]]
         assert [method.label for method in benchmark.methods] == [d["label"] for d in raw["denoisers"]]
 
+    @pytest.mark.parametrize("kind", [noise.id for noise in NOISES])
+    def test_no_other_of_its_family_is_better_than_the_best(self, benchmark, kind):
+        best = benchmark.best_of_families(kind)
+        conditions = [c.id for c in benchmark.conditions if c.kind == kind]
+        assert bool(best) == bool(conditions)
+        for family, leader in best.items():
+            for method in benchmark.methods:
+                if method.family == family and method.specialty is None:
+                    ahead = [
+                        benchmark.value(leader, c, "psnr") - benchmark.value(method.id, c, "psnr")
+                        for c in conditions
+                    ]
+                    assert sum(ahead) >= 0
+        assert not any("." in leader for leader in best.values())
+
     def test_every_noise_is_understood(self, benchmark, raw):
         assert {condition.id for condition in benchmark.conditions} == set(raw["noises"])
         chains = {name for name, noise in raw["noises"].items() if "stages" in noise}

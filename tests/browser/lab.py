@@ -157,7 +157,10 @@ class Lab:
         chooser.first.set_input_files(file)
 
     def open_own_picture(self) -> None:
-        """Open what takes a picture of one's own; it is closed at first."""
+        """Open what takes a picture of one's own; closed at first, as its panel on a phone."""
+        folded = self.page.locator("#face-panel .fold-button[aria-expanded=false]")
+        if folded.count():
+            folded.click()
         self.page.locator("#own-picture > button").click()
 
     def overflow(self) -> int:

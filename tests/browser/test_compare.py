@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import expect
 from skimage.data import astronaut
 
+from denoiser.analysis.results import read_benchmark
 from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
     MODELS,
@@ -147,7 +148,7 @@ class TestFirstSight:
     @pytest.mark.parametrize("tall", [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_charts_are_drawn_when_they_come_into_view(self, browser, server, tall):
         """Where no chart is looked at, Plotly isn't loaded, more than all the rest of the page."""
-        with watched_page(browser, 390, 6000 if tall else 844) as watched:
+        with watched_page(browser, 1440, 6000 if tall else 900) as watched:
             scripts = []
             watched.page.on("request", lambda request: scripts.append(request.url.rsplit("/")[-1]))
             lab = Lab(watched.page)
@@ -167,6 +168,53 @@ class TestFirstSight:
             lab.wait_for(version, sigma=60)
             watched.page.wait_for_function(f"before => ({heights})() !== before", arg=before)
             assert_fine(watched)
+
+    @pytest.mark.slow
+    def test_a_phone_folds_what_stands_below_the_noise(self, browser, server):
+        with watched_at(browser, "phone") as watched:
+            lab = Lab(watched.page)
+            lab.open(server)
+            faces = watched.page.locator("#faces")
+            for hidden in (
+                faces,
+                watched.page.locator("#methods"),
+                watched.page.locator("#metric-bars"),
+            ):
+                expect(hidden).to_be_hidden()
+            expect(lab.root.locator(".stage-hint")).to_contain_text("finger")
+            expect(lab.root.locator(".lab-legend")).to_contain_text("Touch")
+            heading = watched.page.get_by_role("button", name="1. Face")
+            expect(heading).to_have_attribute("aria-expanded", "false")
+            heading.click()
+            expect(faces).to_be_visible()
+            heading.click()
+            expect(faces).to_be_hidden()
+            watched.page.locator("#charts > button").click()
+            expect(watched.page.locator("#charts .js-plotly-plot")).to_have_count(2)
+            # Turned on its side it may be wide enough for all of it.
+            watched.page.set_viewport_size({"width": 1000, "height": 844})
+            expect(faces).to_be_visible()
+            expect(heading).to_have_count(0)
+            assert_fine(watched)
+
+    @pytest.mark.slow
+    def test_terms_are_explained_and_the_keyboard_skips_to_the_stage(self, lab):
+        page = lab.page
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("Skip to the content")).to_be_focused()
+        expect(page.get_by_text("Skip to the content")).to_be_in_viewport(ratio=1)
+        page.keyboard.press("Enter")
+        expect(lab.root.locator(".stage-pictures")).to_be_focused()
+        terms = page.locator("#glossary")
+        expect(terms).to_be_hidden()
+        page.get_by_role("button", name="What the terms mean").click()
+        expect(terms).to_be_visible()
+        expect(terms.locator("dt")).to_contain_text(["PSNR", "SSIM"])
+        page.keyboard.press("Escape")
+        expect(terms).to_be_hidden()
+        told = lab.card("median").locator("dt", has_text="SSIM").get_attribute("title")
+        assert told == terms.locator("[data-term=ssim]").text_content()
 
     def test_dark(self, browser, server):
         for lab in open_lab(browser, server, "desktop", "?__theme=dark"):
@@ -303,6 +351,47 @@ class TestNoise:
         lab.set_number(30)
         lab.wait_for(before, sigma=30)
         expect(lab.status).to_be_hidden()
+
+    @pytest.mark.slow
+    def test_undo_and_reset(self, lab):
+        undo, reset = (
+            lab.page.locator("#history").get_by_role("button", name=n) for n in ("Undo", "Reset")
+        )
+        first, median = lab.page.locator("#preset-gaussian"), lab.gray("median")
+        expect(first).to_have_attribute("aria-pressed", "true")
+        expect(undo).to_be_disabled()
+        expect(reset).to_be_disabled()
+
+        before = lab.version()
+        lab.set_number(60)
+        lab.wait_for(before, sigma=60)
+        expect(undo).to_be_enabled()  # once it has rested: a dragged slider is one step
+        expect(first).to_have_attribute("aria-pressed", "false")
+        at_sixty = lab.gray("median")
+        before = lab.version()
+        lab.page.locator("#preset-salt-and-pepper-10").click()
+        lab.page.locator("#methods-filters").click()
+        lab.wait_for(before, noise="salt-and-pepper", preset="salt-and-pepper-10")
+        expect(lab.card("nl-means")).to_be_visible()
+        expect(lab.page.locator("#preset-salt-and-pepper-10")).to_have_attribute("aria-pressed", "true")
+
+        undo.click()
+        lab.wait_for(noise="gaussian", sigma=60)
+        expect(lab.card("attention-unet")).to_be_visible()
+        np.testing.assert_array_equal(lab.gray("median"), at_sixty)
+        undo.click()
+        lab.wait_for(sigma=25)
+        np.testing.assert_array_equal(lab.gray("median"), median)
+        expect(undo).to_be_disabled()
+
+        lab.page.locator("#preset-gaussian-low").click()
+        lab.wait_for(preset="gaussian-low")
+        expect(reset).to_be_enabled()
+        reset.click()
+        lab.wait_for(preset="gaussian", sigma=25)
+        expect(reset).to_be_disabled()
+        undo.click()
+        lab.wait_for(preset="gaussian-low")
 
     @pytest.mark.slow
     def test_other_noise_is_other_noise(self, lab):
@@ -461,6 +550,33 @@ class TestStage:
         assert lab.overflow() <= 0
 
     @pytest.mark.slow
+    def test_two_noises_side_by_side_on_the_same_face(self, lab):
+        lab.card("noisy").locator(".card-label").click()
+        gaussian = lab.gray("noisy")
+        lab.root.get_by_role("button", name="Keep").click()
+        before = lab.version()
+        lab.page.locator("#preset-salt-and-pepper-10").click()
+        lab.wait_for(before, preset="salt-and-pepper-10")
+        np.testing.assert_array_equal(self.shown(lab, 0), gaussian)
+        np.testing.assert_array_equal(self.shown(lab, 1), lab.gray("noisy"))
+        kept = lab.root.locator(".stage-figure figcaption").first
+        expect(kept).to_contain_text("Kept: Noisy")
+        expect(kept).to_contain_text("Gaussian, sigma 25 of 255")
+        # Its error is that of its own noise.
+        lab.show("error")
+        error = read_rgb(lab.root.locator(".stage-figure canvas").first)
+        lab.page.locator("#preset-gaussian").click()
+        lab.wait_for(preset="gaussian")
+        np.testing.assert_array_equal(error, lab.rgb("noisy"))
+        # Another face is not to be compared with it.
+        lab.show("picture")
+        before = lab.version()
+        lab.pick(lab.sample_ids()[3])
+        lab.wait_for(before)
+        np.testing.assert_array_equal(self.shown(lab, 0), lab.gray("noisy"))
+        expect(lab.root.locator(".stage-reference option")).to_have_count(len(lab.methods()))
+
+    @pytest.mark.slow
     def test_presenting_leaves_the_stage_and_the_slider(self, lab):
         page, first = lab.page, DEFAULT_DENOISERS[0]
         page.set_viewport_size({"width": 1280, "height": 720})
@@ -558,11 +674,48 @@ class TestMethods:
     def test_sets_of_methods(self, lab):
         expect(lab.page.locator("#methods .method-group")).to_have_count(5)
         filters = [m for m in list_denoisers() if create_denoiser(m).info.family == "classical"]
-        for button, chosen in (("filters", filters), ("none", []), ("default", list(DEFAULT_DENOISERS))):
+        best = read_benchmark().best_of_families("gaussian").values()
+        sets = {
+            "filters": filters,
+            "none": [],
+            "default": list(DEFAULT_DENOISERS),
+            "best": [m for m in list_denoisers() if m in best],
+        }
+        for button, chosen in sets.items():
             before = lab.version()
             lab.page.locator(f"#methods-{button}").click()
             lab.wait_for(before)
             assert lab.methods() == ["clean", "noisy", *chosen]
+
+    @pytest.mark.slow
+    def test_finding_a_method_by_its_name(self, lab):
+        boxes = lab.page.locator("#methods label:visible")
+        lab.page.get_by_label("Find a method by its name").fill("dual")  # and no "Residual"
+        labels = {create_denoiser(m).info.label for m in list_denoisers()}
+        ticked = {create_denoiser(m).info.label for m in DEFAULT_DENOISERS}
+        found = {label for label in labels if label.startswith("Dual")} | ticked
+        assert {text.strip() for text in boxes.all_inner_texts()} == found
+        expect(lab.page.locator("#methods .method-group:visible")).to_have_count(4)
+        lab.page.get_by_label("Find a method by its name").fill("filters")  # a whole group
+        expect(boxes.get_by_text("Total variation")).to_be_visible()
+        lab.page.get_by_label("Find a method by its name").fill("no such")
+        expect(lab.page.get_by_text("No method has this name.")).to_be_visible()
+
+    @pytest.mark.slow
+    def test_what_is_made_for_other_noise_says_so(self, lab):
+        label = create_denoiser("trimmed-median").info.label
+        before = lab.version()
+        lab.toggle(label)
+        lab.wait_for(before)
+        expect(lab.card("trimmed-median")).to_contain_text("made for other noise: Salt and pepper")
+        expect(lab.card("median")).not_to_contain_text("made for")
+        verdict = lab.root.locator(".stage-verdict")
+        expect(verdict).to_contain_text(f"{label} is made for other noise.")
+        lab.card("trimmed-median").locator(".card-label").click()
+        expect(verdict).to_contain_text("it is made for other noise.")
+        lab.page.locator("#preset-salt-and-pepper-10").click()
+        lab.wait_for(preset="salt-and-pepper-10")
+        expect(lab.card("trimmed-median")).not_to_contain_text("made for")
 
     @pytest.mark.slow
     def test_none_at_all(self, lab):
