@@ -189,6 +189,33 @@ class Visitor:
         """Enter a code; likewise."""
         return self._class_answer(self.page.event("class-join", "click"), self.ask, class_code=code)
 
+    def look_at_class(self) -> dict[str, Any]:
+        """Return what the panel of the visitor's class is sent every few seconds."""
+        timer = next(
+            d
+            for d in self.page.config["dependencies"]
+            if d["targets"][0][1] == "tick" and self.page.ids["class-panel"] in d["outputs"]
+        )
+        return _value(self.run(timer)[0])
+
+    def reveal_class(self, said: Any) -> dict[str, Any]:
+        """Ask for the results to be revealed, or hidden; return what the panel is sent, if anything."""
+        return _value(self.run(self.page.event("class-panel", "reveal"), {"reveal": said})[0])
+
+    def save_class(self) -> dict[str, Any]:
+        """Ask for the results as a file; return it, if there is one."""
+        return _value(self.run(self.page.event("class-panel", "save"))[0])
+
+    @contextlib.contextmanager
+    def open_page(self) -> Iterator[None]:
+        """Be there, as a browser is as long as it shows the page."""
+        request = urllib.request.Request(
+            f"{self.page.url}/gradio_api/heartbeat/{self.session}", headers=self.headers
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as stream:
+            stream.readline()
+            yield
+
     def _class_answer(self, event: dict[str, Any], send: Any, **values: Any) -> dict[str, Any]:
         outputs = dict(zip(event["outputs"], send(event, **values), strict=True))
         panel, said = outputs[self.page.ids["class-panel"]], outputs[self.page.ids["class-said"]]
@@ -225,6 +252,12 @@ class Visitor:
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return bytes(answer.read())
+
+
+def _value(output: Any) -> dict[str, Any]:
+    """Return a component's new value; ``{}`` where the event leaves it as it is."""
+    value = output.get("value", output)
+    return {} if value.get("__type__") == "update" else dict(value)
 
 
 @contextlib.contextmanager

@@ -9,11 +9,13 @@ Asked for the photograph, a person sees it between two results. No measure takes
 it, as it is what they compare with.
 """
 
+import csv
+import io
 import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -38,6 +40,26 @@ EYE = "eye"
 
 BEST, PHOTOGRAPH = "best", "photograph"
 """What can be asked."""
+
+CSV_COLUMNS = (
+    "id",
+    "label",
+    "rank",
+    "shown",
+    "picked",
+    "share",
+    "low",
+    "high",
+    "psnr_picked",
+    "ssim_picked",
+    "sharpness_picked",
+    "decided",
+    "undecided",
+    "psnr_agreed",
+    "ssim_agreed",
+    "sharpness_agreed",
+)
+"""What :func:`tally_csv` holds; the last five are of the whole test, the same in every row."""
 
 _Key = TypeVar("_Key")
 
@@ -155,6 +177,8 @@ class Tally:
         agreed: In how many of them each measure picked what the person did.
         decided: Rounds in which the person picked a picture.
         undecided: Rounds in which they could not tell.
+        preferred: In how many of the decided rounds the person picked the first of two denoisers while
+            the second was shown, by both.
     """
 
     shown: Mapping[str, int] = field(default_factory=dict)
@@ -162,6 +186,7 @@ class Tally:
     agreed: Mapping[str, int] = field(default_factory=dict)
     decided: int = 0
     undecided: int = 0
+    preferred: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def votes(self) -> int:
@@ -171,8 +196,9 @@ class Tally:
     def add(self, vote: Vote) -> "Tally":
         """Return the tally with one more vote."""
         if vote.picked is None:
-            return Tally(self.shown, self.picks, self.agreed, self.decided, self.undecided + 1)
+            return replace(self, undecided=self.undecided + 1)
         chosen = {EYE: vote.picked, **vote.favourites}
+        beaten = [(vote.picked, method) for method in vote.shown if method != vote.picked]
         same = [name for name, method in vote.favourites.items() if method == vote.picked]
         return Tally(
             _plus_one(self.shown, vote.shown),
@@ -180,6 +206,7 @@ class Tally:
             _plus_one(self.agreed, same),
             self.decided + 1,
             self.undecided,
+            _plus_one(self.preferred, beaten),
         )
 
 
@@ -321,6 +348,53 @@ def agree(tally: Tally, pool: Sequence[str], measure: str) -> Agreement:
     constant = len(set(eye)) < 2 or len(set(other)) < 2
     tau = math.nan if constant else float(kendalltau(eye, other).statistic)
     return Agreement(measure, same, tally.decided, float(luck), tau)
+
+
+def is_more_than_luck(picks: int, rounds: int, chance: float = CHANCE, among: int = 1) -> bool:
+    """Tell whether something was picked more often than luck explains, at the 5 % level.
+
+    Args:
+        picks: How often it was.
+        rounds: Of how many.
+        chance: How often a pick at random takes it, from 0 to 1.
+        among: Of how many it is the one picked most often: the first of several is ahead by luck more
+            often than one named beforehand, so each gets its part of the 5 % (Bonferroni).
+    """
+    luck = binomtest(picks, rounds, chance, alternative="greater").pvalue
+    return bool(luck * among < 1 - CONFIDENCE)
+
+
+def tally_csv(tally: Tally, pool: Sequence[str], labels: Mapping[str, str]) -> str:
+    """Write a tally as CSV: a header, then a row for every denoiser that was shown, the best first.
+
+    Numbers have all their digits. Where no measure took part, its columns are empty.
+
+    Args:
+        tally: The votes.
+        pool: Ids of the denoisers.
+        labels: Their names, by id.
+    """
+    took_part = [name for name in MEASURES if any(judge == name for judge, _ in tally.picks)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for standing in rank(tally, pool):
+        eye = [standing.shown, standing.picks[EYE], standing.share, standing.low, standing.high]
+        picked = [standing.picks[name] if name in took_part else "" for name in MEASURES]
+        agreed = [tally.agreed.get(name, 0) if name in took_part else "" for name in MEASURES]
+        writer.writerow(
+            [
+                standing.method,
+                labels[standing.method],
+                standing.rank,
+                *eye,
+                *picked,
+                tally.decided,
+                tally.undecided,
+                *agreed,
+            ]
+        )
+    return buffer.getvalue()
 
 
 def _share(tally: Tally, judge: str, method: str) -> float:

@@ -71,7 +71,7 @@ def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> 
             with _tab("Inside", "inside") as inside:
                 create_inside_tab(controls, inside.select)
             with _tab("Blind test", "blind") as blind:
-                create_blind_tab(controls, faces, app.load, blind.select, VotingClasses())
+                create_blind_tab(controls, faces, app.load, blind.select, app.unload, VotingClasses())
             with _tab("Emotion check", "emotion") as emotion:
                 create_emotion_tab(controls, faces, emotion_weights, emotion.select)
             with _tab("Benchmark", "benchmark") as benchmark:

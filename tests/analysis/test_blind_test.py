@@ -1,5 +1,7 @@
 """The blind test: drawing rounds, counting votes, and what the server tells the page."""
 
+import csv
+import io
 import itertools
 import json
 import math
@@ -23,7 +25,9 @@ from denoiser.analysis.blind_test import (
     agree,
     draw_rounds,
     favourites,
+    is_more_than_luck,
     rank,
+    tally_csv,
 )
 from denoiser.analysis.results import CLEAN
 from denoiser.faces.samples import bundled_faces
@@ -176,6 +180,7 @@ def test_votes_are_counted_for_all_judges_alike():
     assert tally.agreed == {"psnr": 2, "ssim": 1}
     assert tally.picks[EYE, "a"] == tally.picks[EYE, "b"] == 1
     assert tally.picks["ssim", "b"] == 2
+    assert tally.preferred == {("a", "b"): 1, ("a", "c"): 1, ("b", "a"): 1, ("b", "d"): 1}
 
 
 def test_ranking_by_share_with_shared_ranks_and_wilson_intervals():
@@ -200,6 +205,105 @@ def test_agreement_with_the_measures():
     assert agree(opposite, ["a", "b", "c"], "psnr").tau == pytest.approx(-0.5)
     alike = add_up(*(Vote(("a", "b", "c"), method, AS_PICKED) for method in "abc"))
     assert math.isnan(agree(alike, ["a", "b", "c"], "psnr").tau)
+
+
+@pytest.mark.parametrize(
+    ("picks", "rounds", "chance", "among", "is_more"),
+    [
+        (17, 20, 1 / 2, 2, True),
+        (14, 20, 1 / 2, 2, False),  # 5.8 % by luck
+        (15, 20, 1 / 2, 2, True),  # 2.1 %, twice
+        (15, 20, 1 / 2, 5, False),
+        (5, 6, 1 / 3, 1, True),  # 1.8 %
+        (5, 6, 1 / 3, 5, False),  # as the first of five
+        (0, 10, 1 / 3, 1, False),
+    ],
+)
+def test_what_is_more_than_luck(picks, rounds, chance, among, is_more):
+    assert is_more_than_luck(picks, rounds, chance, among) is is_more
+
+
+def test_a_tally_as_csv():
+    vote = Vote(("a", "b", "c"), "a", {"psnr": "a", "ssim": "a", "sharpness": "b"})
+    tally = add_up(*[vote] * 3, replace(vote, picked="b"), replace(vote, picked=None))
+    labels = {"a": "A, the first", "b": "B", "c": "C"}
+    rows = list(csv.DictReader(io.StringIO(tally_csv(tally, ["a", "b", "c"], labels))))
+    assert [row["id"] for row in rows] == ["a", "b", "c"]
+    first = rows[0]
+    assert (first["label"], first["rank"], first["shown"], first["picked"]) == (
+        "A, the first",
+        "1",
+        "4",
+        "3",
+    )
+    assert float(first["share"]) == 0.75
+    assert float(first["low"]) < 0.75 < float(first["high"])
+    assert (first["psnr_picked"], first["sharpness_picked"]) == ("4", "0")
+    assert {(row["decided"], row["undecided"], row["psnr_agreed"]) for row in rows} == {("4", "1", "3")}
+    assert list(csv.DictReader(io.StringIO(tally_csv(Tally(), ["a"], labels)))) == []
+
+
+def test_where_no_measure_took_part_its_columns_are_empty():
+    tally = add_up(Vote(("a", "b", CLEAN), CLEAN, {}))
+    row, *_ = csv.DictReader(
+        io.StringIO(tally_csv(tally, ["a", "b", CLEAN], dict.fromkeys("ab", "") | {CLEAN: "C"}))
+    )
+    assert (row["id"], row["picked"], row["psnr_picked"], row["psnr_agreed"]) == (CLEAN, "1", "", "")
+
+
+# In plain words
+
+
+def say(tally, whose="The class"):
+    shown = tally_view(tally, Setup(("a", "b", "c")), {name: name.upper() for name in "abc"}, whose)
+    return [shown["headline"], *shown["plain"]]
+
+
+def picks(**counts):
+    """So many votes for each of a, b and c, all shown; PSNR always takes a."""
+    shown = ("a", "b", "c")
+    measures = dict.fromkeys(MEASURES, "a")
+    return add_up(*(Vote(shown, name, measures) for name, count in counts.items() for _ in range(count)))
+
+
+def test_a_clear_favourite_is_told_first_and_in_plain_words():
+    assert say(picks(a=17, b=3)) == [
+        "The class picked A most often: 17 of the 20 times it was shown. "
+        "That is more than chance: guessing comes to about 7.",
+        "Where both were shown, the class preferred A to B: 17 votes to 3; that is more than chance.",
+        "PSNR, the usual measure, takes the same picture as the class in 17 of 20 rounds. "
+        "That is more than chance: guessing comes to about 7.",
+    ]
+
+
+def test_what_may_be_chance_is_said_to_be():
+    assert say(picks(a=2, b=4, c=1), "You") == [
+        "You picked B most often: 4 of the 7 times it was shown. "
+        "That may be chance: guessing comes to about 2.",
+        "Where both were shown, you preferred B to A: 4 votes to 2; that may be chance.",
+        "PSNR, the usual measure, takes the same picture as you in 2 of 7 rounds. "
+        "That may be chance: guessing comes to about 2.",
+    ]
+
+
+def test_equals_are_no_favourite():
+    headline, side_by_side, _ = say(picks(a=2, b=2, c=2))
+    assert headline == (
+        "The class picked A, B and C equally often, and none more often: "
+        "33 % of the times that each was shown."
+    )
+    assert side_by_side.endswith("preferred A to B as often as the other way round.")
+
+
+def test_the_second_may_be_ahead_side_by_side():
+    """By its share the first is, as it met the third more often."""
+    votes = [Vote(("a", "b", "c"), "b", AS_PICKED)] * 2 + [Vote(("a", "c", "d"), "a", AS_PICKED)] * 8
+    votes += [Vote(("b", "c", "d"), "c", AS_PICKED)] * 2
+    setup, labels = Setup(tuple("abcd")), {name: name.upper() for name in "abcd"}
+    first, *_ = tally_view(add_up(*votes), setup, labels, "The class")["plain"]
+    assert (
+        first == "Where both were shown, the class preferred B to A: 2 votes to 0; that may be chance."
+    )
 
 
 # A blind_session
@@ -229,7 +333,7 @@ def test_rounds_follow_each_other_to_the_results(blind_session):
     assert len(set(tokens)) == ROUNDS
     assert view["phase"] == "results"
     assert [text == "Can't tell" for text in view["rounds"]] == [n % 4 == 0 for n in range(1, 11)]
-    assert any("2 rounds in which you could not tell" in note for note in view["notes"])
+    assert any("2 rounds in which you could not tell" in sentence for sentence in view["plain"])
 
 
 @pytest.mark.parametrize("picture", [-1, 4, True, 1.0, "1", None, [1], {}])
@@ -596,6 +700,65 @@ def test_a_class_ends_when_it_is_closed(source):
     assert voting_class.tally.votes == 1
     with pytest.raises(VotingClassError):
         voting_classes.find(voting_class.code, HERE)
+
+
+def test_a_class_knows_how_many_have_joined_and_voted():
+    voting_class = VotingClass(Setup(POOL))
+    voters = [voting_class.voter(f"session-{n}", HERE) for n in range(3)]
+    for voter in [*voters, voters[0]]:
+        voting_class.join(voter)
+    assert (voting_class.joined, voting_class.answered) == (3, 0)
+    voters[0].add(VOTE)
+    voters[0].add(VOTE)
+    assert (voting_class.joined, voting_class.answered) == (3, 1)
+    for voter in voters[:2]:
+        voting_class.leave(voter.session)
+    assert (voting_class.joined, voting_class.answered) == (2, 1)  # a vote is never forgotten
+    voters[1].add(VOTE)  # a telephone that was asleep
+    assert (voting_class.joined, voting_class.answered) == (3, 2)
+    voting_class.join(voters[1])
+    assert voting_class.joined == 3
+
+
+def test_joining_takes_no_seat_from_who_votes(monkeypatch):
+    monkeypatch.setattr(classes_module, "VOTERS_EACH", 3)
+    voting_class = VotingClass(Setup(POOL))
+    for n in range(5):
+        voting_class.join(voting_class.voter(f"script-{n}", HERE))
+    assert voting_class.joined == 3
+    assert [voting_class.voter(f"pupil-{n}", HERE).add(VOTE) for n in range(3)] == [""] * 3
+    assert voting_class.joined == 6
+    monkeypatch.setattr(classes_module, "MAX_VOTERS", 3)
+    voting_class.join(voting_class.voter("elsewhere", "192.0.2.2"))
+    assert voting_class.joined == 6
+
+
+def test_a_page_that_is_closed_leaves_its_class():
+    voting_classes = VotingClasses()
+    opened = [voting_classes.open(Setup(POOL), f"teacher-{n}") for n in range(2)]
+    for voting_class in opened:
+        voting_class.join(voting_class.voter("a session", HERE))
+    voting_classes.leave("a session")
+    voting_classes.leave("nobody's")
+    assert [voting_class.joined for voting_class in opened] == [0, 0]
+
+
+def test_while_results_are_shown_no_vote_counts(source, patient):
+    voting_classes = VotingClasses()
+    voting_class = voting_classes.open(Setup(POOL), HERE)
+    blind_session = create_session(source, voting_class)
+    blind_session.vote(blind_session.view()["token"], 1)
+    voting_class.reveal(True)
+    assert "shows its results" in blind_session.view()["note"]
+    view = blind_session.vote(blind_session.view()["token"], 1)
+    assert view["number"] == 3  # the test goes on
+    assert "counts for you alone" in view["note"]
+    assert not voting_class.add(VOTE)
+    assert voting_class.tally.votes == 1
+    assert voting_classes.find(voting_class.code, HERE) == (voting_class, False)  # who is late sees them
+    voting_class.reveal(False)
+    assert voting_class.code in blind_session.vote(view["token"], 1)["note"]
+    assert voting_class.tally.votes == 2
 
 
 def test_a_class_ends_three_hours_after_its_last_vote():

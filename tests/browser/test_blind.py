@@ -1,13 +1,17 @@
 """The blind test in Chromium, against the real app: alone, and as a class."""
 
+import contextlib
+
+import cv2
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from denoiser.analysis.blind_test import ROUNDS
 from denoiser.ui.blind.tab import DEFAULT_POOL
 from denoiser.ui.experiment.run import describe_methods
-from tests.browser.lab import EACH_WIDTH, assert_fine, read_rgb, watched_at
+from tests.browser.lab import EACH_WIDTH, assert_fine, open_tab, read_rgb, watched_at
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -145,6 +149,45 @@ def test_ten_rounds_unmasked_at_the_end(tab):
     tab.wait_for_round(1)
 
 
+def test_keys_pick_wherever_the_focus_is_in_the_tab(browser, server):
+    with watched_at(browser, "desktop") as watched:
+        tab, page = BlindTab(watched.page), watched.page
+        tab.open(server)
+        tab.open_section("blind-options")
+        places = [
+            page.get_by_role("tab", name="Blind test"),
+            page.locator("#blind-question input").first,
+            page.locator("#blind-pool input").first,
+            page.locator("#blind-start"),
+            page.locator("#blind-class > button"),
+            tab.board.get_by_role("button", name="Show the noisy picture"),
+        ]
+        for number, place in enumerate(places, 2):
+            place.focus()
+            page.keyboard.press("2")
+            tab.wait_for_round(number)
+        page.evaluate("document.activeElement.blur()")  # nowhere, as after a click beside everything
+        page.keyboard.press("0")
+        tab.wait_for_round(number + 1)
+
+        # But not where they are written, with another key held, nor in another tab.
+        tab.open_section("blind-class")
+        code = page.locator("#class-code input, #class-code textarea").first
+        code.press_sequentially("123")
+        expect(code).to_have_value("123")
+        tab.board.get_by_role("button", name="Can't tell").focus()
+        page.keyboard.press("Control+1")
+        open_tab(page, "Benchmark")
+        expect(tab.board).to_be_hidden()
+        page.keyboard.press("1")
+        page.get_by_role("tab", name="Blind test").click()
+        tab.wait_for_round(number + 1)
+        expect(tab.board.locator('[aria-pressed="true"][data-picture]')).to_have_count(0)
+        page.keyboard.press("3")
+        tab.wait_for_round(number + 2)
+        assert_fine(watched)
+
+
 @pytest.mark.slow
 def test_keys_elsewhere_are_no_vote_and_the_noisy_picture_is_optional(tab):
     noisy = tab.board.get_by_role("img", name="The noisy picture")
@@ -188,28 +231,164 @@ def test_too_few_methods_are_refused_in_a_sentence(tab):
     tab.board.get_by_text("Choose at least 3 methods.").wait_for()
 
 
-def test_a_class_adds_up_its_votes(tab, browser, server):
-    """The tab is the teacher's; the student has a phone."""
+@pytest.fixture
+def join(browser):
+    """Opens a class's link as a student does, who has a telephone."""
+    with contextlib.ExitStack() as stack:
+
+        def open_link(link):
+            options = {"has_touch": True, "is_mobile": True}
+            watched = stack.enter_context(watched_page(browser, 390, 844, **options))
+            student = BlindTab(watched.page)
+            watched.page.goto(link)
+            student.panel.get_by_text("You are in:").wait_for(timeout=PATIENCE)
+            student.wait_for_round(1)
+            joined.append(watched)
+            return student
+
+        joined = []
+        yield open_link
+        assert [watched.errors for watched in joined] == [[] for _ in joined]
+
+
+def start_class(tab):
+    """Return the link to a new class, which is the tab's."""
     tab.open_section("blind-class")
     tab.page.locator("#class-start").click()
     link = tab.panel.locator("a.blind-link")
     link.wait_for(timeout=PATIENCE)
-    tab.wait_for_votes("0 votes so far")
+    return link.get_attribute("href")
 
-    with watched_page(browser, 390, 844, has_touch=True, is_mobile=True) as watched:
-        student = BlindTab(watched.page)
-        watched.page.goto(link.get_attribute("href"))
-        student.panel.get_by_text("You are in:").wait_for(timeout=PATIENCE)
-        assert watched.page.locator("#class-close").count() == 0
-        student.wait_for_round(1)
-        expect(student.board).to_contain_text("class", use_inner_text=True)
+
+def test_a_class_adds_up_its_votes(tab, join):
+    """The tab is the teacher's."""
+    link = start_class(tab)
+    tab.wait_for_votes("0 votes so far")
+    tab.wait_for_votes("0 joined")
+
+    student = join(link)
+    tab.wait_for_votes("1 joined")
+    tab.wait_for_votes("0 have picked")
+    assert student.page.locator("#class-close").count() == 0
+    expect(student.board).to_contain_text("class", use_inner_text=True)
+    student.page.keyboard.press("1")
+    student.wait_for_round(2)
+    tab.wait_for_votes("1 vote so far")
+    tab.wait_for_votes("1 has picked")
+    assert "votes so far" not in student.panel.inner_text()  # it would sway them
+    tab.page.locator("#class-close").click()
+    tab.panel.get_by_role("heading", name="Class, closed").wait_for()
+    student.page.keyboard.press("1")
+    student.board.get_by_text("counts for you alone").wait_for()
+    tab.wait_for_votes("1 vote so far")
+
+
+def test_results_show_when_the_teacher_reveals_them(tab, join):
+    link = start_class(tab)
+    students = [join(link) for _ in range(2)]
+    tab.wait_for_votes("2 joined")
+    for student in students:
         student.page.keyboard.press("1")
         student.wait_for_round(2)
-        tab.wait_for_votes("1 vote so far")
-        assert "votes so far" not in student.panel.inner_text()  # it would sway them
-        tab.page.locator("#class-close").click()
-        tab.panel.get_by_role("heading", name="Class, closed").wait_for()
+    tab.wait_for_votes("2 votes so far")
+    results = tab.panel.locator(".blind-headline")
+    expect(results).to_have_count(0)
+    for view in (tab, *students):
+        assert "most often" not in view.panel.inner_text()
+
+    tab.panel.get_by_role("button", name="Reveal the results").click()
+    expect(results).to_contain_text("The class picked")
+    assert tab.page.evaluate("document.activeElement.className") == "blind-title"
+    assert axe_violations(tab.page) == []
+    more = tab.panel.get_by_text("Do the measures agree?")
+    expect(more).to_be_hidden()  # words first
+    tab.panel.get_by_text("The statistics behind it").click()
+    expect(more).to_be_visible()
+    with tab.page.expect_download() as saved:
+        tab.panel.get_by_role("button", name="Download CSV").click()
+    code = link[-6:]
+    assert saved.value.suggested_filename == f"class-{code}.csv"
+    lines = saved.value.path().read_text().splitlines()
+    assert lines[0].startswith("id,label,rank,shown,picked")
+    assert all(line.split(",")[0] in DEFAULT_POOL for line in lines[1:])
+
+    outcome = students[0].panel.get_by_text("What the class picked")
+    outcome.click(timeout=PATIENCE)
+    expect(students[0].panel.locator(".blind-headline")).to_have_text(results.inner_text())
+    assert students[0].panel.get_by_role("button", name="Download CSV").count() == 0
+    students[0].page.keyboard.press("1")
+    students[0].board.get_by_text("counts for you alone").wait_for()
+
+    tab.panel.get_by_role("button", name="Hide the results").click()
+    expect(results).to_have_count(0)
+    outcome.wait_for(state="detached", timeout=PATIENCE)
+    students[1].page.keyboard.press("1")
+    students[1].wait_for_round(3)
+    tab.wait_for_votes("3 votes so far")
+
+
+def test_a_class_s_code_is_large_and_scanned_from_the_wall(browser, server):
+    with watched_page(browser, 1280, 720) as watched:
+        tab = BlindTab(watched.page)
+        tab.open(server)
+        link = start_class(tab)
+        assert link.startswith(f"{server}/?class=")
+        expect(tab.panel.get_by_text("works on this computer only")).to_be_visible()
+        square = tab.panel.get_by_role("img", name="QR code of the link to class")
+        letters = tab.panel.locator(".class-letters")
+        assert_scanned(square, link)
+        assert letters.bounding_box()["height"] > 100
+
+        assert axe_violations(tab.page) == []
+        tab.panel.get_by_role("button", name="Fill the screen").click()
+        tab.page.wait_for_function("document.fullscreenElement?.matches('#class-panel .blind')")
+        assert_scanned(square, link)
+        box = letters.bounding_box()
+        # A sixth of the picture's width each, less the QR code's: seen from eight metres as well as the
+        # usual text on a sheet is at arm's length.
+        assert box["height"] > 180
+        assert letters.evaluate("node => node.scrollWidth <= node.clientWidth")
+        assert box["x"] + box["width"] <= square.bounding_box()["x"]
+        assert square.bounding_box()["width"] > 400
+        expect(tab.panel.get_by_text("For you alone")).to_be_hidden()  # it is on the wall
+        expect(tab.panel.get_by_text("0 joined")).to_be_in_viewport()
+
+        tab.panel.get_by_role("button", name="Leave the full screen").click()
+        tab.page.wait_for_function("!document.fullscreenElement")
+        expect(tab.panel.get_by_text("For you alone")).to_be_visible()
+        assert_fine(watched)
+
+
+def test_a_teacher_who_loads_the_page_anew_keeps_the_class(browser, server, join):
+    with watched_page(browser, 1280, 720) as watched:
+        tab = BlindTab(watched.page)
+        tab.open(server)
+        link = start_class(tab)
+        student = join(link)
         student.page.keyboard.press("1")
-        student.board.get_by_text("counts for you alone").wait_for()
-        assert watched.errors == []
-    tab.wait_for_votes("1 vote so far")
+        tab.wait_for_votes("1 vote so far")
+        watched.page.reload()
+        tab.wait_for_votes("1 vote so far")
+        assert tab.panel.locator("a.blind-link").get_attribute("href") == link
+        expect(tab.panel.get_by_role("button", name="Reveal the results")).to_be_visible()
+        watched.page.locator("#class-close").click()
+        tab.panel.get_by_role("heading", name="Class, closed").wait_for()
+        watched.page.reload()
+        tab.wait_for_round(1)  # nobody's class
+        expect(tab.panel).to_have_count(0)
+        student.page.reload()
+        student.page.get_by_text("There is no class with this code").wait_for(timeout=PATIENCE)
+        assert_fine(watched)
+
+
+def axe_violations(page):
+    """What axe-core has to say about the page."""
+    found = Axe().run(page).response["violations"]
+    return [(rule["id"], node["html"][:200]) for rule in found for node in rule["nodes"]]
+
+
+def assert_scanned(square, link):
+    """A QR code on the page is what a telephone reads as the link."""
+    seen = cv2.imdecode(np.frombuffer(square.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    text, _, _ = cv2.QRCodeDetector().detectAndDecode(seen)
+    assert text == link

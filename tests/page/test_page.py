@@ -373,7 +373,8 @@ def test_hidden_events_leave_no_status_behind(app):
         if event.show_progress == "hidden" and event.api_visibility == "private"
     ]
     assert len(hidden) > 30
-    assert not [event.name for event in hidden if event.show_progress_on != []]
+    # What is to be done once a page is closed takes no such argument, and writes to nothing.
+    assert not [event.name for event in hidden if event.show_progress_on != [] and event.outputs]
 
 
 def test_only_the_browser_looks_at_all_controls(app):

@@ -1,6 +1,8 @@
 """Class mode over HTTP, as a script would use it: what one address can take, and what a school can."""
 
+import base64
 import os
+import time
 
 import pytest
 
@@ -9,7 +11,7 @@ from denoiser.faces.samples import bundled_faces
 from denoiser.ui.blind import voting_classes as classes_module
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
-from tests.visitors import Page, Visitor, served
+from tests.visitors import PATIENCE, Page, Visitor, served
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -64,3 +66,66 @@ def test_one_session_s_votes_count_once_in_each_round(page):
     panel = teacher.join_class(own["key"])
     quick = sum("Too quick" in note for note in notes)
     assert panel["votes"] == ROUNDS - quick
+
+
+def test_results_are_nobody_s_before_the_teacher_reveals_them(page):
+    teacher = Visitor(page, at(30))
+    own = teacher.open_class()
+    assert (own["joined"], own["answered"], own["votes"]) == (0, 0, 0)
+    pupil, silent = Visitor(page, at(31)), Visitor(page, at(32))
+    pupil.vote(pupil.join_class(own["code"])["board"]["token"])
+    silent.join_class(own["code"])
+    own = teacher.look_at_class()
+    assert (own["joined"], own["answered"], own["votes"]) == (2, 1, 1)
+
+    # Nor by who asks for them without being the teacher, in no class or as a pupil.
+    outcome = {"headline", "plain", "standings", "agreements", "notes"}
+    for visitor in (Visitor(page, at(33)), pupil):
+        assert visitor.reveal_class(True) == {}
+        assert visitor.save_class() == {}
+    assert teacher.save_class() == {}
+    assert not own["revealed"]
+    for visitor in (teacher, pupil):
+        assert outcome.isdisjoint(visitor.look_at_class())
+    assert {"joined", "votes", "key", "link"}.isdisjoint(pupil.look_at_class())
+
+    shown = teacher.reveal_class(True)
+    assert shown["standings"]
+    assert pupil.look_at_class()["headline"] == shown["headline"]
+    assert pupil.save_class() == {}
+    file = teacher.save_class()
+    assert file["name"] == f"class-{own['code']}.csv"
+    assert base64.b64decode(file["data"]).decode().startswith("id,label,rank")
+    assert "key" not in pupil.look_at_class()
+    assert pupil.reveal_class(False) == {}
+
+    for said in (False, "yes", None, {}):  # only a plain yes reveals
+        assert outcome.isdisjoint(teacher.reveal_class(said))
+    assert outcome.isdisjoint(pupil.look_at_class())
+
+
+def test_a_teacher_who_comes_back_finds_the_class_as_it_was(page):
+    teacher = Visitor(page, at(40))
+    own = teacher.open_class()
+    teacher.reveal_class(True)
+    back = Visitor(page, at(41)).join_class(own["key"])
+    assert (back["code"], back["revealed"]) == (own["code"], True)
+
+
+def test_who_is_gone_without_a_vote_is_no_longer_counted(page):
+    teacher = Visitor(page, at(50))
+    own = teacher.open_class()
+    voter, closes, leaves = (Visitor(page, at(51)) for _ in range(3))
+    with voter.open_page():
+        voter.vote(voter.join_class(own["code"])["board"]["token"])
+    with closes.open_page():
+        closes.join_class(own["code"])
+        assert teacher.look_at_class()["joined"] == 2
+    deadline = time.monotonic() + PATIENCE
+    while teacher.look_at_class()["joined"] > 1:  # the server hears of it a moment later
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    leaves.join_class(own["code"])
+    assert teacher.look_at_class()["joined"] == 2
+    leaves.run(page.event("class-leave", "click"))
+    assert (teacher.look_at_class()["joined"], teacher.look_at_class()["answered"]) == (1, 1)

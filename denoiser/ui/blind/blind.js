@@ -3,7 +3,7 @@ const root = element.querySelector(".blind");
 const status = root.querySelector(".blind-status");
 const body = root.querySelector(".blind-body");
 const PATIENCE_MS = 4000; // after which a click that had no answer may be repeated
-let shown = "", waiting = 0, noisyShown = false;
+let shown = "", waiting = 0, noisyShown = false, onWall = false;
 
 function button(className, parent, text, act) {
   const node = make("button", className, parent, text);
@@ -22,9 +22,9 @@ function createPicture(pixels, { width, height }, label) {
   return canvas;
 }
 
-function heading(text) {
-  const title = make("h3", "blind-title", body, text);
-  title.tabIndex = -1; // takes the focus when a round begins, so that the keys work
+function heading(text, parent = body) {
+  const title = make("h3", "blind-title", parent, text);
+  title.tabIndex = -1; // takes the focus when a round begins
   return title;
 }
 
@@ -70,8 +70,8 @@ function drawRound(value) {
   if (value.note) make("p", "blind-hint", body, value.note);
 }
 
-function table(caption, titles) {
-  const scroller = make("div", "blind-scroll", body);
+function table(parent, caption, titles) {
+  const scroller = make("div", "blind-scroll", parent);
   scroller.tabIndex = 0;
   scroller.setAttribute("role", "region");
   scroller.setAttribute("aria-label", caption);
@@ -104,23 +104,27 @@ function drawShare({ share, low, high, picks, range }) {
   return box;
 }
 
-function drawTally(value) {
-  make("p", "blind-headline", body, value.headline);
+// What the votes come to, in words; how often each was picked; and, for who opens it, the statistics.
+function drawTally(value, parent = body) {
+  make("p", "blind-headline", parent, value.headline);
+  value.plain.forEach((sentence) => make("p", "blind-plain", parent, sentence));
   if (!value.standings.length) return;
   const who = value.whose;
   const measures = value.agreements.map(({ label }) => label);
   const photograph = value.question === "photograph";
   const caption = `How often each ${photograph ? "was taken for the photograph" : "method was picked"} when it was shown`;
-  const addStanding = table(caption, [photograph ? "Picture" : "Method", who, ...measures]);
+  const addStanding = table(parent, caption, [photograph ? "Picture" : "Method", who, ...measures]);
   for (const row of value.standings) addStanding(`${row.rank}. ${row.label}`, [drawShare(row), ...row.measures]);
-  if (measures.length) drawAgreements(value, who);
-  const notes = make("ul", "blind-notes", body);
+  const more = make("details", "blind-more", parent);
+  make("summary", "", more, "The statistics behind it");
+  if (measures.length) drawAgreements(value, who, more);
+  const notes = make("ul", "blind-notes", more);
   value.notes.forEach((note) => make("li", "", notes, note));
 }
 
-function drawAgreements(value, who) {
+function drawAgreements(value, who, parent) {
   const same = who === "You" ? "Same pick as you" : "Same pick as the class";
-  const addAgreement = table("Do the measures agree?", ["Measure", same, "As often by luck", "Rank correlation τ"]);
+  const addAgreement = table(parent, "Do the measures agree?", ["Measure", same, "As often by luck", "Rank correlation τ"]);
   for (const row of value.agreements) addAgreement(row.label, [row.same, row.luck, row.tau]);
 }
 
@@ -176,25 +180,93 @@ function drawLook(look) {
 }
 
 function drawClass(value) {
-  const says = value.open ? "Class" : "Class, closed:";
-  heading(`${says} ${value.code}`);
+  const teaches = Boolean(value.key);
+  const invites = teaches && value.open && !value.revealed;
+  const top = invites ? make("div", "class-poster", body) : body;
+  const title = heading(value.open ? "Class " : "Class, closed: ", top);
+  make("span", "class-letters", title, value.code);
+  if (invites) drawInvitation(value, top);
   make("p", "blind-hint", body, value.about);
-  if (value.key && value.open) {
-    const link = new URL(location.pathname, location.href);
-    link.searchParams.set(value.parameter, value.code);
-    make("p", "blind-hint", body, "Students open this link, or enter the code here:");
-    const anchor = make("a", "blind-link", body, link.href);
-    anchor.href = link.href;
-    const secret = make("details", "blind-secret", body);
-    make("summary", "", secret, "For you alone: your way back in");
-    make("p", "blind-hint", secret, `Enter ${value.key} as the code, after a reload or on another device.`);
-  } else if (!value.key) {
-    const now = value.open ? "You are in: your picks are added up without a name." : "It takes no more votes.";
-    make("p", "blind-hint", body, now);
+  if (teaches) drawDesk(value);
+  else drawSeat(value);
+}
+
+function drawInvitation({ link, qr, code }, poster) {
+  if (qr) {
+    const square = make("canvas", "class-qr", poster);
+    paint(square, qr.pixels, qr.side, qr.side);
+    square.setAttribute("role", "img");
+    square.setAttribute("aria-label", `QR code of the link to class ${code}`);
   }
-  if (!value.key) return;
-  make("p", "blind-votes", body, `${value.votes} ${value.votes === 1 ? "vote" : "votes"} so far`);
-  drawTally(value);
+  const way = make("p", "blind-hint class-way", poster, link ? "Scan the code, open " : "Enter the code in this tab.");
+  if (!link) return;
+  const anchor = make("a", "blind-link", way, link);
+  anchor.href = link;
+  way.append(" or enter the letters in this tab.");
+  if (/^(localhost|127\.|\[::1\])/.test(location.hostname)) {
+    make("p", "blind-hint class-way", poster, "This address works on this computer only. For other devices, open the page at one that they can reach.");
+  }
+}
+
+// The teacher's part: how many there are, what to do, and the results once they are revealed.
+function drawDesk(value) {
+  const counts = make("p", "blind-votes", body);
+  ["joined", "answered", "votes"].forEach((name) => { make("span", `class-${name}`, counts); });
+  const bar = make("div", "blind-bar", body);
+  if (value.revealed) {
+    button("blind-button", bar, "Download CSV", () => trigger("save"));
+    button("blind-button", bar, "Hide the results", () => trigger("reveal", { reveal: false }));
+  } else button("blind-button is-primary", bar, "Reveal the results", () => trigger("reveal", { reveal: true }));
+  button("blind-button class-wall", bar, "", () => fillScreen(!onWall));
+  fillScreen(onWall);
+  if (value.revealed) drawTally(value);
+  else make("p", "blind-hint", body, "Nobody sees the results before you reveal them. From then on no pick counts.");
+  if (!value.open) return;
+  const secret = make("details", "blind-secret", body);
+  make("summary", "", secret, "For you alone: your way back in");
+  make("p", "blind-hint", secret, `Enter ${value.key} as the code, after a reload or on another device.`);
+}
+
+function drawCounts({ joined, answered, votes }) {
+  const write = (name, text) => { body.querySelector(`.class-${name}`).textContent = text; };
+  write("joined", `${joined} joined`);
+  write("answered", `${answered} ${answered === 1 ? "has" : "have"} picked`);
+  write("votes", `${votes} ${votes === 1 ? "vote" : "votes"} so far`);
+}
+
+function drawSeat(value) {
+  const now = value.open ? "You are in: your picks are added up without a name." : "It takes no more votes.";
+  make("p", "blind-hint", body, value.revealed ? "The class shows its results." : now);
+  if (!value.revealed) return;
+  const results = make("details", "class-results", body); // closed: a round below may be under way, and stays in its place
+  make("summary", "", results, "What the class picked");
+  drawTally(value, results);
+}
+
+// A teacher's key outlives a reload of the page, and goes with the browser's tab. A frame may not be allowed to keep it.
+const KEPT = "class";
+function keepKey(key) {
+  try {
+    if (key) sessionStorage.setItem(KEPT, key);
+    else sessionStorage.removeItem(KEPT);
+  } catch { /* it has to be entered then */ }
+}
+function resumeClass() {
+  let key = null;
+  try { key = sessionStorage.getItem(KEPT); } catch { /* none was kept */ }
+  if (key) trigger("resume", { key, address: location.origin + location.pathname });
+}
+
+// For a room: the class alone, with large text. Where the browser gives no full screen, it fills the page.
+function fillScreen(now) {
+  const before = onWall;
+  onWall = now;
+  root.classList.toggle("is-wall", now);
+  const toggle = body.querySelector(".class-wall");
+  if (toggle) toggle.textContent = now ? "Leave the full screen" : "Fill the screen";
+  if (now === before) return;
+  if (now) root.requestFullscreen?.().catch(() => {});
+  else if (document.fullscreenElement) document.exitFullscreen();
 }
 
 const DRAW = {
@@ -219,37 +291,56 @@ function draw() {
   }
   say(value.warning || "");
   if (!value.phase) return false;
-  const { version, look, invited, ...rest } = value;
+  const before = root.dataset.phase;
+  const { version, look, invited, joined, answered, votes, ...rest } = value;
   const now = JSON.stringify(rest);
   const isNew = now !== shown;
   if (isNew) {
-    const open = Boolean(body.querySelector("details[open]"));
+    const open = [...body.querySelectorAll("details[open]")].map(({ className }) => className);
+    const acted = body.contains(document.activeElement);
     shown = now;
     root.dataset.phase = value.phase;
     body.replaceChildren();
     DRAW[value.phase](value);
-    if (open && body.querySelector("details")) body.querySelector("details").open = true;
+    body.querySelectorAll("details").forEach((part) => { part.open = open.includes(part.className); });
+    if (value.phase !== "class") fillScreen(false);
+    else if (acted) body.querySelector(".blind-title").focus({ preventScroll: true }); // its button is gone
   }
+  if (value.phase === "class" && value.key) drawCounts(value);
+  if (value.phase === "class") keepKey(value.open ? value.key : "");
+  else if (before === "class") keepKey("");
   if (value.phase === "results") drawLook(look);
   return isNew;
 }
 
-root.addEventListener("keydown", (event) => {
-  if (root.dataset.phase !== "round" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-  if (!"0123".includes(event.key) || !event.key) return;
-  const choice = body.querySelector(`[data-picture="${event.key}"]`);
-  if (choice) choice.click();
+// Keys pick a picture wherever the focus is in the tab, but where they write text.
+function hearsKeys({ target }) {
+  const here = target === document.body || root.closest("#tabs").contains(target);
+  const covered = document.querySelector(".blind.is-wall");
+  return root.dataset.phase === "round" && root.offsetParent && here && !covered && !target.matches(WRITTEN);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !hearsKeys(event)) return;
+  if (["0", "1", "2", "3"].includes(event.key)) body.querySelector(`[data-picture="${event.key}"]`).click();
 });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && onWall) fillScreen(false); });
+document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement && onWall) fillScreen(false); });
 
 function follow() {
-  if (!draw() || !["round", "results"].includes(props.value.phase)) return;
+  const before = root.dataset.phase;
+  if (!draw()) return;
+  const { phase, key, invited } = props.value;
+  const starts = phase === "class" && before !== phase && key; // who joins one has a round to look at
+  if (!starts && !["round", "results"].includes(phase)) return;
   if (document.activeElement.matches("input, textarea, select")) return; // a text is being typed
   const title = body.querySelector(".blind-title");
   title.focus({ preventScroll: true });
-  if (props.value.invited) return; // opened by a link: the page stays where it is
+  if (invited) return; // it began by itself: the page stays where it is
   root.scrollIntoView({ block: "nearest" });
-  if (root.getBoundingClientRect().top < 0 || props.value.phase === "results") title.scrollIntoView({ block: "nearest" });
+  if (root.getBoundingClientRect().top < 0 || phase !== "round") title.scrollIntoView({ block: "nearest" });
 }
 
 watch("value", follow);
 follow(); // a class's link has begun a round before its tab was open
+if (element.closest("#blind-board")) resumeClass();

@@ -13,6 +13,8 @@ from typing import Any
 
 from denoiser.analysis.blind_test import (
     BEST,
+    CHANCE,
+    CONFIDENCE,
     EYE,
     MEASURES,
     PHOTOGRAPH,
@@ -26,6 +28,7 @@ from denoiser.analysis.blind_test import (
     Vote,
     agree,
     favourites,
+    is_more_than_luck,
     rank,
 )
 from denoiser.analysis.results import CLEAN
@@ -217,6 +220,8 @@ class BlindSession:
             return self._refusal
         if not self._voter.voting_class.is_open:
             return "The class is over: what you pick now counts for you alone."
+        if self._voter.voting_class.is_revealed:
+            return "The class shows its results: what you pick now counts for you alone."
         return (
             f"Your picks are added, without a name, to those of class {self._voter.voting_class.code}."
         )
@@ -263,7 +268,7 @@ def keep_usable(
 
 
 def tally_view(tally: Tally, setup: Setup, labels: Mapping[str, str], whose: str) -> Payload:
-    """Write down a tally for the page: a headline, two tables, and what to make of them.
+    """Write down a tally for the page: what it comes to in plain sentences, then the statistics.
 
     Args:
         tally: The votes.
@@ -274,13 +279,20 @@ def tally_view(tally: Tally, setup: Setup, labels: Mapping[str, str], whose: str
     asked = {"question": setup.question}
     if not tally.decided:
         nothing = "No picture was picked yet: there is nothing to rank."
-        return asked | {"headline": nothing, "standings": [], "agreements": [], "notes": []}
+        return asked | {
+            "headline": nothing,
+            "plain": [],
+            "standings": [],
+            "agreements": [],
+            "notes": [],
+        }
     standings = rank(tally, setup.shown)
     measures = tuple(MEASURES) if setup.question == BEST else ()
     agreements = [agree(tally, setup.pool, measure) for measure in measures]
     headline = _headline if setup.question == BEST else _found_headline
     return asked | {
         "headline": headline(standings, labels, whose),
+        "plain": _plain_sentences(tally, standings, agreements, labels, whose),
         "standings": [
             {
                 "rank": standing.rank,
@@ -345,11 +357,14 @@ def _score_texts(scores: Scores) -> dict[str, str]:
 
 def _headline(standings: Sequence[Standing], labels: Mapping[str, str], whose: str) -> str:
     first = [standing for standing in standings if standing.rank == 1]
-    names = " and ".join(labels[standing.method] for standing in first)
+    names = _listed([labels[standing.method] for standing in first])
     best = first[0]
-    each = ", each" if len(first) > 1 else ""
-    often = f"{100 * best.share:.0f} % of the times shown{each}"
-    return f"{whose} picked {names} most often: {often}. Picking at random comes to 33 %."
+    if len(first) > 1:
+        often = f"{100 * best.share:.0f} % of the times that each was shown"
+        return f"{whose} picked {names} equally often, and none more often: {often}."
+    picks, shown = best.picks[EYE], best.shown
+    verdict = _verdict(is_more_than_luck(picks, shown, among=len(standings)), shown)
+    return f"{whose} picked {names} most often: {picks} of the {shown} times it was shown. {verdict}"
 
 
 def _found_headline(standings: Sequence[Standing], labels: Mapping[str, str], whose: str) -> str:
@@ -357,13 +372,66 @@ def _found_headline(standings: Sequence[Standing], labels: Mapping[str, str], wh
     others = [standing for standing in standings if standing.method != CLEAN]
     most = max(standing.share for standing in others)
     picks, shown = found.picks[EYE], found.shown
-    text = (
-        f"{whose} found the photograph in {picks} of {shown} rounds. At random it would be one in three."
-    )
+    verdict = _verdict(is_more_than_luck(picks, shown), shown)
+    text = f"{whose} found the photograph in {picks} of {shown} rounds. {verdict}"
     if not most:
         return text
-    names = " and ".join(labels[standing.method] for standing in others if standing.share == most)
+    names = _listed([labels[standing.method] for standing in others if standing.share == most])
     return f"{text} Most often taken for it: {names}."
+
+
+def _plain_sentences(
+    tally: Tally,
+    standings: Sequence[Standing],
+    agreements: Sequence[Agreement],
+    labels: Mapping[str, str],
+    whose: str,
+) -> list[str]:
+    """Say what follows on the headline: the first two side by side, PSNR's picks, what was left out."""
+    them, somebody = ("you", "you") if whose == "You" else ("the class", "somebody")
+    sentences = []
+    if agreements and len(standings) > 1:
+        sentences.append(_side_by_side(tally, standings[0].method, standings[1].method, labels, them))
+    for agreement in agreements:
+        if agreement.measure == "psnr":
+            same, of = agreement.same, agreement.decided
+            verdict = _verdict(agreement.luck < 1 - CONFIDENCE, of)
+            sentences.append(
+                f"PSNR, the usual measure, takes the same picture as {them} in {same} of {of} rounds. "
+                f"{verdict}"
+            )
+    if tally.undecided:
+        verb = "was" if tally.undecided == 1 else "were"
+        sentences.append(
+            f"{_count_rounds(tally.undecided)} in which {somebody} could not tell {verb} left out"
+            + (", for the measures too." if agreements else ".")
+        )
+    return [sentence for sentence in sentences if sentence]
+
+
+def _side_by_side(tally: Tally, one: str, other: str, labels: Mapping[str, str], whose: str) -> str:
+    """Say which of two is picked where both are shown; nothing where neither ever was."""
+    wins, losses = tally.preferred.get((one, other), 0), tally.preferred.get((other, one), 0)
+    if not wins + losses:
+        return ""
+    if losses > wins:
+        return _side_by_side(tally, other, one, labels, whose)
+    preferred = f"Where both were shown, {whose} preferred {labels[one]} to {labels[other]}"
+    if losses == wins:
+        return f"{preferred} as often as the other way round."
+    is_more = is_more_than_luck(wins, wins + losses, chance=1 / 2, among=2)
+    verdict = "that is more than chance" if is_more else "that may be chance"
+    return f"{preferred}: {wins} votes to {losses}; {verdict}."
+
+
+def _verdict(is_more: bool, rounds: int) -> str:
+    chance = "That is more than chance" if is_more else "That may be chance"
+    return f"{chance}: guessing comes to about {rounds * CHANCE:.0f}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as a list in a sentence."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _agreement_texts(agreement: Agreement) -> dict[str, Any]:
@@ -388,12 +456,18 @@ def _notes(
     times = f"{fewest}" if fewest == most else f"{fewest} to {most}"
     notes = [
         f"{_count_rounds(tally.decided)} of three pictures showed each method {times} times. That pins "
-        "its share down no better than to the range given (95 %, Wilson)."
+        "its share down no better than to the range given: the thin line in its bar, a 95 % Wilson "
+        "interval, which holds the true share in 95 of 100 such tests."
     ]
     if len(standings) > 1:
         notes.append(_compare_first_two(standings, labels, whose))
     orders = math.factorial(len(standings))
     if question == BEST:
+        notes.append(
+            "\N{GREEK SMALL LETTER TAU}, Kendall's rank correlation, compares two rankings of the "
+            "methods: 1 the same, 0 unrelated, \N{MINUS SIGN}1 the reverse. As often by luck is the "
+            "chance to agree with a measure as often, or more often, by guessing."
+        )
         notes.append(
             f"Two rankings of {len(standings)} methods are the same by luck once in {orders:,} times; "
             "with so few methods, a high rank correlation \N{GREEK SMALL LETTER TAU} is weak evidence. "
@@ -403,13 +477,6 @@ def _notes(
         notes.append(
             "Of two pictures that look equally real, the photograph is picked no more often. What then "
             "differs from it was invented: never take such detail for evidence."
-        )
-    if tally.undecided:
-        verb = "was" if tally.undecided == 1 else "were"
-        them = "you" if whose == "You" else "somebody"
-        notes.append(
-            f"{_count_rounds(tally.undecided)} in which {them} could not tell {verb} left out"
-            + (", for the measures too." if question == BEST else ".")
         )
     return notes
 

@@ -1,5 +1,6 @@
 """The tab "Blind test": which unlabelled picture looks best, or is real; alone, or with a class."""
 
+import base64
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +9,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from denoiser.analysis.blind_test import BEST, PHOTOGRAPH, ROUNDS, SHOWN, Setup, draw_rounds
+from denoiser.analysis.blind_test import BEST, PHOTOGRAPH, ROUNDS, SHOWN, Setup, draw_rounds, tally_csv
 from denoiser.analysis.results import CLEAN
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.faces.samples import pick_samples
+from denoiser.ui.blind.invitation import write_invitation
 from denoiser.ui.blind.session import (
     QUESTIONS,
     BlindSession,
@@ -23,7 +25,7 @@ from denoiser.ui.blind.session import (
 )
 from denoiser.ui.blind.voting_classes import Voter, VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.common.events import SILENT
-from denoiser.ui.common.html import painted
+from denoiser.ui.common.html import create_download, painted
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource
@@ -36,7 +38,8 @@ DEFAULT_POOL = ("attention-unet", "patchgan", "autoencoder", "median", "nl-means
 """Methods that look different. Of five, ten rounds show every three together once."""
 
 _VARIED, _COMPARE = "varied", "compare"
-_TICK_SECONDS = 3
+_TEACHER_SECONDS, _STUDENT_SECONDS = 3, 10  # from one look at the class to the next
+_ADDRESS_JS = "location.origin + location.pathname"
 _NO_CLASS: Payload = {"phase": "idle", "text": ""}
 
 _INTRODUCTION = f"""### Trust your eyes?
@@ -60,8 +63,9 @@ _COUNTING = f"""- **Picked** counts how often a method was picked when it was sh
 - The faces are samples of this page, {ROUNDS} at random. The clean one is not shown while you pick,
   unless it is what you look for."""
 _CLASS_TEXT = """A teacher starts a class with the methods and the noise chosen above, and gives its code
-to the students. Picks are added up without names, in this server's memory only; they are gone when it
-restarts, or three hours after the last one. Of each person ten picks count, one a second at most."""
+to the students. Nobody sees what is picked until the teacher reveals it, and no pick counts from then
+on. Picks are added up without names, in this server's memory only; they are gone when it restarts, or
+three hours after the last one. Of each person ten picks count, one a second at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +74,13 @@ class Member:
 
     Attributes:
         voter: Who votes, and in which class.
-        is_teacher: Whether it may see the totals and close it.
+        is_teacher: Whether it may reveal the results, save them, and close the class.
+        invitation: The class's link and QR code, for its teacher.
     """
 
     voter: Voter
     is_teacher: bool
+    invitation: Payload
 
     @property
     def voting_class(self) -> VotingClass:
@@ -102,6 +108,8 @@ class _Tab:
     close: gr.Button
     leave: gr.Button
     timer: gr.Timer
+    address: gr.Textbox
+    download: gr.HTML
     blind_session: gr.State
     member: gr.State
 
@@ -121,6 +129,7 @@ def create_blind_tab(
     faces: FaceSource,
     load: Callable[..., Any],
     opened: Callable[..., Any],
+    closed: Callable[..., Any],
     voting_classes: VotingClasses,
 ) -> None:
     """Add the tab's content to the page.
@@ -130,12 +139,18 @@ def create_blind_tab(
         faces: Where the samples come from.
         load: The page's load event.
         opened: The event of this tab being opened.
+        closed: The event of the page being closed.
         voting_classes: The page's classes.
     """
     labels = describe_labels(describe_methods())
     tab = _create(labels)
     _connect_test(tab, controls, faces, labels, opened)
     _connect_class(tab, controls, faces, labels, voting_classes, load)
+
+    def forget(request: gr.Request) -> None:
+        voting_classes.leave(request.session_hash or "")
+
+    closed(forget)
 
 
 def parse_setup(
@@ -232,7 +247,9 @@ def _create(labels: Mapping[str, str]) -> _Tab:
         panel,
         close,
         leave,
-        gr.Timer(_TICK_SECONDS, active=False),
+        gr.Timer(_TEACHER_SECONDS, active=False),
+        gr.Textbox(visible=False),
+        create_download(),
         gr.State(None),
         gr.State(None),
     )
@@ -314,12 +331,20 @@ def _connect_class(
         values[tab.class_outputs.index(tab.message)] = str(error)
         return values
 
-    def make_member(voting_class: VotingClass, is_teacher: bool, request: gr.Request) -> Member:
-        return Member(voting_class.voter(request.session_hash or "", address_of(request)), is_teacher)
+    def make_member(
+        voting_class: VotingClass, is_teacher: bool, request: gr.Request, address: Any
+    ) -> Member:
+        session = request.session_hash or ""
+        voter = voting_class.voter(session, address_of(request))
+        voting_classes.leave(session)  # whichever it was in before
+        if is_teacher:
+            return Member(voter, True, write_invitation(address, voting_class.code))
+        voting_class.join(voter)
+        return Member(voter, False, {})
 
-    def join(request: gr.Request, code: Any) -> Iterator[list[Any]]:
+    def join(request: gr.Request, code: Any, address: Any) -> Iterator[list[Any]]:
         try:
-            member = make_member(*voting_classes.find(code, address_of(request)), request)
+            member = make_member(*voting_classes.find(code, address_of(request)), request, address)
         except VotingClassError as error:
             yield refuse(error)
             return
@@ -329,16 +354,23 @@ def _connect_class(
             # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
             joined = values[: tab.class_outputs.index(tab.blind_session)]
             for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.voter):
-                yield [*joined, blind_session, payload | {"invited": True}]
+                yield [*joined, blind_session, payload]
 
     def teach(
-        request: gr.Request, member: Member | None, pool: Any, noise: Any, question: Any, *values: Any
+        request: gr.Request,
+        address: Any,
+        member: Member | None,
+        pool: Any,
+        noise: Any,
+        question: Any,
+        *values: Any,
     ) -> list[Any]:
         try:
             setup = parse_setup(pool, noise, question, controls, values)
             if member is not None and member.is_teacher:
                 member.voting_class.close()  # one class for each teacher
-            return enter(make_member(voting_classes.open(setup, address_of(request)), True, request))
+            voting_class = voting_classes.open(setup, address_of(request))
+            return enter(make_member(voting_class, True, request, address))
         except (ExperimentError, VotingClassError) as error:
             return refuse(error)
 
@@ -348,16 +380,52 @@ def _connect_class(
         member.voting_class.close()
         return _class_values(member, labels)
 
-    def refresh(member: Member | None) -> Any:
-        return gr.skip() if member is None else _panel(member, labels)
+    def leave(request: gr.Request) -> list[Any]:
+        voting_classes.leave(request.session_hash or "")
+        return enter(None)
 
-    def follow_link(request: gr.Request) -> Iterator[list[Any]]:
+    def refresh(member: Member | None) -> list[Any]:
+        if member is None:
+            return [gr.skip(), gr.Timer(active=False)]
+        go_on = gr.skip() if member.voting_class.is_open else gr.Timer(active=False)
+        return [_panel(member, labels), go_on]
+
+    def reveal(member: Member | None, event: gr.EventData) -> Any:
+        if member is None or not member.is_teacher:
+            return gr.skip()
+        member.voting_class.reveal(_event_value(event, "reveal") is True)
+        return _panel(member, labels)
+
+    def save(member: Member | None) -> Any:
+        """Hand the teacher the results as a file, once they are revealed."""
+        if member is None or not member.is_teacher or not member.voting_class.is_revealed:
+            return gr.skip()
+        voting_class = member.voting_class
+        text = tally_csv(voting_class.tally, voting_class.setup.shown, labels)
+        return {
+            "version": new_version(),  # makes a second click a change
+            "name": f"class-{voting_class.code}.csv",
+            "type": "text/csv",
+            "data": base64.b64encode(text.encode()).decode(),
+        }
+
+    def resume(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        """Take a teacher who has loaded the page anew back into the class, if there still is one."""
+        key = _event_value(event, "key")
+        try:
+            voting_classes.find(key, address_of(request))
+        except VotingClassError:
+            yield [gr.skip()] * len(tab.class_outputs)
+            return
+        yield from join(request, key, _event_value(event, "address"))
+
+    def follow_link(request: gr.Request, address: Any) -> Iterator[list[Any]]:
         code = request.query_params.get(CLASS_PARAMETER)
         if code is None:
             yield [gr.skip()] * (1 + len(tab.class_outputs))
             return
         opened: Any = gr.Accordion(open=True)
-        for values in join(request, code):
+        for values in join(request, code, address):
             yield [opened, *values]
             opened = gr.skip()
 
@@ -366,13 +434,35 @@ def _connect_class(
         "queue": False,
         "preprocess": False,
     }
-    gr.on([tab.join.click, tab.code.submit], join, tab.code, tab.class_outputs, **_QUEUED)
-    setup_inputs = [tab.member, tab.pool, tab.noise, tab.question, *controls.inputs]
-    tab.teach.click(teach, setup_inputs, tab.class_outputs, **light)
+    gr.on(
+        [tab.join.click, tab.code.submit],
+        join,
+        [tab.code, tab.address],
+        tab.class_outputs,
+        js=f"(code) => [code, {_ADDRESS_JS}]",
+        **_QUEUED,
+    )
+    setup_inputs = [tab.address, tab.member, tab.pool, tab.noise, tab.question, *controls.inputs]
+    tab.teach.click(
+        teach,
+        setup_inputs,
+        tab.class_outputs,
+        js=f"(address, ...rest) => [{_ADDRESS_JS}, ...rest]",
+        **light,
+    )
     tab.close.click(close, tab.member, tab.class_shown, **light)
-    tab.leave.click(lambda: enter(None), None, tab.class_outputs, **light)
-    tab.timer.tick(refresh, tab.member, tab.panel, **light)
-    load(follow_link, None, [tab.class_section, *tab.class_outputs], **_QUEUED)
+    tab.leave.click(leave, None, tab.class_outputs, **light)
+    tab.timer.tick(refresh, tab.member, [tab.panel, tab.timer], **light)
+    tab.panel.reveal(reveal, tab.member, tab.panel, **light)
+    tab.panel.save(save, tab.member, tab.download, **light)
+    tab.board.resume(resume, None, tab.class_outputs, **_QUEUED)
+    load(
+        follow_link,
+        tab.address,
+        [tab.class_section, *tab.class_outputs],
+        js=f"() => [{_ADDRESS_JS}]",
+        **_QUEUED,
+    )
 
 
 def _begin(
@@ -416,14 +506,15 @@ def _answer(blind_session: BlindSession | None, ask: Callable[[BlindSession], Pa
 def _class_values(member: Member | None, labels: Mapping[str, str]) -> list[Any]:
     """Values for ``class_shown``."""
     panel = _NO_CLASS | {"version": new_version()} if member is None else _panel(member, labels)
-    teaches = member is not None and member.is_teacher and member.voting_class.is_open
+    is_open = member is not None and member.voting_class.is_open
+    teaches = member is not None and member.is_teacher and is_open
     return [
         gr.Column(visible=member is None),
         gr.Column(visible=member is not None),
         panel,
         gr.Button(visible=teaches),
         gr.Button(visible=member is not None and not teaches),
-        gr.Timer(active=teaches),
+        gr.Timer(_TEACHER_SECONDS if teaches else _STUDENT_SECONDS, active=is_open),
     ]
 
 
@@ -435,16 +526,21 @@ def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
         "version": new_version(),
         "code": voting_class.code,
         "open": voting_class.is_open,
-        "parameter": CLASS_PARAMETER,
+        "revealed": voting_class.is_revealed,
         "about": f"{QUESTIONS[voting_class.setup.question]} "
         f"Methods: {', '.join(labels[method] for method in voting_class.setup.pool)}. "
         f"Noise: {'varied' if noise is None else noise.describe()}.",
     }
-    if not member.is_teacher:
-        return payload
-    tally = voting_class.tally
-    totals = tally_view(tally, voting_class.setup, labels, "The class")
-    return payload | totals | {"key": voting_class.key, "votes": tally.votes}
+    if member.is_teacher:
+        payload |= member.invitation | {
+            "key": voting_class.key,
+            "joined": voting_class.joined,
+            "answered": voting_class.answered,
+            "votes": voting_class.tally.votes,
+        }
+    if voting_class.is_revealed:
+        payload |= tally_view(voting_class.tally, voting_class.setup, labels, "The class")
+    return payload
 
 
 def _idle(text: str) -> Payload:
@@ -465,7 +561,8 @@ def create_blind_panel(elem_id: str, value: dict[str, Any]) -> gr.HTML:
     """Add what paints the blind test, or a class that takes it.
 
     It announces ``vote`` with the round's ``token`` and the ``picture``, ``unmask`` with the ``round``
-    to look back at, and ``again``.
+    to look back at, and ``again``; of a class, ``reveal`` with whether to ``reveal`` the results,
+    ``save``, and ``resume`` with the teacher's ``key`` and the page's ``address``.
     """
     template = (
         '<section class="blind"><p class="blind-status" role="status" hidden></p>'

@@ -1,15 +1,17 @@
 """Classes that take the blind test together: votes added up in memory, and nothing else kept.
 
-No Gradio in here. A class holds counts, and which sessions vote in it: neither who voted nor a
-single vote can be found out. What a script could take for itself alone is bounded by address (see
-``server/address.py``), with room for a school whose pupils all come from one.
+No Gradio in here. A class holds counts, and which sessions are in it: neither who voted nor a
+single vote can be found out. Nobody sees the counts before the teacher reveals them, and from then on
+none is added: no pick that counts was swayed by them.
+
+What a script could take for itself alone is bounded by address (see ``server/address.py``), with room
+for a school whose pupils all come from one.
 """
 
 import secrets
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from denoiser.analysis.blind_test import ROUNDS, Setup, Tally, Vote
 from denoiser.ui.server.rate_limits import Allowance, Allowances
@@ -23,7 +25,8 @@ MAX_VOTERS = 2_000
 """How many people may vote in one class."""
 
 VOTERS_EACH = 100
-"""How many of them from one address; who loads the page anew is another voter."""
+"""How many of them from one address; who loads the page anew is another voter. The same bounds hold for
+those who have joined and not voted yet; who does not fit in there may still vote."""
 
 IDLE_SECONDS = 3 * 3600.0
 """How long a class lives without a vote."""
@@ -70,8 +73,9 @@ class VotingClass:
         self._tally = Tally()
         self._opened = self._used = clock()
         self._closed = False
-        self._voters: dict[str, Voter] = {}  # by session; who has voted
-        self._addresses: Counter[str] = Counter()  # of these voters
+        self._revealed = False
+        self._waiting: dict[str, Voter] = {}  # by session; who has joined, and not voted yet
+        self._voters: dict[str, Voter] = {}  # likewise; who has voted
 
     @property
     def tally(self) -> Tally:
@@ -86,6 +90,22 @@ class VotingClass:
         is_old = now - self._used >= idle or now - self._opened >= LIFETIME_SECONDS
         return not self._closed and not is_old
 
+    @property
+    def is_revealed(self) -> bool:
+        """Whether the votes may be seen; while they may, no more are counted."""
+        return self._revealed
+
+    @property
+    def joined(self) -> int:
+        """How many people are in the class: those who voted, and those who joined and are still here."""
+        with self._lock:
+            return len(self._waiting) + len(self._voters)
+
+    @property
+    def answered(self) -> int:
+        """How many of them have voted."""
+        return len(self._voters)
+
     def voter(self, session: str, address: str) -> "Voter":
         """Return a session's voter: the one that has voted, or a new one.
 
@@ -96,29 +116,44 @@ class VotingClass:
         with self._lock:
             return self._voters.get(session) or Voter(self, session, address, self._clock)
 
+    def join(self, voter: "Voter") -> None:
+        """Count a voter among those who have joined, where there is room."""
+        with self._lock:
+            if voter.session not in self._voters and _has_room(self._waiting, voter.address):
+                self._waiting[voter.session] = voter
+
+    def leave(self, session: str) -> None:
+        """Forget that a session has joined; what it has voted stays."""
+        with self._lock:
+            self._waiting.pop(session, None)
+
     def admit(self, voter: "Voter") -> bool:
         """Let a voter vote from now on, and say whether there was room."""
         with self._lock:
             if self._voters.get(voter.session) is voter:
                 return True
-            full = len(self._voters) >= MAX_VOTERS or self._addresses[voter.address] >= VOTERS_EACH
-            if full or voter.session in self._voters:
+            if voter.session in self._voters or not _has_room(self._voters, voter.address):
                 return False
+            self._waiting.pop(voter.session, None)
             self._voters[voter.session] = voter
-            self._addresses[voter.address] += 1
             return True
 
     def add(self, vote: Vote) -> bool:
-        """Count a vote, and say whether it was: a closed or a full class takes none."""
+        """Count a vote, and say whether it was: a closed, revealed or full class takes none."""
         with self._lock:
-            if not self.is_open or self._tally.votes >= MAX_VOTES:
+            if not self.is_open or self._revealed or self._tally.votes >= MAX_VOTES:
                 return False
             self._tally = self._tally.add(vote)
             self._used = self._clock()
             return True
 
+    def reveal(self, revealed: bool) -> None:
+        """Let the votes be seen and take no more; or hide them and go on."""
+        with self._lock:
+            self._revealed = revealed
+
     def close(self) -> None:
-        """Take no more votes."""
+        """Take no more votes, ever."""
         with self._lock:
             self._closed = True
 
@@ -149,6 +184,8 @@ class Voter:
         with self._lock:
             if not self.voting_class.is_open:
                 return f"The class is over: {alone}"
+            if self.voting_class.is_revealed:
+                return f"Class {self.voting_class.code} shows its results: {alone}"
             if self._votes >= ROUNDS:
                 return f"Class {self.voting_class.code} has your {ROUNDS} picks: {alone}"
             if not self._allowance.take():
@@ -232,8 +269,19 @@ class VotingClasses:
         self._guesses.take(address)
         raise VotingClassError("There is no class with this code; it may be closed by now.")
 
+    def leave(self, session: str) -> None:
+        """Have every class forget that a session has joined; what it has voted stays."""
+        with self._lock:
+            for voting_class in self._classes:
+                voting_class.leave(session)
+
     def _forget(self) -> None:
         self._classes = [voting_class for voting_class in self._classes if voting_class.is_open]
+
+
+def _has_room(people: Mapping[str, Voter], address: str) -> bool:
+    from_there = sum(voter.address == address for voter in people.values())
+    return len(people) < MAX_VOTERS and from_there < VOTERS_EACH
 
 
 def _draw(length: int) -> str:

@@ -7,6 +7,9 @@ function make(tag, className, parent, text) {
   return node;
 }
 
+// Where keys write text, and so do nothing else.
+const WRITTEN = "textarea, select, input:not([type=radio], [type=checkbox], [type=range])";
+
 // A payload of payload.write_payload: text, which Gradio hands on as it is. It copies objects leaf by leaf.
 function readPayload(text) {
   return text ? JSON.parse(text) : null;

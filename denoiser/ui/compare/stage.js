@@ -196,7 +196,6 @@ function createStage(root, onChoose) {
   flicker.addEventListener("pointerdown", () => hold(true));
   for (const name of ["pointerup", "pointercancel", "pointerleave", "blur"]) flicker.addEventListener(name, () => hold(false));
   // A key held on the button, or F wherever no text is written.
-  const WRITTEN = "textarea, select, input:not([type=radio], [type=checkbox], [type=range])";
   const isFlicker = (event) => (event.target === flicker ? [" ", "Enter", "f"] : ["f"]).includes(event.key)
     && pictures.offsetParent && !event.target.matches(WRITTEN)
     && !(event.ctrlKey || event.metaKey || event.altKey);
