@@ -339,7 +339,7 @@ def test_image_components_are_lossless(app):
 
 
 def is_headings(value):
-    return isinstance(value, list) and bool(value) and all(len(entry) == 2 for entry in value)
+    return isinstance(value, list) and bool(value) and all(len(entry) == 3 for entry in value)
 
 
 def test_default_methods_are_chosen_and_all_stand_in_groups(app):
@@ -348,8 +348,8 @@ def test_default_methods_are_chosen_and_all_stand_in_groups(app):
     listed = [choice[1] for choice in methods.choices]
     assert sorted(listed) == sorted(list_denoisers())
     [headings] = [b for b in app.blocks.values() if isinstance(b, gr.HTML) and is_headings(b.value)]
-    ends = list(itertools.accumulate(count for _, count in headings.value))
-    groups = [listed[end - count : end] for end, (_, count) in zip(ends, headings.value, strict=True)]
+    ends = list(itertools.accumulate(count for *_, count in headings.value))
+    groups = [listed[end - count : end] for end, (*_, count) in zip(ends, headings.value, strict=True)]
     assert ends[-1] == len(listed)
     *_, filters, specialists = groups
     assert specialists == [m for m in list_denoisers() if "." in m]
