@@ -84,6 +84,7 @@ class Line:
         y: As many vertical ones.
         dots: Mark the single points.
         line: Join them.
+        method: Id of the denoiser that it is of, or ``NOISY``; None where it is of neither.
     """
 
     label: str
@@ -91,6 +92,7 @@ class Line:
     y: tuple[float, ...]
     dots: bool = False
     line: bool = True
+    method: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):

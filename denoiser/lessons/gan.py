@@ -96,13 +96,14 @@ def _paths(corruption: Corruption, pictures: list[Picture]) -> list[Line]:
     """Where methods stand between close and sharp, and the paths of those that have a dial."""
     noisy, clean = corruption.noisy, corruption.clean
 
-    def line(label: str, images: list[Image], joined: bool) -> Line:
+    def line(method: str, label: str, images: list[Image], joined: bool) -> Line:
         scored = [score_picture(label, image, clean) for image in images]
         x = tuple(_sharpness(image, clean) for image in images)
-        return Line(label, x, tuple(p.psnr or 0.0 for p in scored), dots=True, line=joined)
+        y = tuple(p.psnr or 0.0 for p in scored)
+        return Line(label, x, y, dots=True, line=joined, method=method)
 
-    labels = {describe_denoiser(name).label for name in (_UNET, _GAN) if _is_here(name)}
-    lines = [line(p.label, [p.image], False) for p in pictures if p.label in labels]
+    ids = {describe_denoiser(name).label: name for name in (_UNET, _GAN) if _is_here(name)}
+    lines = [line(ids[p.label], p.label, [p.image], False) for p in pictures if p.label in ids]
     for name, setting, values in ((_STEPS, "steps", _STEP_COUNTS), (_FLOW, "realism", _DIAL)):
         if not _is_here(name):
             continue
@@ -111,7 +112,7 @@ def _paths(corruption: Corruption, pictures: list[Picture]) -> list[Line]:
             method.with_hyperparameters(**{setting: value})(noisy, corruption.sigma) for value in values
         ]
         ends = f"{values[0]:g} to {values[-1]:g}"
-        lines.append(line(f"{method.info.label}: {setting} {ends}", images, True))
+        lines.append(line(name, f"{method.info.label}: {setting} {ends}", images, True))
     return lines
 
 

@@ -109,7 +109,7 @@ def _chart(pictures: dict[str, Picture], milliseconds: dict[str, float]) -> Char
             label = pictures[methods[0]].label + (" and separable" if len(methods) > 1 else "")
             places = tuple(max(milliseconds[method], 1e-3) for method in methods)
             scores = tuple(pictures[method].psnr or 0.0 for method in methods)
-            lines.append(Line(label, places, scores, dots=True))
+            lines.append(Line(label, places, scores, dots=True, method=methods[0]))
     return Chart(
         "Time against quality on this face", "milliseconds", "PSNR in dB", tuple(lines), log_x=True
     )

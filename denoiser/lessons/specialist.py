@@ -1,5 +1,6 @@
 """What happens when a specialist meets noise it never saw."""
 
+from denoiser.analysis.results import NOISY
 from denoiser.images import Image
 from denoiser.lessons.base import (
     Chart,
@@ -53,8 +54,10 @@ def _chart(clean: Image) -> Chart:
         scores.append([picture.psnr or 0.0 for picture in pictures])
     labels = ("Noisy", "Specialist for sigma 15.3", "Blind network")
     lines = [
-        Line(label, _SIGMAS, column, dots=True)
-        for label, column in zip(labels, zip(*scores, strict=True), strict=True)
+        Line(label, _SIGMAS, column, dots=True, method=method)
+        for method, label, column in zip(
+            (NOISY, *_METHODS), labels, zip(*scores, strict=True), strict=True
+        )
     ]
     return Chart(
         "This face under more and more Gaussian noise",

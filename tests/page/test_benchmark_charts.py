@@ -1,7 +1,6 @@
 """Charts of the results hold the numbers of the files, for any set of methods and noises."""
 
 import dataclasses
-import itertools
 import json
 import math
 
@@ -9,7 +8,6 @@ import pytest
 
 from denoiser.analysis.published import PUBLISHED
 from denoiser.analysis.results import METRICS, NOISY, Benchmark, read_benchmark, read_history
-from denoiser.denoisers.registry import list_denoisers
 from denoiser.ui.benchmark.charts import (
     Point,
     distortion_against_perception,
@@ -21,7 +19,7 @@ from denoiser.ui.benchmark.charts import (
     training_curves,
 )
 from denoiser.ui.benchmark.tab import table_value
-from denoiser.ui.common.charts import COLOURS, SYMBOLS, looks, wrapped
+from denoiser.ui.common.charts import wrapped
 
 PSNR, SSIM = METRICS["psnr"], METRICS["ssim"]
 SPECTRAL, SHARPNESS = METRICS["spectral_distance"], METRICS["sharpness"]
@@ -60,36 +58,6 @@ def traces(figure):
 
 def markers(figure):
     return {name: (t.x[0], t.y[0]) for name, t in traces(figure).items() if t.mode == "markers"}
-
-
-class TestLooks:
-    def test_no_two_of_all_methods_look_alike(self):
-        styles = [tuple(style.values()) for style in looks(list_denoisers()).values()]
-        assert len(set(styles)) == len(list_denoisers()) + 1  # the noisy picture
-        assert all(a[0] != b[0] and a[1] != b[1] for a, b in itertools.pairwise(styles))
-
-    def test_the_same_in_every_chart(self, benchmark):
-        noise, style = condition(benchmark, "gaussian-25"), looks(["median"])["median"]
-        ids = [method.id for method in benchmark.methods]
-        for figure in (
-            strength_curves(benchmark, curve(benchmark, "gaussian"), PSNR, ids, 1000),
-            quality_against_time(benchmark, noise, PSNR, 1000),
-            distortion_against_perception(benchmark, noise, SPECTRAL, 1000),
-        ):
-            marker = traces(figure)["Median 3x3"].marker
-            assert (marker.color, marker.symbol) == (style["color"], style["symbol"])
-
-    def test_colours_stand_out_on_light_and_dark(self):
-        def luminance(colour):
-            channels = [c / 255 for c in bytes.fromhex(colour.lstrip("#"))]
-            linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-        for colour in COLOURS:
-            for page in ("#ffffff", "#0b0f19"):
-                low, high = sorted([luminance(colour), luminance(page)])
-                assert (high + 0.05) / (low + 0.05) > 3
-        assert math.gcd(len(COLOURS), len(SYMBOLS)) == 1
 
 
 class TestStrengthCurves:

@@ -46,7 +46,7 @@ class TestMetricBars:
         ):
             best = 1 + int(np.argmax(scores))
             assert [i for i, text in enumerate(trace.text) if "★" in text] == [best]
-            assert trace.marker.color.count(trace.marker.color[best]) == 1
+            assert [i for i, width in enumerate(trace.marker.line.width) if width] == [best]
 
     @pytest.mark.parametrize("sigma", [0, 0.001])
     def test_nothing_is_best_that_does_not_beat_the_noisy_picture(self, face, sigma):

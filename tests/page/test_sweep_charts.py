@@ -4,12 +4,10 @@ import math
 
 import pytest
 
-from denoiser.analysis.results import NOISY
 from denoiser.analysis.sweeps import SEED, Axis, noise_axis
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, list_denoisers
 from denoiser.noise import GaussianNoise, PoissonNoise
 from denoiser.pipeline import SweepPoint
-from denoiser.ui.common.charts import COLOURS, SYMBOLS, looks
+from denoiser.ui.common.charts import look
 from denoiser.ui.sweep.charts import metric_value, path_chart, repeats_chart, sweep_chart
 
 LABELS = {"noisy": "Noisy picture", "median": "Median 3x3", "nl-means": "Non-local means"}
@@ -49,17 +47,11 @@ class TestSweepChart:
         assert drawn["Noisy picture"].y == (None,)
         assert metric_value(point(0, noisy=math.inf), "median", "gain") is None
 
-    def test_without_noise_what_would_squeeze_the_rest_leaves_at_the_top(self):
-        nothing = {"noisy": math.inf, "median": 33.0, "nl-means": 65.0}
+    def test_without_noise_all_of_a_curve_is_shown(self):
+        nothing = {"noisy": math.inf, "median": 33.0, "nl-means": 74.0}
         figure = sweep_chart(AXIS, [point(0, **nothing), point(25)], LABELS, "psnr", 1200)
-        assert curves(figure)["Non-local means"].y == (65, 25)
-        low, high = figure.layout.yaxis.range
-        assert low < 20
-        assert 33 < high < 45
-        faint = sweep_chart(AXIS, [point(1, noisy=48.0, median=50.0)], LABELS, "psnr", 1200)
-        assert faint.layout.yaxis.range is None  # some noise: all of it is shown
-        alone = [point(0, noisy=math.inf, median=60.0, **{"nl-means": 65.0})]
-        assert sweep_chart(AXIS, alone, LABELS, "psnr", 1200).layout.yaxis.range is None
+        assert curves(figure)["Non-local means"].y == (74, 25)
+        assert figure.layout.yaxis.range is None
 
     def test_several_draws_are_a_mean_with_bars(self):
         points = [point(25, seed, median=20.0 + seed) for seed in (0, 2)]
@@ -72,7 +64,7 @@ class TestSweepChart:
         figure = sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200, trained=ranges)
         lanes = [trace for trace in figure.data if trace.yaxis == "y2"]
         assert [list(lane.x) for lane in lanes] == [[0, 50], [12]]
-        assert [lane.marker.color for lane in lanes] == [looks(LABELS)[name]["color"] for name in ranges]
+        assert [lane.marker.color for lane in lanes] == [look(name).color for name in ranges]
         plain = sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200)
         assert all(trace.yaxis != "y2" for trace in plain.data)
 
@@ -85,11 +77,6 @@ class TestSweepChart:
         (note,) = (a for a in figure.layout.annotations if a.text == "Compare: 30")
         assert line.x0 == 30
         assert note.x == pytest.approx(math.log10(30))
-
-    def test_methods_that_never_change_are_dotted(self):
-        drawn = curves(sweep_chart(AXIS, [point(0)], LABELS, "psnr", 1200, flat=["nl-means"]))
-        assert drawn["Non-local means"].line.dash == "dot"
-        assert drawn["Median 3x3"].line.dash is None
 
     def test_seeds_are_symbols_with_a_mean_and_a_band(self):
         axis = Axis(SEED, "Seed", (0.0, 1.0, 2.0))
@@ -161,19 +148,3 @@ class TestRedrawChart:
 
     def test_no_draws_yet(self):
         assert repeats_chart([], LABELS, "ssim", 320).layout.height > 100
-
-
-class TestLooks:
-    def test_alone_a_method_has_those_of_the_benchmark(self):
-        for index, name in enumerate(list_denoisers()):
-            own = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
-            assert looks([name])[name] == own
-
-    def test_no_colour_comes_twice_as_long_as_there_are_enough(self):
-        for chosen in (DEFAULT_DENOISERS, list_denoisers()[::7], list_denoisers()[-len(COLOURS) :]):
-            drawn = [look["color"] for look in looks([NOISY, *chosen]).values()]
-            assert len(set(drawn)) == len(drawn)
-
-    def test_all_methods_at_once_differ(self):
-        drawn = looks([NOISY, *list_denoisers()]).values()
-        assert len({tuple(look.values()) for look in drawn}) == 1 + len(list_denoisers())

@@ -1,8 +1,6 @@
 """Plotly figures of the committed results: pure functions that know nothing of the page.
 
-A denoiser has the same colour and symbol in every chart; both change from one to the next, so that
-neighbours in a legend differ for those who see few colours, too. A figure is made for a width in
-pixels, because plotly cuts a legend that has too little room.
+A figure is made for a width in pixels, because plotly cuts a legend that has too little room.
 """
 
 import html
@@ -10,7 +8,8 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import plotly.graph_objects as go
@@ -29,15 +28,15 @@ from denoiser.analysis.results import (
     Series,
 )
 from denoiser.ui.common.charts import (
-    COLOURS,
-    GRID,
     LETTER,
     NARROW,
     NOISY_COLOUR,
+    NOTE,
     SIDE,
-    SYMBOLS,
     TEXT,
-    looks,
+    Look,
+    look,
+    numbered_look,
     styled,
     with_legend_below,
     wrapped,
@@ -125,16 +124,37 @@ class _Area:
                 ]
                 update(type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
 
-    def name(self, figure: go.Figure, labelled_points: Iterable[Point]) -> None:
-        """Write names beside points where there is room; the others are in the legend all the same."""
+    def name(
+        self,
+        figure: go.Figure,
+        front: Sequence[Point],
+        level: tuple[float, str] | None,
+        shape: str,
+    ) -> None:
+        """Write names beside points where there is room; the others are in the legend all the same.
+
+        Args:
+            figure: Where to.
+            front: What is named; a line joins it.
+            level: Height and name of the line across.
+            shape: Of the line that joins the front: ``"hv"``, across first, or ``"vh"``.
+        """
+        letter = LETTER * NOTE / 12
         boxes = [(x - 7, y - 7, x + 7, y + 7) for x, y in map(self._pixels, self.points)]
-        for point in sorted(labelled_points, key=lambda point: -point.y):
+        for (x0, y0), (x1, y1) in pairwise(map(self._pixels, front)):
+            corner = (x1, y0) if shape == "hv" else (x0, y1)
+            boxes += [_around((x0, y0), corner), _around(corner, (x1, y1))]
+        if level:
+            _, y = self._pixels(replace(self.points[0], y=level[0])) if self.points else (0, 0)
+            boxes += [(0, y - 2, self.width, y + 2), (0, y - 20, letter * len(level[1]), y)]
+        for point in sorted(front, key=lambda point: -point.y):
             x, y = self._pixels(point)
-            long = LETTER * len(point.method.label)
+            long = letter * len(point.method.label)
             for below, right in ((False, True), (False, False), (True, True), (True, False)):
                 left, low = (x if right else x - long), (y - 24 if below else y + 8)
                 box = (left, low, left + long, low + 16)
-                if left < 0 or box[2] > self.width or any(_overlap(box, other) for other in boxes):
+                inside = left >= 0 and low >= 0 and box[2] <= self.width and box[3] <= self.height + _TOP
+                if not inside or any(_overlap(box, other) for other in boxes):
                     continue
                 boxes.append(box)
                 figure.add_annotation(
@@ -166,7 +186,7 @@ def strength_curves(
     *,
     gain: bool = False,
 ) -> go.Figure:
-    """Draw a metric against the strength of a noise; the noisy picture is the dashed line.
+    """Draw a metric against the strength of a noise; the noisy picture is the dashed gray line.
 
     Noise grows to the right, whatever the parameter says (fewer photons are more noise).
 
@@ -181,20 +201,11 @@ def strength_curves(
     figure = go.Figure()
     read = benchmark.gain if gain else benchmark.value
     selected = [method for method in benchmark.methods if method.id in methods]
-    style = looks(method.id for method in benchmark.methods)
     for method in selected:
         x, y = _along(curve, method.id, metric, read)
-        figure.add_scatter(
-            x=x,
-            y=y,
-            name=method.label,
-            mode="lines+markers",
-            line={"color": style[method.id]["color"], "width": 2},
-            marker=style[method.id] | {"size": 9},
-        )
+        figure.add_scatter(x=x, y=y, name=method.label, mode="lines+markers", **look(method.id).curve)
     x, y = _along(curve, NOISY, metric, read)
-    line = {"color": NOISY_COLOUR, "width": 2, "dash": "dash"}
-    figure.add_scatter(x=x, y=y, name=NOISY_LABEL, mode="lines+markers", line=line)
+    figure.add_scatter(x=x, y=y, name=NOISY_LABEL, mode="lines+markers", **look(NOISY).curve)
     figure.update_traces(
         hovertemplate=f"%{{fullData.name}}<br>%{{x:.4~g}}: %{{y:.{metric.digits}f}}<extra></extra>"
     )
@@ -229,9 +240,10 @@ def quality_against_time(
     figure = go.Figure()
     _add_front(figure, front, "hv")
     hover = f"%{{x:.3~g}} ms, {metric.label} %{{y:.{metric.digits}f}}"
-    _add_points(figure, points, looks(method.id for method in benchmark.methods), hover)
-    _add_level(figure, noisy, NOISY_LABEL)
-    area.name(figure, front)
+    for point in points:
+        _add_marker(figure, point.x, point.y, point.method.label, look(point.method.id), hover)
+    level = _add_level(figure, noisy, NOISY_LABEL)
+    area.name(figure, front, level, "hv")
     area.scale(figure)
     figure.update_xaxes(title="Milliseconds for one face, log scale")
     figure.update_yaxes(title=metric.label)
@@ -276,17 +288,16 @@ def distortion_against_perception(
         front = pareto_front(points, lower_x=False, lower_y=True)
         _add_front(figure, front, "vh")
     log = perception.id != "detectability"  # from 0.5 to 1: nothing that a logarithm would spread
-    _add_level(figure, best, text, log=log)
-    style = looks(method.id for method in benchmark.methods)
+    level = _add_level(figure, best, text, log=log)
     for point in points:
         method = point.method
-        _add_marker(figure, point.x, point.y, method.label, style[method.id], hover_of(method.id))
+        _add_marker(figure, point.x, point.y, method.label, look(method.id), hover_of(method.id))
     others = [] if best is None else [best]
     if x is not None and y is not None and y > 0:
-        _add_marker(figure, x, y, NOISY_LABEL, {"color": NOISY_COLOUR, "symbol": "x"}, hover_of(NOISY))
+        _add_marker(figure, x, y, NOISY_LABEL, look(NOISY), hover_of(NOISY))
         others.append(y)
     area = _Area.around(points, others, width, more_x=[] if x is None else [x], log_y=log)
-    area.name(figure, front)
+    area.name(figure, front, level, "vh")
     area.scale(figure)
     figure.update_xaxes(title=f"{psnr.label} → less distortion")
     figure.update_yaxes(title=perception.label)
@@ -321,8 +332,8 @@ def train_test_matrix(benchmark: Benchmark, metric: Metric, width: int) -> go.Fi
             x, y = (row, column) if narrow else (column, row)
             box = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
             figure.add_shape(box, line={"color": _INK, "width": 3}, **panel)
-    figure.update_yaxes(autorange="reversed", automargin=True, ticks="", showgrid=False, zeroline=False)
-    figure.update_xaxes(dtick=1, ticks="", showgrid=False, zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, ticks="", showgrid=False)
+    figure.update_xaxes(dtick=1, ticks="", showgrid=False)
     largest = max((abs(g) for g in _gains(benchmark, metric, conditions)), default=1.0) or 1.0
     ticks = _square_root_ticks(largest, room=0.3 if narrow else 0.1)
     signed = [*(-t for t in reversed(ticks)), 0, *ticks]
@@ -458,22 +469,14 @@ def _along(
     return list(known), list(known.values())
 
 
-def _add_points(
-    figure: go.Figure, points: Iterable[Point], style: Mapping[str, dict[str, str]], hover: str
-) -> None:
-    for point in points:
-        _add_marker(figure, point.x, point.y, point.method.label, style[point.method.id], hover)
-
-
-def _add_marker(
-    figure: go.Figure, x: float, y: float, name: str, style: Mapping[str, str], hover: str
-) -> None:
+def _add_marker(figure: go.Figure, x: float, y: float, name: str, look: Look, hover: str) -> None:
     figure.add_scatter(
         x=[x],
         y=[y],
         name=name,
         mode="markers",
-        marker={**style, "size": 11},
+        marker=look.marker | {"size": look.size + 2},
+        zorder=look.layer,
         hovertemplate=f"%{{fullData.name}}<br>{hover}<extra></extra>",
     )
 
@@ -496,14 +499,26 @@ def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
     return min(placed) - room, max(placed) + room
 
 
+def _around(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float, float, float]:
+    """Return left, bottom, right and top of what a line takes up."""
+    (left, right), (low, high) = (sorted(ends) for ends in zip(start, end, strict=True))
+    return left - 2, low - 2, right + 2, high + 2
+
+
 def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _add_level(figure: go.Figure, value: float | None, text: str, *, log: bool = False) -> None:
-    """Draw a dashed line across, with its name on it; ``log`` says that its axis is a logarithm."""
+def _add_level(
+    figure: go.Figure, value: float | None, text: str, *, log: bool = False
+) -> tuple[float, str] | None:
+    """Draw a dashed line across, with its name below it; ``log`` says that its axis is a logarithm.
+
+    Returns:
+        Its height and its name; None where there is none.
+    """
     if value is None:
-        return
+        return None
     figure.add_hline(y=value, line={"color": NOISY_COLOUR, "dash": "dash", "width": 2})
     figure.add_annotation(
         text=text,
@@ -514,6 +529,7 @@ def _add_level(figure: go.Figure, value: float | None, text: str, *, log: bool =
         yanchor="top",
         showarrow=False,
     )
+    return value, text
 
 
 def _gains(benchmark: Benchmark, metric: Metric, conditions: Iterable[Condition]) -> list[float]:
@@ -586,20 +602,17 @@ def _specialties(methods: Sequence[Method], conditions: Sequence[Condition]) -> 
 
 def _line(series: Series, index: int) -> go.Scatter:
     is_mean = series.name == "val_psnr"
-    colour = TEXT if is_mean else COLOURS[index % len(COLOURS)]
+    look = Look(TEXT, "solid", "x", width=3.5) if is_mean else numbered_look(index)
     return go.Scatter(
         x=series.steps,
         y=series.values,
         name=series.label,
         mode="lines+markers",
-        line={"color": colour, "width": 3.5 if is_mean else 2},
-        marker={"color": colour, "symbol": SYMBOLS[index % len(SYMBOLS)], "size": 7},
+        **look.curve,
         hovertemplate="%{fullData.name}<br>step %{x}: %{y:.4~g}<extra></extra>",
     )
 
 
 def _finished(figure: go.Figure, width: int, height: int = _CHART_HEIGHT, top: int = _TOP) -> go.Figure:
     figure.update_layout(hovermode="closest")
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, title_standoff=8)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False)
     return with_legend_below(figure, width, height, top, _AXIS)

@@ -39,9 +39,7 @@ _PERCEPTION = (
     ("Detectability", "detectability"),
 )
 _STRENGTH = (*_QUALITY, ("Gain in dB", "gain"))
-_TABLE = (
-    '<div class="results-scroll" role="region" tabindex="0" aria-label="Scores"><table></table></div>'
-)
+_TABLE = '<div class="results-scroll scroller" role="region" aria-label="Scores"><table></table></div>'
 
 _PUBLISHED = "published"
 """Stands among the families for :data:`PUBLISHED`."""
@@ -56,9 +54,9 @@ others' networks, trained on photographs of all sorts, and BM3D, on up to 1,000 
 told the noise's sigma, as filters are and of our networks only the one in steps. No star is theirs.
 Flows are scored on the first 1,000 faces, too."""
 _STRENGTH_TEXT = """### The stronger the noise
-What is left of the quality as the noise grows, to the right. A denoiser below the dashed line does harm:
-the noisy picture was closer to the clean one. *Gain in dB* puts the dashed line at zero, which shows
-small differences better."""
+What is left of the quality as the noise grows, to the right. A denoiser below the gray line does harm:
+the noisy picture was closer to the clean one. *Gain in dB* puts the gray line at zero, which shows small
+differences better."""
 _TIME_TEXT = """### Quality against time
 Up is better, left is faster. Whatever lies below the line is beaten: something else is both faster and
 better."""

@@ -71,8 +71,7 @@ function drawRound(value) {
 }
 
 function table(parent, caption, titles) {
-  const scroller = make("div", "blind-scroll", parent);
-  scroller.tabIndex = 0;
+  const scroller = make("div", "blind-scroll scroller", parent);
   scroller.setAttribute("role", "region");
   scroller.setAttribute("aria-label", caption);
   const made = make("table", "blind-table", scroller);
@@ -80,6 +79,7 @@ function table(parent, caption, titles) {
   const line = make("tr", "", make("thead", "", made));
   titles.forEach((title) => { make("th", "cell", line, title).scope = "col"; });
   const rows = make("tbody", "", made);
+  tellMore(scroller);
   return (name, cells) => {
     const row = make("tr", "", rows);
     make("th", "cell", row, name).scope = "row";

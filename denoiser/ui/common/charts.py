@@ -1,22 +1,25 @@
-"""The one style of all charts: colours, symbols, legends."""
+"""The one style of all charts: how a method is drawn, legends, axes."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
 from denoiser.analysis.results import NOISY
 from denoiser.denoisers.registry import list_denoisers
 
-# Grays and hues of middling lightness: about 4.4:1 against white and against a dark page alike.
+# Of middling lightness, so that lines have 3:1 against white and against a dark page alike. Text needs
+# more, which no gray has on both: page.css gives it the theme's own colour.
 TEXT = "#787878"
 GRID = "rgba(128, 128, 128, 0.25)"
-NOISY_COLOUR = "#9a9a9a"
+NOISY_COLOUR = "#808080"
 
 SIDE = 75  # pixels for the vertical axis and the right margin
 
 LETTER = 6.3  # pixels of one letter at size 12, in a wide font
+
+NOTE = 13  # size of what is written into a chart
 
 _LEGEND_LINE = 19  # pixels
 
@@ -70,10 +73,21 @@ def styled(figure: go.Figure) -> go.Figure:
         plot_bgcolor="rgba(0, 0, 0, 0)",
         font={"color": TEXT, "size": 12, "family": "system-ui, sans-serif"},
         dragmode=False,  # on a phone, dragging over a chart has to scroll the page
+        hoverlabel={"bgcolor": "#282828", "bordercolor": TEXT, "font": {"color": "#ffffff"}},
+        # page.css puts it above the chart, where it covers nothing.
+        modebar={
+            "bgcolor": "rgba(0, 0, 0, 0)",
+            "color": TEXT,
+            "activecolor": COLOURS[0],
+            "remove": ["select2d", "lasso2d", "autoScale2d"],
+        },
     )
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, title_standoff=8)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False)
+    figure.update_traces(cliponaxis=False, selector={"type": "scatter"})  # whole symbols at the edge
     if figure.layout.margin.t is None:
         figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 25})
-    figure.update_annotations(font={"size": 13, "color": TEXT})
+    figure.update_annotations(font={"size": NOTE, "color": TEXT})
     return figure
 
 
@@ -81,20 +95,82 @@ NARROW = 700
 """Charts for fewer pixels are for a phone."""
 
 
-# At least 3:1 against white and against a dark page. Seven and eight make 56 different pairs.
-COLOURS = ("#3f7fd0", "#d06a1e", "#1f9d61", "#c2559d", "#8f8a2a", "#8467d7", "#1b98a8")
+COLOURS = ("#1873cd", "#b44302", "#137352", "#349fca", "#974987", "#b98e14")
+"""Okabe and Ito's blue, vermillion, green, sky blue, purple and orange; no yellow.
+
+Each as near to theirs as 3:1 against a white and a dark page allows, and all of them, and gray, told
+apart without red or green cones, too.
+
+References:
+    M. Okabe and K. Ito, Color Universal Design, 2008, https://jfly.uni-koeln.de/color.
+"""
+
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")
 
 
-SYMBOLS = (
-    "circle",
-    "square",
-    "diamond",
-    "triangle-up",
-    "cross",
-    "triangle-down",
-    "star",
-    "hexagram",
-)
+@dataclass(frozen=True)
+class Look:
+    """How a line and its points are drawn.
+
+    Attributes:
+        color: One of :data:`COLOURS`, or a gray.
+        dash: Pattern of the line.
+        symbol: Of the points.
+        width: Of the line, in pixels.
+        size: Of the points, in pixels.
+        layer: What has a higher one is drawn above.
+    """
+
+    color: str
+    dash: str
+    symbol: str
+    width: float = 2.0
+    size: float = 8.0
+    layer: int = 0
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        """A trace's ``marker``."""
+        return {"color": self.color, "symbol": self.symbol, "size": self.size}
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """A trace's ``line``."""
+        return {"color": self.color, "dash": self.dash, "width": self.width}
+
+    @property
+    def curve(self) -> dict[str, Any]:
+        """What a trace of lines and points needs."""
+        return {"line": self.line, "marker": self.marker, "zorder": self.layer}
+
+
+def numbered_look(number: int) -> Look:
+    """Return the look of the first, second and so on of whatever is drawn, counted from 0.
+
+    Any two of the first thirty differ in two of colour, dash and symbol. What lies on another line does
+    not hide it: of two lines without gaps the upper is thinner, and one with gaps is above one without.
+    """
+    row, column = divmod(number, len(COLOURS))
+    colour = (column + row) % len(COLOURS)
+    dash = row % len(DASHES)
+    return Look(
+        COLOURS[colour],
+        DASHES[dash],
+        SYMBOLS[(colour + 2 * dash) % len(SYMBOLS)],
+        width=3.3 - 0.3 * colour,
+        size=10.5 - 0.5 * colour,
+        layer=1 + len(COLOURS) * dash + colour,
+    )
+
+
+def look(method_id: str) -> Look:
+    """Return how a method, or the noisy picture, is drawn: the same in every chart."""
+    if method_id == NOISY:
+        return Look(NOISY_COLOUR, "dash", "x")
+    methods = list_denoisers()
+    return numbered_look(methods.index(method_id) if method_id in methods else len(methods))
 
 
 def wrapped(label: str) -> str:
@@ -108,30 +184,3 @@ def wrapped(label: str) -> str:
         return label
     place = min(places, key=lambda i: abs(i - len(label) / 2))
     return f"{label[:place]}<br>{label[place + 1 :]}"
-
-
-def looks(method_ids: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Give every method of a chart, and the noisy picture, a colour and a symbol.
-
-    A method has those of the benchmark's charts unless its colour is taken by one that is listed before
-    it: then it has the next colour that fewest have. No two have both in common.
-
-    Args:
-        method_ids: What is drawn.
-    """
-    places = {name: index for index, name in enumerate(list_denoisers())}
-    order = {name: places.get(name, len(places)) for name in method_ids if name != NOISY}
-    styles: dict[str, dict[str, str]] = {NOISY: {"color": NOISY_COLOUR, "symbol": "x"}}
-    for name, index in sorted(order.items(), key=lambda item: item[1]):
-        colour_counts = Counter(look["color"] for look in styles.values())
-        colour = min(_from(COLOURS, index), key=colour_counts.__getitem__)
-        symbols = [look["symbol"] for look in styles.values() if look["color"] == colour]
-        symbol = min(_from(SYMBOLS, index), key=symbols.count)
-        styles[name] = {"color": colour, "symbol": symbol}
-    return styles
-
-
-def _from(offered: Sequence[str], index: int) -> Sequence[str]:
-    """Return all of a round, beginning at a place in it."""
-    first = index % len(offered)
-    return [*offered[first:], *offered[:first]]

@@ -36,3 +36,25 @@ function paint(canvas, pixels, width, height) {
   canvas.height = height;
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
+
+// A box that scrolls tells the style sheet at which of its edges there is more, as data-more="right bottom". Only
+// one that has more somewhere is a stop for the keyboard.
+function tellMore(box) {
+  const tell = () => {
+    const edges = [
+      ["left", box.scrollLeft > 1],
+      ["right", box.scrollLeft + box.clientWidth < box.scrollWidth - 1],
+      ["top", box.scrollTop > 1],
+      ["bottom", box.scrollTop + box.clientHeight < box.scrollHeight - 1],
+    ];
+    const more = edges.filter(([, is]) => is).map(([edge]) => edge).join(" ");
+    if (box.dataset.more === more) return;
+    box.dataset.more = more;
+    if (more) box.tabIndex = 0;
+    else if (document.activeElement !== box) box.removeAttribute("tabindex");
+  };
+  box.addEventListener("scroll", tell, { passive: true });
+  const sizes = new ResizeObserver(tell);
+  sizes.observe(box);
+  sizes.observe(box.firstElementChild);
+}

@@ -63,3 +63,4 @@ function draw() {
 }
 watch("value", draw);
 draw();
+tellMore(table.parentElement);

@@ -7,12 +7,12 @@ _WIDEST = 1500  # pixels that the page leaves for a chart
 _NARROW = 800  # pixels below which two charts stand one above the other
 
 
-def chart_width(window: float | None, columns: int = 1) -> int:
+def chart_width(window: float | None, columns: float = 1) -> int:
     """Return how wide a chart is, in pixels.
 
     Args:
         window: Width of the window in pixels; None or nonsense counts as wide.
-        columns: How many charts stand side by side in a wide window.
+        columns: How many charts of this width stand side by side in a wide window.
     """
     if window is None or not window >= 0:
         window = _WIDEST

@@ -10,23 +10,23 @@ from plotly.subplots import make_subplots
 
 from denoiser.metrics import write_number
 from denoiser.pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
-from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, styled
+from denoiser.ui.common.charts import NOISY_COLOUR, TEXT, look, styled, with_legend_below
 from denoiser.ui.compare.exports import method_labels
 
-_BAR = "#5b8def"
-_BEST = "#1f9d61"
-_CURVE = "#d9622b"
+_MEASURED = "rgba(128, 128, 128, 0.45)"  # noise is gray in every chart
+_GAUSSIAN = "#6366f1"
 
 _BAR_HEIGHT = 24  # pixels for each bar, gap included
 _PANEL_MARGIN = 60  # pixels for each panel's heading and axis
 _HISTOGRAM_HEIGHT = 300  # pixels
+_AXIS = 50  # pixels for the histogram's horizontal axis with its title
 _HISTOGRAM_BINS = 63  # odd, so that zero is the middle of a bin
 
 
 def metric_bars(comparison: Comparison, labels: Mapping[str, str] | None = None) -> go.Figure:
     """Draw PSNR and SSIM of the noisy picture and of every method, one panel each.
 
-    A dashed line marks the noisy picture; the best bar, if it beats that, has its own colour and a star.
+    A dashed line marks the noisy picture; the best bar, if it beats that, has a frame and a star.
     A PSNR of infinity ends where the axis ends; a score that is not defined has no bar.
 
     Args:
@@ -43,8 +43,7 @@ def metric_bars(comparison: Comparison, labels: Mapping[str, str] | None = None)
     _add_panel(figure, 1, scored, [result.psnr for result in scored], names, "psnr")
     _add_panel(figure, 2, scored, [result.ssim for result in scored], names, "ssim")
     figure.update_layout(height=_bars_height(len(scored)), showlegend=False, bargap=0.25)
-    figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ")
-    figure.update_xaxes(gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ", showgrid=False)
     return styled(figure)
 
 
@@ -67,7 +66,7 @@ def noise_histogram(comparison: Comparison) -> go.Figure:
             x=centres.tolist(),
             y=density.tolist(),
             width=float(edges[1] - edges[0]),
-            marker_color=_BAR,
+            marker_color=_MEASURED,
             name="measured",
             hovertemplate="%{x:.0f} of 255: %{y:.4f}<extra></extra>",
         )
@@ -78,12 +77,11 @@ def noise_histogram(comparison: Comparison) -> go.Figure:
             x=centres.tolist(),
             y=_gaussian_density(centres, sigma).tolist(),
             mode="lines",
-            line={"color": _CURVE, "width": 2},
+            line={"color": _GAUSSIAN, "width": 2.5},
             name=f"Gaussian, sigma {sigma:.3g}",
             hoverinfo="skip",
         )
     figure.update_layout(
-        height=_HISTOGRAM_HEIGHT,
         title={
             "text": (  # two lines, or a phone cuts them
                 f"Noise: mean {noise.mean():.2f},<br>standard deviation {noise.std():.2f} of 255"
@@ -91,14 +89,11 @@ def noise_histogram(comparison: Comparison) -> go.Figure:
             "font": {"size": 14},
             "x": 0.5,
         },
-        margin={"l": 10, "r": 10, "t": 60, "b": 10},
-        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.4},
-        showlegend=sigma > 0,
         bargap=0,
     )
-    figure.update_xaxes(title="noisy - clean, of 255", automargin=True, gridcolor=GRID)
-    figure.update_yaxes(title="density", automargin=True, gridcolor=GRID, rangemode="tozero")
-    return styled(figure)
+    figure.update_xaxes(title="noisy \N{MINUS SIGN} clean, of 255")
+    figure.update_yaxes(title="density", rangemode="tozero")
+    return with_legend_below(figure, None, _HISTOGRAM_HEIGHT, 60, _AXIS)
 
 
 def _add_panel(
@@ -120,10 +115,10 @@ def _add_panel(
         x=lengths,
         y=[names[method_id] for method_id in ids],
         orientation="h",
-        marker_color=[
-            _BEST if v is not None and v == best else NOISY_COLOUR if method_id == "noisy" else _BAR
-            for method_id, v in zip(ids, values, strict=True)
-        ],
+        marker={
+            "color": [look(method_id).color for method_id in ids],
+            "line": {"color": TEXT, "width": [2 * (v is not None and v == best) for v in values]},
+        },
         text=[_bar_text(v, metric, is_best=v is not None and v == best) for v in values],
         textposition="outside",
         cliponaxis=False,
@@ -132,7 +127,7 @@ def _add_panel(
         col=1,
     )
     if lengths[0] is not None:
-        line = {"color": TEXT, "dash": "dash", "width": 1}
+        line = {"color": NOISY_COLOUR, "dash": "dash", "width": 1}
         figure.add_vline(x=lengths[0], line=line, row=row, col=1)
     # A third of the width stays free for "34.56 ★", at 390 pixels too.
     start = min([0.0, *finite])

@@ -19,7 +19,7 @@ from denoiser.ui.common.html import read_script
 from denoiser.ui.emotion.payload import table_value
 
 _TABLE = (
-    '<div class="results-scroll" role="region" tabindex="0" aria-label="Accuracy of the classifier">'
+    '<div class="results-scroll scroller" role="region" aria-label="Accuracy of the classifier">'
     "<table></table></div>"
 )
 

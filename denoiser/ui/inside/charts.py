@@ -3,7 +3,6 @@
 import html
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,7 +11,7 @@ from plotly.subplots import make_subplots
 from denoiser.analysis.inspection import LAGS, Map, Residual, autocorrelation
 from denoiser.analysis.results import CLEAN, NOISY
 from denoiser.metrics import radial_power_spectrum
-from denoiser.ui.common.charts import GRID, NOISY_COLOUR, TEXT, looks, styled, with_legend_below
+from denoiser.ui.common.charts import TEXT, Look, look, styled, with_legend_below
 from denoiser.ui.common.colours import DIVERGING, colour_scale
 
 CORRELATION_MAX = 0.3
@@ -21,22 +20,22 @@ CORRELATION_MAX = 0.3
 RESIDUAL_LABEL = "Residual"
 NOISE_LABEL = "True noise"
 
-_RESIDUAL = "#d0561e"
 _HEIGHT = 320  # pixels without the legend
 _BINS = 41  # odd, so that zero is the middle of a bin
 _AXIS = 50  # pixels for the horizontal axis with its title
 
 
-def residual_histogram(residual: Residual) -> go.Figure:
+def residual_histogram(residual: Residual, method: str) -> go.Figure:
     """Draw how a residual and the true noise are distributed, in units of 1/255.
 
     Args:
         residual: Both of them.
+        method: Id of the method whose residual it is.
     """
     maps = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
     reach = max(1.0, *(255 * float(np.abs(values).max()) for values in maps.values()))
     figure = go.Figure()
-    for (name, values), style in zip(maps.items(), _STYLES, strict=True):
+    for (name, values), drawn in zip(maps.items(), (NOISY, method), strict=True):
         density, edges = np.histogram(255 * values, _BINS, (-reach, reach), density=True)
         figure.add_scatter(
             x=((edges[:-1] + edges[1:]) / 2).tolist(),
@@ -44,14 +43,14 @@ def residual_histogram(residual: Residual) -> go.Figure:
             mode="lines",
             name=f"{name}, standard deviation {255 * values.std():.1f}",
             hovertemplate="%{x:.0f} of 255: %{y:.4f}<extra></extra>",
-            **style,
+            line=look(drawn).line | {"width": 2},
         )
-    figure.update_xaxes(title="gray value, of 255", gridcolor=GRID, automargin=True)
-    figure.update_yaxes(title="density", gridcolor=GRID, automargin=True, rangemode="tozero")
+    figure.update_xaxes(title="gray value, of 255", automargin=True)
+    figure.update_yaxes(title="density", automargin=True, rangemode="tozero")
     return _finished(figure, "Histogram")
 
 
-def power_spectra(residual: Residual) -> go.Figure:
+def power_spectra(residual: Residual, method: str) -> go.Figure:
     """Draw how strong a residual and the true noise are at every scale.
 
     The square root of the radial power spectrum in units of 1/255, so that white noise of standard
@@ -59,10 +58,11 @@ def power_spectra(residual: Residual) -> go.Figure:
 
     Args:
         residual: Both of them.
+        method: Id of the method whose residual it is.
     """
     figure = go.Figure()
     maps = {NOISE_LABEL: residual.noise, RESIDUAL_LABEL: residual.residual}
-    for (name, values), style in zip(maps.items(), _STYLES, strict=True):
+    for (name, values), drawn in zip(maps.items(), (NOISY, method), strict=True):
         power = radial_power_spectrum(values)
         shortest = min(values.shape)
         figure.add_scatter(
@@ -71,15 +71,14 @@ def power_spectra(residual: Residual) -> go.Figure:
             mode="lines",
             name=name,
             hovertemplate="%{x:.2f} cycles per pixel: %{y:.1f} of 255<extra></extra>",
-            **style,
+            line=look(drawn).line | {"width": 2},
         )
     figure.update_xaxes(
         title="cycles per pixel (left coarse, right fine)",
-        gridcolor=GRID,
         automargin=True,
         range=[0, 0.5],
     )
-    figure.update_yaxes(title="strength, of 255", gridcolor=GRID, automargin=True, rangemode="tozero")
+    figure.update_yaxes(title="strength, of 255", automargin=True, rangemode="tozero")
     return _finished(figure, "Spectrum")
 
 
@@ -128,42 +127,27 @@ def autocorrelation_maps(residual: Residual, lags: int = LAGS) -> go.Figure:
 def profile_chart(profiles: Mapping[str, Map], labels: Mapping[str, str], width: int) -> go.Figure:
     """Draw gray values along a line.
 
-    A method has the colour and symbol that it has in the charts of a sweep.
-
     Args:
         profiles: By method id; ``CLEAN`` and ``NOISY`` are the pictures without and with the noise.
         labels: Names by the same ids.
         width: Of the chart, in pixels.
     """
     figure = go.Figure()
-    fixed_styles: dict[str, dict[str, Any]] = {
-        CLEAN: {"color": TEXT, "width": 4},
-        NOISY: {"color": NOISY_COLOUR, "width": 1, "dash": "dot"},
-    }
-    styles = looks(name for name in profiles if name not in fixed_styles)
     for name, profile in profiles.items():
-        method = name not in fixed_styles
+        drawn = Look(TEXT, "solid", "circle", width=5) if name == CLEAN else look(name)
+        symbols = name not in (CLEAN, NOISY) or len(profile) == 1
         figure.add_scatter(
             x=list(range(len(profile))),
             y=(255 * profile).tolist(),
-            mode="lines+markers" if method or len(profile) == 1 else "lines",
+            mode="lines+markers" if symbols else "lines",
             name=html.escape(labels[name], quote=False),  # plotly reads names as HTML
-            line={"color": styles[name]["color"], "width": 2} if method else fixed_styles[name],
-            # Symbols too: with some colour vision the colours can't all be told apart.
-            marker={"symbol": styles[name]["symbol"] if method else "circle", "size": 6},
+            **drawn.curve,
             hovertemplate="%{y:.0f}<extra>%{fullData.name}</extra>",
         )
-    figure.update_xaxes(title="pixels from the start", gridcolor=GRID, automargin=True)
-    figure.update_yaxes(title="gray value, of 255", gridcolor=GRID, automargin=True)
-    figure.update_layout(hovermode="x unified", hoverlabel={"bgcolor": "rgba(40, 40, 40, 0.9)"})
-    figure.update_layout(hoverlabel_font_color="#ffffff")
+    figure.update_xaxes(title="pixels from the start", automargin=True)
+    figure.update_yaxes(title="gray value, of 255", automargin=True)
+    figure.update_layout(hovermode="x unified")
     return _finished(figure, "", width)
-
-
-_STYLES = (
-    {"line": {"color": NOISY_COLOUR, "width": 2, "dash": "dash"}},
-    {"line": {"color": _RESIDUAL, "width": 2}},
-)
 
 
 def _finished(figure: go.Figure, title: str, width: int | None = None) -> go.Figure:

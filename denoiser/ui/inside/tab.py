@@ -317,7 +317,9 @@ def _connect(
         try:
             _check_choices(tab, choices)
             face, experiment = controls.read(values[count:-1])
-            return compute(part, ends, seed, choices, face, experiment, chart_width(values[-1]))
+            return compute(
+                part, ends, seed, choices, face, experiment, chart_width(values[-1], columns=1.5)
+            )
         except ExperimentError as error:
             target = tab.line if part == "profile" else tab.panels[part]
             return {target: sentence_payload(str(error)) | {"keep": True}}
@@ -409,7 +411,11 @@ def _show_residual(tab: Tab, method: DenoiserInfo, face: Face, experiment: Exper
     updates: dict[Any, Any] = {tab.panels["residual"]: payload}
     if residual is None:
         return updates | dict.fromkeys(tab.charts)  # those of another method would mislead
-    figures = [residual_histogram(residual), power_spectra(residual), autocorrelation_maps(residual)]
+    figures = [
+        residual_histogram(residual, method.id),
+        power_spectra(residual, method.id),
+        autocorrelation_maps(residual),
+    ]
     return updates | dict(zip(tab.charts, figures, strict=True))
 
 

@@ -5,9 +5,8 @@ import textwrap
 import plotly.graph_objects as go
 
 from denoiser.lessons.base import Chart
-from denoiser.ui.common.charts import COLOURS, GRID, SYMBOLS, TEXT, with_legend_below
+from denoiser.ui.common.charts import TEXT, look, numbered_look, with_legend_below
 
-_DASHES = ("solid", "dash", "dot", "dashdot")
 _HEIGHT = 300  # pixels without title and legend
 _TITLE_LINE = 20  # pixels
 _TITLE_LETTERS = 42  # as many as a phone has room for
@@ -20,15 +19,14 @@ def draw_chart(chart: Chart) -> go.Figure:
     """Draw a lesson's chart, with its legend below: one name a line, so that a phone cuts none."""
     figure = go.Figure()
     for index, line in enumerate(chart.lines):
-        colour = COLOURS[index % len(COLOURS)]
+        drawn = numbered_look(index) if line.method is None else look(line.method)
         modes = [name for name, is_on in (("lines", line.line), ("markers", line.dots)) if is_on]
         figure.add_scatter(
             x=list(line.x),
             y=list(line.y),
             name=line.label,
             mode="+".join(modes),
-            line={"color": colour, "width": 2, "dash": _DASHES[index % len(_DASHES)]},
-            marker={"color": colour, "size": 9, "symbol": SYMBOLS[index % len(SYMBOLS)]},
+            **drawn.curve,
             hovertemplate="%{x:.3g}: %{y:.4g}<extra>" + line.label + "</extra>",
         )
     for index, mark in enumerate(chart.marks):
@@ -49,10 +47,10 @@ def draw_chart(chart: Chart) -> go.Figure:
             "pad": {"t": 10},
         },
     )
-    figure.update_xaxes(title=chart.x_label, gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_xaxes(title=chart.x_label)
     if chart.log_x:
         places = [x for line in chart.lines for x in line.x]
         is_short = bool(places) and max(places) < 1000 * min(places)
         figure.update_xaxes(type="log", tickvals=_FINE_TICKS if is_short else _TICKS)
-    figure.update_yaxes(title=chart.y_label, gridcolor=GRID, zerolinecolor=GRID)
+    figure.update_yaxes(title=chart.y_label)
     return with_legend_below(figure, None, _HEIGHT + top + _AXIS, top, _AXIS)

@@ -18,8 +18,7 @@ function drawPicture(picture, parent) {
 
 function drawTable({ caption, columns, rows }, parent) {
   make("h4", "", parent, caption); // not in the table, which may be wider than a phone
-  const scroller = make("div", "lesson-scroll", parent);
-  scroller.tabIndex = 0;
+  const scroller = make("div", "lesson-scroll scroller", parent);
   scroller.setAttribute("role", "region");
   scroller.setAttribute("aria-label", caption);
   const table = make("table", "lesson-table", scroller);
@@ -35,6 +34,7 @@ function drawTable({ caption, columns, rows }, parent) {
       if (!index) cell.scope = "row";
     });
   }
+  tellMore(scroller);
 }
 
 function draw() {

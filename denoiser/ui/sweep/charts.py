@@ -1,11 +1,11 @@
 """Plotly figures of sweeps: pure functions that know nothing of the page that shows them.
 
-A figure is made for a width in pixels, because plotly cuts a legend that has too little room. A method
-has the colour and symbol that it has in the charts of the benchmark, unless two would share a colour.
+A figure is made for a width in pixels, because plotly cuts a legend that has too little room.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import plotly.graph_objects as go
@@ -16,10 +16,10 @@ from denoiser.analysis.results import NOISY
 from denoiser.analysis.sweeps import SEED, Axis
 from denoiser.pipeline import SweepPoint
 from denoiser.ui.common.charts import (
-    GRID,
     NARROW,
     TEXT,
-    looks,
+    Look,
+    look,
     styled,
     with_legend_below,
     wrapped,
@@ -36,12 +36,11 @@ METRICS: Mapping[str, tuple[str, int]] = {
 PATH = "path"
 """The two of them that :func:`path_chart` shows."""
 
-_CHART = 330  # pixels of the curves
+_CHART = 400  # pixels of the curves: without noise they begin far above the rest
 _LANE = 13  # pixels of one network's training range
 _LANES = 34  # pixels above the lanes, for their heading
 _AXIS = 55  # pixels for the axis with its title
 _TOP = 26  # pixels above, for the names of the marks
-_BEST_WITHOUT_NOISE = 45  # dB; more than that, where there is no noise, is above the chart
 _ROW = 46  # pixels of one method's repeated draws
 
 
@@ -61,14 +60,12 @@ def sweep_chart(
     width: int,
     *,
     trained: Mapping[str, tuple[float, float]] | None = None,
-    flat: Iterable[str] = (),
 ) -> go.Figure:
-    """Draw a metric along a sweep; the noisy picture is the dashed line.
+    """Draw a metric along a sweep; the noisy picture is the dashed gray line.
 
-    Axes are those of the finished sweep, so that curves grow into a frame that stays. Where a place was
-    computed with several seeds, the curve is their mean and the bars are their standard deviation. Where
-    there is no noise at all, a PSNR above 45 dB would squeeze all the rest together: the curve leaves
-    the chart at the top.
+    The horizontal axis is that of the finished sweep, so that curves grow into a frame that stays. Where
+    a place was computed with several seeds, the curve is their mean and the bars are their standard
+    deviation.
 
     Args:
         axis: What the sweep goes along.
@@ -77,28 +74,22 @@ def sweep_chart(
         metric: A key of :data:`METRICS`.
         width: Of the chart, in pixels.
         trained: Which part of the axis a network was trained on, by id.
-        flat: Ids of methods that are the same at every place by nature; their lines are dotted.
     """
     ranges = {name: ends for name, ends in (trained or {}).items() if name in labels}
     figure, lanes = _frame(ranges)
-    constant, styles = set(flat), looks(labels)
     for name, label in labels.items():
-        if axis.id == SEED:
-            _add_draws(figure, axis, points, name, label, metric, styles[name])
-        else:
-            _add_curve(figure, points, name, label, metric, styles[name], plain=name in constant)
+        add = partial(_add_draws, axis=axis) if axis.id == SEED else _add_curve
+        add(figure, points, name, label, metric)
     digits = METRICS[metric][1]
     # On a phone a label would cover the chart; the numbers stand below the pictures.
     hover = f"%{{fullData.name}}: %{{y:.{digits}f}}<extra></extra>"
     figure.update_traces(hovertemplate=hover, selector={"hoverinfo": None})
-    _add_lanes(figure, axis, ranges, labels, styles)
+    _add_lanes(figure, axis, ranges, labels)
     for value, text in axis.marks:
         _add_mark(figure, axis, value, text)
     _place_axis(figure, axis, width)
     figure.update_xaxes(title=axis.label, row=2 if ranges else 1, col=1)
-    figure.update_yaxes(title=METRICS[metric][0], gridcolor=GRID, zeroline=False, row=1, col=1)
-    if metric == "psnr":
-        figure.update_yaxes(range=_psnr_range(points, labels), row=1, col=1)
+    figure.update_yaxes(title=METRICS[metric][0], row=1, col=1)
     figure.update_layout(hovermode="x unified" if width >= NARROW else "x")
     if width < NARROW:
         figure.update_traces(hoverinfo="none", hovertemplate=None, selector={"hoverinfo": None})
@@ -129,7 +120,7 @@ def path_chart(
         Y. Blau and T. Michaeli, CVPR 2018, doi:10.1109/CVPR.2018.00652: the plane, there with a distance
         between sets of pictures, which a single face has none of.
     """
-    figure, styles, still = go.Figure(), looks(labels), {*flat, NOISY}
+    figure, still = go.Figure(), {*flat, NOISY}
     for name, label in labels.items():
         psnr, sharpness = (_by_place(points, name, metric) for metric in ("psnr", "sharpness"))
         figure.add_scatter(
@@ -138,8 +129,7 @@ def path_chart(
             customdata=list(psnr),
             name=label,
             mode="markers" if axis.id == SEED else "lines+markers",
-            line={"color": styles[name]["color"], "width": 2},
-            marker={**styles[name], "size": 8},
+            **look(name).curve,
             hovertemplate=(
                 f"%{{fullData.name}}<br>{axis.label}: %{{customdata:g}}<br>"
                 "PSNR %{x:.2f} dB, sharpness %{y:.3f}<extra></extra>"
@@ -151,10 +141,10 @@ def path_chart(
     figure.add_hline(1, line={"color": TEXT, "dash": "dot", "width": 1.5})
     text = {"text": "as sharp as clean", "showarrow": False, "xanchor": "left", "yanchor": "bottom"}
     figure.add_annotation(text, xref="x domain", x=0, y=0)  # the logarithm of 1
-    figure.update_xaxes(title="PSNR in dB → closer", gridcolor=GRID, zeroline=False, title_standoff=8)
+    figure.update_xaxes(title="PSNR in dB → closer")
     # A logarithm: noise is many times as sharp, and half and twice are equally far from 1.
     ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]
-    figure.update_yaxes(title=METRICS["sharpness"][0], gridcolor=GRID, zeroline=False, type="log")
+    figure.update_yaxes(title=METRICS["sharpness"][0], type="log")
     figure.update_yaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_layout(hovermode="closest", meta=PATH)
     return _finished(figure, width, _CHART)
@@ -176,22 +166,22 @@ def repeats_chart(
     """
     figure = go.Figure()
     title, digits = METRICS[metric]
-    narrow, styles = width < NARROW, looks(labels)
+    narrow = width < NARROW
     for name, label in labels.items():
         values = [metric_value(point, name, metric) for point in points]
         numbers = [value for value in values if value is not None]
-        row, look = wrapped(label) if narrow else label, styles[name]
+        row = wrapped(label) if narrow else label
         figure.add_scatter(
             x=numbers,
             y=[row] * len(numbers),
             mode="markers",
-            marker={"color": look["color"], "size": 6, "opacity": 0.45, "symbol": "line-ns-open"},
+            marker={"color": look(name).color, "size": 6, "opacity": 0.45, "symbol": "line-ns-open"},
             hovertemplate=f"one draw: %{{x:.{digits}f}}<extra></extra>",
         )
         if numbers:
-            _add_mean(figure, spread(numbers), row, look, digits)
-    figure.update_xaxes(title=title, gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ", gridcolor=GRID)
+            _add_mean(figure, spread(numbers), row, look(name), digits)
+    figure.update_xaxes(title=title)
+    figure.update_yaxes(autorange="reversed", automargin=True, ticksuffix=" ")
     figure.update_layout(
         height=_ROW * max(1, len(labels)) + _AXIS + 20,
         width=None,
@@ -236,45 +226,22 @@ def _by_place(
     return statistics
 
 
-def _psnr_range(points: Sequence[SweepPoint], labels: Iterable[str]) -> list[float] | None:
-    """Return the ends of the vertical axis where something has to lie above it, else None."""
-    names, inside, above = list(labels), [], False
-    for point in points:
-        for name in names:
-            value = metric_value(point, name, "psnr")
-            if value is None:
-                continue
-            if value > _BEST_WITHOUT_NOISE and math.isinf(point.psnr[NOISY]):
-                above = True
-            else:
-                inside.append(value)
-    if not above or not inside:
-        return None
-    room = 0.06 * (max(inside) - min(inside)) or 1.0
-    return [min(inside) - room, max(inside) + 3 * room]  # to see which way the others go
-
-
 def _add_curve(
     figure: go.Figure,
     points: Sequence[SweepPoint],
     name: str,
     label: str,
     metric: str,
-    look: Mapping[str, str],
-    *,
-    plain: bool,
 ) -> None:
     by_place = _by_place(points, name, metric)
     several = len(points) > len(by_place)
-    noisy = name == NOISY
     bars = {"type": "data", "array": [bar for _, bar in by_place.values()], "thickness": 1.2, "width": 3}
     figure.add_scatter(
         x=list(by_place),
         y=[value for value, _ in by_place.values()],
         name=label,
-        mode="lines" if noisy else "lines+markers",
-        line={"color": look["color"], "width": 2, "dash": "dash" if noisy else "dot" if plain else None},
-        marker={**look, "size": 8},
+        mode="lines+markers",
+        **look(name).curve,
         error_y=bars if several else None,
         row=1,
         col=1,
@@ -291,12 +258,11 @@ def _name_ends(figure: go.Figure, trace: go.Scatter) -> None:
 
 def _add_draws(
     figure: go.Figure,
-    axis: Axis,
     points: Sequence[SweepPoint],
     name: str,
     label: str,
     metric: str,
-    look: Mapping[str, str],
+    axis: Axis,
 ) -> None:
     """Draw every seed as a symbol, their mean as a line, and one standard deviation as a band."""
     draws = [(p.value, metric_value(p, name, metric)) for p in points]
@@ -310,19 +276,19 @@ def _add_draws(
             y=[low, low, high, high],
             mode="none",
             fill="toself",
-            fillcolor=_faint(look["color"]),
+            fillcolor=_faint(look(name).color),
             **shared,
         )
-        dash = "dash" if name == NOISY else "solid"
-        line = {"color": look["color"], "width": 1.5, "dash": dash}
-        figure.add_scatter(x=ends, y=[statistics.mean] * 2, mode="lines", line=line, **shared)
+        mean = [statistics.mean] * 2
+        figure.add_scatter(x=ends, y=mean, mode="lines", line=look(name).line, **shared)
     figure.add_scatter(
         x=[place for place, _ in draws],
         y=[value for _, value in draws],
         name=label,
         legendgroup=name,
         mode="markers",
-        marker={**look, "size": 8},
+        marker=look(name).marker,
+        zorder=look(name).layer,
         row=1,
         col=1,
     )
@@ -333,7 +299,6 @@ def _add_lanes(
     axis: Axis,
     ranges: Mapping[str, tuple[float, float]],
     labels: Mapping[str, str],
-    styles: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Draw, below the curves, a bar from end to end of what each network was trained on."""
     if not ranges:
@@ -344,14 +309,13 @@ def _add_lanes(
         places = ends[:1] if low == high else ends
         if ends[0] > ends[1]:
             continue
-        look = styles[name]
         figure.add_scatter(
             x=places,
             y=[lane] * len(places),
             name=f"{labels[name]}, trained on",
             mode="lines+markers",
-            line={"color": look["color"], "width": 5},
-            marker={**look, "size": 9},
+            line={"color": look(name).color, "width": 5},
+            marker=look(name).marker | {"size": 9},
             showlegend=False,
             hoverinfo="skip",
             row=2,
@@ -413,18 +377,13 @@ def _place_axis(figure: go.Figure, axis: Axis, width: int) -> None:
     figure.update_xaxes(
         type="log" if axis.log else "linear",
         range=ends[::-1] if axis.reversed else ends,
-        gridcolor=GRID,
-        zeroline=False,
-        title_standoff=8,
     )
     if axis.log:
         ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
         figure.update_xaxes(tickvals=ticks, ticktext=[str(tick) for tick in ticks])
 
 
-def _add_mean(
-    figure: go.Figure, statistics: Spread, row: str, look: Mapping[str, str], digits: int
-) -> None:
+def _add_mean(figure: go.Figure, statistics: Spread, row: str, look: Look, digits: int) -> None:
     known = statistics.count > 1
     for size, thickness, cap in ((statistics.deviation, 1.5, 6), (statistics.error, 6, 0)):
         bar = {"type": "data", "array": [size], "thickness": thickness, "width": cap}
@@ -436,8 +395,8 @@ def _add_mean(
             x=[statistics.mean],
             y=[row],
             mode="markers",
-            marker={**look, "size": 11, "line": {"color": TEXT, "width": 1}},
-            error_x={**bar, "color": look["color"]} if known else None,
+            marker=look.marker | {"size": 11, "line": {"color": TEXT, "width": 1}},
+            error_x={**bar, "color": look.color} if known else None,
             hovertemplate=text if known else None,
         )
 

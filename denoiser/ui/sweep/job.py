@@ -50,8 +50,7 @@ SEEDS = (8, 16, 32, 64)
 
 _NO_NOISE = (
     "With no noise there is nothing to remove: the noisy picture is the clean one and has no point, and "
-    "what a method does to it is harm. A line that leaves the chart at the top leads to the number "
-    "below its picture."
+    "what a method does to it is harm."
 )
 
 

@@ -442,9 +442,7 @@ def _figure(shown: Shown, metric: Any, width: Any) -> Any:
         return path_chart(job.axis, shown.points, job.labels, pixels, flat=job.flat)
     if job.choice.view == "redraw":
         return repeats_chart(shown.points, job.labels, metric, pixels)
-    return sweep_chart(
-        job.axis, shown.points, job.labels, metric, pixels, trained=job.trained, flat=job.flat
-    )
+    return sweep_chart(job.axis, shown.points, job.labels, metric, pixels, trained=job.trained)
 
 
 def _progress(state: str, text: str, done: int, total: int) -> Payload:
