@@ -300,6 +300,15 @@ class TestTrainingCurves:
         others = {lines["Training loss"].yaxis, lines["Mean"].yaxis}
         assert lines["Routing loss"].yaxis not in others
 
+    def test_a_noise_looks_the_same_for_every_model_and_unlike_every_other_line(self):
+        both = [traces(training_curves(read_history(m), 1300)) for m in ("attention-unet", "patchgan")]
+        one, other = ({name: (t.line, t.marker) for name, t in lines.items()} for lines in both)
+        shared = set(one) & set(other)
+        assert len(shared) > 5
+        assert all(one[name] == other[name] for name in shared)
+        looks = {(t.line.color, t.line.dash, t.marker.symbol) for t in both[1].values()}
+        assert len(looks) == len(both[1])
+
     def test_an_empty_history(self):
         empty = dataclasses.replace(read_history("patchgan"), validation=(), losses=())
         assert len(training_curves(empty, 320).data) == 0

@@ -8,7 +8,7 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -54,6 +54,7 @@ _PHONE_ROW = 30  # pixels of a row in the matrix, for up to three lines of small
 _ROW = 26
 _CELL = 38  # pixels that a number in a cell of the matrix needs
 _PANEL = 170  # pixels for one panel of a training history; the first one takes two
+_LOSSES = 3  # as many as a training has at most; their steps are too close for a line with gaps
 _GAP = 40  # pixels between two panels, with a heading in it
 
 
@@ -64,6 +65,34 @@ class Point:
     method: Method
     x: float
     y: float
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A dashed line across a chart of two qualities, with a name below one of its ends.
+
+    Attributes:
+        y: Where it is.
+        text: Its name.
+        right: Whether the name is at the right end.
+    """
+
+    y: float
+    text: str
+    right: bool = False
+
+    def draw(self, figure: go.Figure, *, log: bool) -> None:
+        """Draw it; ``log`` says that the vertical axis is a logarithm."""
+        figure.add_hline(y=self.y, line={"color": NOISY_COLOUR, "dash": "dash", "width": 2})
+        figure.add_annotation(
+            text=self.text,
+            x=float(self.right),
+            xref="x domain",
+            y=math.log10(self.y) if log else self.y,  # lines are placed by values, texts by exponents
+            xanchor="right" if self.right else "left",
+            yanchor="top",
+            showarrow=False,
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +157,7 @@ class _Area:
         self,
         figure: go.Figure,
         front: Sequence[Point],
-        level: tuple[float, str] | None,
+        level: _Level | None,
         shape: str,
     ) -> None:
         """Write names beside points where there is room; the others are in the legend all the same.
@@ -136,20 +165,20 @@ class _Area:
         Args:
             figure: Where to.
             front: What is named; a line joins it.
-            level: Height and name of the line across.
+            level: The line across.
             shape: Of the line that joins the front: ``"hv"``, across first, or ``"vh"``.
         """
-        letter = LETTER * NOTE / 12
         boxes = [(x - 7, y - 7, x + 7, y + 7) for x, y in map(self._pixels, self.points)]
         for (x0, y0), (x1, y1) in pairwise(map(self._pixels, front)):
             corner = (x1, y0) if shape == "hv" else (x0, y1)
             boxes += [_around((x0, y0), corner), _around(corner, (x1, y1))]
         if level:
-            _, y = self._pixels(replace(self.points[0], y=level[0])) if self.points else (0, 0)
-            boxes += [(0, y - 2, self.width, y + 2), (0, y - 20, letter * len(level[1]), y)]
+            y, long = self._height_of(level.y), _long(level.text)
+            left = self.width - long if level.right else 0.0
+            boxes += [(0, y - 2, self.width, y + 2), (left, y - 20, left + long, y)]
         for point in sorted(front, key=lambda point: -point.y):
             x, y = self._pixels(point)
-            long = letter * len(point.method.label)
+            long = _long(point.method.label)
             for below, right in ((False, True), (False, False), (True, True), (True, False)):
                 left, low = (x if right else x - long), (y - 24 if below else y + 8)
                 box = (left, low, left + long, low + 16)
@@ -170,11 +199,11 @@ class _Area:
 
     def _pixels(self, point: Point) -> tuple[float, float]:
         x = math.log10(point.x) if self.log_x else point.x
-        y = math.log10(point.y) if self.log_y else point.y
-        return (
-            self.width * (x - self.x[0]) / (self.x[1] - self.x[0]),
-            self.height * (y - self.y[0]) / (self.y[1] - self.y[0]),
-        )
+        return self.width * (x - self.x[0]) / (self.x[1] - self.x[0]), self._height_of(point.y)
+
+    def _height_of(self, value: float) -> float:
+        y = math.log10(value) if self.log_y else value
+        return self.height * (y - self.y[0]) / (self.y[1] - self.y[0])
 
 
 def strength_curves(
@@ -242,7 +271,10 @@ def quality_against_time(
     hover = f"%{{x:.3~g}} ms, {metric.label} %{{y:.{metric.digits}f}}"
     for point in points:
         _add_marker(figure, point.x, point.y, point.method.label, look(point.method.id), hover)
-    level = _add_level(figure, noisy, NOISY_LABEL)
+    # Filters are fast and near the noisy picture: its name has more room at the other end.
+    level = None if noisy is None else _Level(noisy, NOISY_LABEL, right=True)
+    if level:
+        level.draw(figure, log=False)
     area.name(figure, front, level, "hv")
     area.scale(figure)
     figure.update_xaxes(title="Milliseconds for one face, log scale")
@@ -288,7 +320,9 @@ def distortion_against_perception(
         front = pareto_front(points, lower_x=False, lower_y=True)
         _add_front(figure, front, "vh")
     log = perception.id != "detectability"  # from 0.5 to 1: nothing that a logarithm would spread
-    level = _add_level(figure, best, text, log=log)
+    level = None if best is None else _Level(best, text)
+    if level:
+        level.draw(figure, log=log)
     for point in points:
         method = point.method
         _add_marker(figure, point.x, point.y, method.label, look(method.id), hover_of(method.id))
@@ -436,11 +470,13 @@ def training_curves(history: History, width: int) -> go.Figure:
         vertical_spacing=_GAP / (_PANEL * (1 + len(panels))) if len(panels) > 1 else 0,
         row_heights=[2.0 if index == 0 else 1.0 for index in range(len(panels))] or None,
     )
-    drawn = 0
+    # A noise has the same look for every model, however many losses that has.
+    first = max(_LOSSES, len(history.losses))
+    numbers = {s.name: number for number, s in enumerate(history.losses)}
+    numbers |= {s.name: first + number for number, s in enumerate(history.validation)}
     for row, (_, series) in enumerate(panels, start=1):
         for line in series:
-            figure.add_trace(_line(line, drawn), row=row, col=1)
-            drawn += 1
+            figure.add_trace(_line(line, numbers[line.name]), row=row, col=1)
     if panels:
         figure.update_xaxes(title="Step (batches seen)", row=len(panels), col=1)
     return _finished(figure, width, height=_PANEL * (1 + max(1, len(panels))), top=30)
@@ -499,6 +535,11 @@ def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
     return min(placed) - room, max(placed) + room
 
 
+def _long(name: str) -> float:
+    """How many pixels a name in a chart needs, with some room beside it."""
+    return LETTER * NOTE / 12 * len(name) + 8
+
+
 def _around(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float, float, float]:
     """Return left, bottom, right and top of what a line takes up."""
     (left, right), (low, high) = (sorted(ends) for ends in zip(start, end, strict=True))
@@ -507,29 +548,6 @@ def _around(start: tuple[float, float], end: tuple[float, float]) -> tuple[float
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _add_level(
-    figure: go.Figure, value: float | None, text: str, *, log: bool = False
-) -> tuple[float, str] | None:
-    """Draw a dashed line across, with its name below it; ``log`` says that its axis is a logarithm.
-
-    Returns:
-        Its height and its name; None where there is none.
-    """
-    if value is None:
-        return None
-    figure.add_hline(y=value, line={"color": NOISY_COLOUR, "dash": "dash", "width": 2})
-    figure.add_annotation(
-        text=text,
-        x=0,
-        xref="x domain",
-        y=math.log10(value) if log else value,  # lines are placed by values, texts by exponents
-        xanchor="left",
-        yanchor="top",
-        showarrow=False,
-    )
-    return value, text
 
 
 def _gains(benchmark: Benchmark, metric: Metric, conditions: Iterable[Condition]) -> list[float]:
@@ -600,9 +618,9 @@ def _specialties(methods: Sequence[Method], conditions: Sequence[Condition]) -> 
     ]
 
 
-def _line(series: Series, index: int) -> go.Scatter:
+def _line(series: Series, number: int) -> go.Scatter:
     is_mean = series.name == "val_psnr"
-    look = Look(TEXT, "solid", "x", width=3.5) if is_mean else numbered_look(index)
+    look = Look(TEXT, "solid", "x", width=3.5) if is_mean else numbered_look(number)
     return go.Scatter(
         x=series.steps,
         y=series.values,
