@@ -456,11 +456,12 @@ def training_curves(history: History, width: int) -> go.Figure:
     """
     training = [s for s in history.losses if s.name == "train_loss"]
     routing = [s for s in history.losses if s.name == "routing_loss"]
+    adversarial = [s for s in history.losses if s not in training + routing]
     panels: list[tuple[str, list[Series]]] = [
         ("Validation PSNR in dB", list(history.validation)),
         ("Training loss", training),
         ("Cross-entropy of the router", routing),
-        ("Adversarial losses", [s for s in history.losses if s not in training + routing]),
+        ("Adversarial losses", adversarial),
     ]
     panels = [(title, series) for title, series in panels if series]
     figure = make_subplots(
@@ -470,9 +471,9 @@ def training_curves(history: History, width: int) -> go.Figure:
         vertical_spacing=_GAP / (_PANEL * (1 + len(panels))) if len(panels) > 1 else 0,
         row_heights=[2.0 if index == 0 else 1.0 for index in range(len(panels))] or None,
     )
-    # A noise has the same look for every model, however many losses that has.
+    # A noise, and the training loss, have the same look for every model, however many losses that has.
     first = max(_LOSSES, len(history.losses))
-    numbers = {s.name: number for number, s in enumerate(history.losses)}
+    numbers = {s.name: number for number, s in enumerate(training + routing + adversarial)}
     numbers |= {s.name: first + number for number, s in enumerate(history.validation)}
     for row, (_, series) in enumerate(panels, start=1):
         for line in series:
