@@ -1,10 +1,21 @@
-"""Picture files that no library writes for us, for tests and benchmarks."""
+"""Pictures and files of them that no library makes for us, for tests and benchmarks."""
 
 import struct
 import zlib
 
+import cv2
 import numpy as np
 from PIL import ImageCms
+from skimage.data import astronaut
+
+
+def two_faces() -> np.ndarray:
+    """Return a picture of two faces, the smaller one left of column 200; (260, 460, 3) uint8."""
+    large = astronaut()[:260, 100:360]
+    pixels = np.zeros((260, 460, 3), np.uint8)
+    pixels[30:230, :200] = cv2.resize(large, (200, 200), interpolation=cv2.INTER_AREA)
+    pixels[:, 200:] = large
+    return pixels
 
 
 def png_chunk(name: bytes, body: bytes) -> bytes:

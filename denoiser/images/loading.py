@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, decode
+from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, Picture, decode
 from denoiser.images.values import Image, to_uint8
 
 if TYPE_CHECKING:
@@ -20,9 +20,12 @@ MAX_SIZE = math.isqrt(MAX_PIXELS)
 """The largest ``size`` a picture is brought to, in pixels."""
 
 _BAND_PIXELS = 1_000_000  # how many are converted at once
+_OVERVIEW_PIXELS = 500_000  # of a picture that is only looked at
+_OVERVIEW_SIDE = 16_000  # pixels, of the longest panorama; browsers show it, and a JPEG has 65,535
 _DETECTION_SIDE = 320  # pixels; a larger picture is shrunk to this before faces are looked for
 _SMALLEST_FACE = 32  # pixels, after shrinking; smaller finds are mostly not faces
 _AGREEING_DETECTIONS = 6  # of one face; scikit-image's 4 also finds faces in text and cats
+_SMALLEST_SIDE = 24  # pixels, of a square to cut out; half of what it becomes
 _FACE_MARGIN = 0.15  # of the detected square's side, all in all: chin and forehead
 
 # What undoes each EXIF orientation; 1 is upright.
@@ -57,7 +60,7 @@ class LoadedFace:
 
 
 @dataclass(frozen=True)
-class _Square:
+class Square:
     """A square region: first row, first column and side, in pixels."""
 
     top: int
@@ -65,7 +68,44 @@ class _Square:
     side: int
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the region of a picture, (H, W) or (H, W, C); it has to lie within."""
         return pixels[self.top : self.top + self.side, self.left : self.left + self.side]
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A whole picture, of which squares can be made ready for the denoisers.
+
+    Attributes:
+        image: (H, W) float32 in [0, 1], gray and upright; smaller than the picture was where that is
+            still fine enough for the smallest square.
+        faces: A square around each face that was detected, from left to right.
+        square: The one that :func:`load_face` uses: around the largest face, or the centre.
+        note: A sentence for the person who gave the picture; empty when there is nothing to say.
+        size: (height, width) of the picture as it was given, upright, in pixels.
+    """
+
+    image: Image
+    faces: tuple[Square, ...]
+    square: Square
+    note: str
+    size: tuple[int, int]
+
+    @property
+    def centre(self) -> Square:
+        """The largest square in the middle."""
+        return _centre_square(self.image)
+
+    @property
+    def smallest_side(self) -> int:
+        """The smallest square worth cutting out: as large as the smallest face that is looked for."""
+        height, width = self.image.shape
+        tenth = max(height, width) * _SMALLEST_FACE // _DETECTION_SIDE
+        return min(max(tenth, _SMALLEST_SIDE), height, width)
+
+    def cut(self, square: Square, size: int) -> Image:
+        """Return a square that lies within the picture as (size, size) float32 in [0, 1]."""
+        return _resize(square.crop(self.image), size)
 
 
 def load_image(
@@ -123,15 +163,43 @@ def load_face(source: ImageSource, size: int = 48, crop_face: bool = True) -> Lo
     )
 
 
-def load_crops(source: ImageSource, size: int = 48) -> tuple[LoadedFace, LoadedFace]:
-    """Load a picture as :func:`load_face` does, once: cropped to the largest face, and to the centre.
+def load_photo(source: ImageSource, size: int = 48) -> tuple[Photo, Image]:
+    """Load a picture of which squares are to become faces of ``size`` pixels, and a small one of it.
+
+    Its :attr:`Photo.square`, cut, is what :func:`load_face` makes of it.
+
+    Args:
+        source: As for :func:`load_image`.
+        size: As for :func:`load_face`.
+
+    Returns:
+        The photo; and what to look at, (H, W, 3) RGB float32 in [0, 1], about half a million pixels at
+        most, and no side longer than 16,000. Its sides are not quite in proportion.
 
     Raises:
         ImageError: As for :func:`load_image`.
     """
     size = _check_size(size)
-    image, original_size = _load(source, size, gray=True)
-    return _crop_to_face(image, original_size, size), _crop_to_centre(image, original_size, size)
+    picture = decode(source, lambda width, height: _shrinking(width, height, size))
+    factor = _shrinking(picture.width, picture.height, size)
+    image = _reduce(picture, factor, factor, gray=True)
+    overview = _reduce(picture, *_overview_factors(picture.height, picture.width), gray=False)
+    found = _find_faces(image)
+    photo = Photo(
+        image,
+        tuple(sorted((_add_margin(image, face) for face in found), key=lambda square: square.left)),
+        _choose_square(image, found),
+        _describe(len(found), is_square=picture.size[0] == picture.size[1]),
+        picture.size,
+    )
+    return photo, overview
+
+
+def _overview_factors(height: int, width: int) -> tuple[int, int]:
+    """Say how many times fewer rows and columns a picture may have where it is only looked at."""
+    alike = math.ceil(math.sqrt(height * width / _OVERVIEW_PIXELS))
+    down, across = (max(min(alike, s), math.ceil(s / _OVERVIEW_SIDE)) for s in (height, width))
+    return down, across
 
 
 def _check_size(size: int) -> int:
@@ -164,19 +232,28 @@ def _load(source: ImageSource, size: int | None, gray: bool) -> tuple[Image, tup
     """
     picture = decode(source, lambda width, height: _shrinking(width, height, size))
     factor = _shrinking(picture.width, picture.height, size)
-    height, width = picture.height // factor, picture.width // factor
+    return _reduce(picture, factor, factor, gray), picture.size
+
+
+def _reduce(picture: Picture, down: int, across: int, gray: bool) -> Image:
+    """Convert a picture, with so many times fewer rows and columns; (H, W) or (H, W, 3), upright."""
+    height, width = picture.height // down, picture.width // across
     image = np.empty((height, width) if gray else (height, width, 3), np.float32)
-    step = max(1, _BAND_PIXELS // (picture.width * factor))
-    for top in range(0, height, step):
-        bottom = min(top + step, height)
-        # What is left over of a whole factor at the right and at the bottom is dropped.
-        band = _convert(picture.rows(top * factor, bottom * factor)[:, : width * factor], gray)
-        image[top:bottom] = (
-            band
-            if factor == 1
-            else cv2.resize(band, (width, bottom - top), interpolation=cv2.INTER_AREA)
-        )
-    return np.ascontiguousarray(_turn_upright(image, picture.orientation)), picture.size
+    rows = max(1, _BAND_PIXELS // (picture.width * down))
+    columns = max(1, _BAND_PIXELS // (rows * down * across))  # all of them, but of a long panorama
+    # What is left over of a whole factor at the right and at the bottom is dropped.
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        band = picture.rows(top * down, bottom * down)
+        for left in range(0, width, columns):
+            right = min(left + columns, width)
+            part = _convert(band[:, left * across : right * across], gray)
+            image[top:bottom, left:right] = (
+                part
+                if down == across == 1
+                else cv2.resize(part, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+            )
+    return np.ascontiguousarray(_turn_upright(image, picture.orientation))
 
 
 def _shrinking(width: int, height: int, size: int | None) -> int:
@@ -227,27 +304,31 @@ def _resize(image: Image, size: int) -> Image:
     return np.clip(cv2.resize(image, (size, size), interpolation=method), 0.0, 1.0)
 
 
-def _centre_square(pixels: np.ndarray) -> _Square:
+def _centre_square(pixels: np.ndarray) -> Square:
     height, width = pixels.shape[:2]
     side = min(height, width)
-    return _Square((height - side) // 2, (width - side) // 2, side)
+    return Square((height - side) // 2, (width - side) // 2, side)
 
 
-def _choose_square(pixels: np.ndarray, faces: list[_Square]) -> _Square:
+def _choose_square(pixels: np.ndarray, faces: list[Square]) -> Square:
     """Return a square around the largest face, with a margin, or the centre if there is none."""
     if not faces:
         return _centre_square(pixels)
-    face = max(faces, key=lambda square: square.side)
+    return _add_margin(pixels, max(faces, key=lambda square: square.side))
+
+
+def _add_margin(pixels: np.ndarray, face: Square) -> Square:
+    """Return the square that is cut out for a detected face."""
     height, width = pixels.shape[:2]
     side = min(round(face.side * (1 + _FACE_MARGIN)), height, width)
     margin = (side - face.side) // 2
     # Near the border, the square moves inwards rather than being padded.
     top = min(max(face.top - margin, 0), height - side)
     left = min(max(face.left - margin, 0), width - side)
-    return _Square(top, left, side)
+    return Square(top, left, side)
 
 
-def _find_faces(image: Image) -> list[_Square]:
+def _find_faces(image: Image) -> list[Square]:
     """Detect frontal faces, in the coordinates of ``image``.
 
     References:
@@ -270,7 +351,7 @@ def _find_faces(image: Image) -> list[_Square]:
         min_neighbor_number=_AGREEING_DETECTIONS,
     )
     return [
-        _Square(round(box["r"] / scale), round(box["c"] / scale), round(box["width"] / scale))
+        Square(round(box["r"] / scale), round(box["c"] / scale), round(box["width"] / scale))
         for box in boxes
     ]
 

@@ -52,3 +52,10 @@ def to_png(image: Image) -> bytes:
     buffer = io.BytesIO()
     PIL.Image.fromarray(to_uint8(image)).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def to_jpeg(image: Image) -> bytes:
+    """Encode a picture, (H, W) or (H, W, 3) in [0, 1], as a JPEG file's bytes: small, and not exact."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(to_uint8(image)).save(buffer, format="JPEG", quality=85)
+    return buffer.getvalue()

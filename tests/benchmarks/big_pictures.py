@@ -34,7 +34,7 @@ _TIMEOUT = 300
 _READ = """
 import json, pathlib, re, sys, time
 from skimage.data import astronaut
-from denoiser.images import ImageError, from_uint8, load_crops, to_png
+from denoiser.images import ImageError, from_uint8, load_photo, to_jpeg, to_png
 
 def memory(name):
     status = pathlib.Path("/proc/self/status").read_text()
@@ -42,8 +42,9 @@ def memory(name):
 
 def read(data):
     try:
-        cropped, _ = load_crops(data)
-        return "x".join(map(str, cropped.size)) + f", {cropped.faces} faces"
+        photo, overview = load_photo(data)
+        to_jpeg(overview)
+        return "x".join(map(str, photo.size)) + f", {len(photo.faces)} faces"
     except ImageError as error:
         return str(error)
 

@@ -15,12 +15,14 @@ from skimage.data import astronaut, grass
 from denoiser.images import (
     MAX_BYTES,
     ImageError,
+    Square,
     decoding,
     from_uint8,
-    load_crops,
     load_face,
     load_image,
+    load_photo,
     loading,
+    to_jpeg,
     to_png,
     to_uint8,
 )
@@ -31,6 +33,7 @@ from tests.pictures import (
     png_profile,
     srgb_profile,
     swapped_profile,
+    two_faces,
     write_png,
     write_tiff,
 )
@@ -424,9 +427,14 @@ class TestLargePictures:
         opened = []
         open_picture = PIL.Image.open
         monkeypatch.setattr(PIL.Image, "open", lambda *a, **b: opened.append(1) or open_picture(*a, **b))
-        for face, other in zip(load_crops(data), expected, strict=True):
-            np.testing.assert_array_equal(face.image, other.image)
-            assert (face.faces, face.note, face.size) == (other.faces, other.note, other.size)
+        photo, _ = load_photo(data)
+        for square, other in zip((photo.square, photo.centre), expected, strict=True):
+            np.testing.assert_array_equal(photo.cut(square, 48), other.image)
+        assert (len(photo.faces), photo.note, photo.size) == (
+            expected[0].faces,
+            expected[0].note,
+            expected[0].size,
+        )
         assert len(opened) == 1
 
     def test_no_more_than_a_band_is_converted_at_once(self, monkeypatch):
@@ -437,6 +445,7 @@ class TestLargePictures:
         )
         load_face(encode(PIL.Image.new("RGBA", (3000, 2500))), crop_face=False)
         assert sum(height for height, *_ in converted) > 2490  # the rest of a whole factor is left
+        load_photo(encode(PIL.Image.new("RGBA", (4_000_000, 2))))
         assert max(height * width for height, width, _ in converted) <= loading._BAND_PIXELS
 
     def test_a_jpeg_is_decoded_at_an_eighth(self):
@@ -651,13 +660,9 @@ class TestFaces:
         assert cropped.shape[2] == 3
 
     def test_largest_of_several_faces_is_used(self):
-        large = astronaut()[:260, 100:360]
-        pixels = np.zeros((260, 460, 3), np.uint8)
-        pixels[30:230, :200] = cv2.resize(large, (200, 200), interpolation=cv2.INTER_AREA)
-        pixels[:, 200:] = large
-        face = load_face(pixels)
+        face = load_face(two_faces())
         assert face.note == "2 faces found, the largest was used."
-        alone = load_face(large).image
+        alone = load_face(two_faces()[:, 200:]).image
         assert np.corrcoef(face.image.ravel(), alone.ravel())[0, 1] > 0.7
 
     def test_no_face_falls_back_to_the_centre(self):
@@ -688,6 +693,55 @@ class TestFaces:
         else:
             picture = gray.convert(mode)
         assert load_face(picture).face_found
+
+
+class TestPhotos:
+    def test_each_face_from_left_to_right_and_the_largest_is_chosen(self):
+        photo, _ = load_photo(two_faces())
+        first, second = photo.faces
+        assert first.left < 200 < second.left
+        assert photo.square == second
+        assert photo.note == "2 faces found, the largest was used."
+        np.testing.assert_array_equal(photo.cut(second, 48), load_face(two_faces()).image)
+
+    @pytest.mark.parametrize("height", [1, 23, 40, 300, 2400])
+    @pytest.mark.parametrize("width", [1, 50, 1300])
+    def test_the_smallest_square_fits_and_is_no_larger_than_a_face_may_be(self, height, width):
+        photo, _ = load_photo(np.zeros((height, width), np.uint8))
+        rows, columns = photo.image.shape
+        assert 1 <= photo.smallest_side <= min(rows, columns)
+        assert photo.smallest_side <= max(loading._SMALLEST_SIDE, max(rows, columns) / 10)
+        assert photo.cut(Square(0, 0, photo.smallest_side), 48).shape == (48, 48)
+
+    def test_any_square_can_be_cut(self):
+        pixels = random_rgb(80, 100)
+        photo, _ = load_photo(pixels)
+        expected = load_image(pixels[7:55, 40:88])
+        np.testing.assert_array_equal(photo.cut(Square(7, 40, 48), 48), expected)
+
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_the_overview_is_small_upright_and_in_colour_over_white(self, orientation):
+        pixels = np.dstack([cv2.resize(astronaut(), (2000, 1600)), np.full((1600, 2000), 255, np.uint8)])
+        pixels[:400, :400, 3] = 0
+        exif = PIL.Image.Exif()
+        exif[0x0112] = orientation
+        data = encode(PIL.Image.fromarray(pixels), exif=exif, compress_level=1)
+        _, overview = load_photo(data)
+        whole = load_image(data, gray=False)
+        height, width, _ = overview.shape
+        assert 100_000 < height * width <= 500_000
+        expected = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        assert np.abs(overview - expected).mean() < 0.01
+        corner = overview[5, 5] if orientation == 1 else overview[5, -5]
+        np.testing.assert_array_equal(corner, 1)
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 70_000), (70_000, 1), (100, 20_000)])
+    def test_of_any_picture_there_is_an_overview_that_a_jpeg_can_hold(self, shape):
+        _, overview = load_photo(encode(PIL.Image.new("L", shape[::-1], 200)))
+        assert max(overview.shape) <= 16_000
+        with PIL.Image.open(io.BytesIO(to_jpeg(overview))) as picture:
+            assert picture.size == overview.shape[1::-1]
+            assert np.abs(np.asarray(picture).astype(int) - 200).max() <= 2
 
 
 class TestEightBit:

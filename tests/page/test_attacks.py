@@ -415,7 +415,7 @@ def test_used_uploads_leave_nothing(target):
         (path,) = target.client.post(
             "/gradio_api/upload", files={"files": (f"{index}.png", content)}
         ).json()
-        values = [{"path": path, "meta": {"_type": "gradio.FileData"}}, True]
+        values = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
         answer = target.send(event, values, session_hash=f"uploader-{index}")
         assert answer.status_code == 200
         assert_harmless(answer, target)

@@ -5,10 +5,8 @@ import itertools
 import json
 import math
 import re
-import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -26,14 +24,13 @@ from denoiser.denoisers.registry import (
 )
 from denoiser.faces.fer2013 import FaceSet
 from denoiser.faces.samples import bundled_faces
-from denoiser.images import from_uint8, to_png, to_uint8
+from denoiser.images import to_uint8
 from denoiser.noise import NOISES, PRESETS, GaussianNoise, NoiseChain
 from denoiser.pipeline import Comparison, Experiment, compare
 from denoiser.ui.common.gain_labels import gain_flag, write_loss
 from denoiser.ui.common.payload import encode_picture, error_payload, new_version, write_payload
 from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
-from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face, load_upload
-from denoiser.ui.experiment.faces import _receive_picture
+from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face
 from denoiser.ui.experiment.parsing import MAX_SEED, NO_NOISE, ExperimentError, parse_experiment
 from denoiser.ui.experiment.run import Face, describe_methods, run_methods
 from denoiser.ui.page import build_app, warm_up
@@ -284,47 +281,6 @@ def test_results_do_not_depend_on_order_or_company(face):
     assert (alone == among).all()
 
 
-# Uploads
-
-
-@pytest.fixture
-def request_of(monkeypatch, tmp_path):
-    """A function that uploads bytes; returns what a browser sends for them, and its request."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-
-    def upload(content: bytes) -> tuple[dict[str, str], SimpleNamespace]:
-        file = tmp_path / ("a" * 32) / ("b" * 64) / "me.png"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(content)
-        return {"path": str(file)}, SimpleNamespace(session_hash="mine")
-
-    return upload
-
-
-def test_upload_is_read_exactly(request_of, face):
-    picture, request = request_of(to_png(face.image))
-    _, _, loaded, upload, _ = _receive_picture(picture, False, request)
-    assert (loaded.image == from_uint8(to_uint8(face.image))).all()
-    assert loaded.caption == "Your picture"  # never the file's name
-    assert (upload.centred.image == loaded.image).all()
-
-
-def test_bad_upload_keeps_the_old_face(request_of, tmp_path):
-    picture, request = request_of(b"no picture")
-    emptied, strip, face, upload, note = _receive_picture(picture, True, request)
-    assert emptied is None
-    assert strip == face == upload == gr.skip()
-    assert note.endswith(".")
-    assert str(tmp_path) not in note
-
-
-def test_lost_upload_is_one_sentence(request_of):
-    picture, request = request_of(b"")
-    Path(picture["path"]).unlink()
-    *_, note = _receive_picture(picture, True, request)
-    assert note == "The picture got lost on its way; please choose it again."
-
-
 # How the page is wired
 
 
@@ -434,23 +390,3 @@ def test_models_are_loaded_when_they_are_first_shown(monkeypatch):
     warm_up()
     assert used[:4] == list(DEFAULT_DENOISERS)
     assert set(used) & set(MODELS) == set(DEFAULT_DENOISERS) & set(MODELS)
-
-
-def test_pictures_are_decoded_one_at_a_time(monkeypatch):
-    """A large one takes up to 300 MB; all that arrive at once would take that many times."""
-    inside, most = [], []
-
-    def decode(data, size):
-        inside.append(1)
-        most.append(len(inside))
-        time.sleep(0.02)  # time for the others to come in, if they can
-        inside.pop()
-        return None, None
-
-    monkeypatch.setattr("denoiser.ui.experiment.face_source.load_crops", decode)
-    threads = [threading.Thread(target=load_upload, args=(b"",)) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1] * 5

@@ -133,7 +133,7 @@ def in_place(app: App, make: Callable[[Path], None]) -> str:
 def taken(app: App, picture: bytes) -> str:
     """Upload a picture, and have it used by a session that isn't the attacker's."""
     path = app.upload(picture)
-    answer = app.send(app.picture_event(), [{"path": path}, True], "owner")
+    answer = app.send(app.picture_event(), [{"path": path}], "owner")
     assert answer.status_code == 200, answer.text
     return path
 
@@ -227,23 +227,23 @@ def test_what_an_event_was_caused_by_may_not_be_a_file_either(app, secret):
 def test_an_upload_is_its_first_session_s(app, picture):
     path = app.upload(picture)
     event = app.picture_event()
-    sent = [{"path": path, "meta": META}, True]
+    sent = [{"path": path, "meta": META}]
     assert "error" not in app.send(event, sent, "mine").json()
     assert error_of(app.send(event, sent, "yours")) == NOT_YOURS
-    assert error_of(app.send(event, [{"path": path}, True], "yours")) == NOT_YOURS
+    assert error_of(app.send(event, [{"path": path}], "yours")) == NOT_YOURS
     assert "error" not in app.send(event, sent, "mine").json()
 
 
 def test_without_a_session_nothing_is_taken(app, picture):
-    answer = app.send(app.picture_event(), [{"path": app.upload(picture)}, True], None)
+    answer = app.send(app.picture_event(), [{"path": app.upload(picture)}], None)
     assert error_of(answer) == NOT_YOURS
 
 
 def test_the_same_picture_of_two_sessions_is_two(app, picture):
     mine, yours = app.upload(picture), app.upload(picture)
     assert mine != yours
-    assert "error" not in app.send(app.picture_event(), [{"path": mine}, True], "a").json()
-    assert "error" not in app.send(app.picture_event(), [{"path": yours}, True], "b").json()
+    assert "error" not in app.send(app.picture_event(), [{"path": mine}], "a").json()
+    assert "error" not in app.send(app.picture_event(), [{"path": yours}], "b").json()
 
 
 def test_a_refused_upload_leaves_nothing(app):

@@ -28,7 +28,8 @@ from denoiser.images import Image, ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
 from denoiser.pipeline import Comparison, DenoiseResult, compare
 from denoiser.ui.api.accelerator import compare_processors
-from denoiser.ui.experiment.face_source import ONE_PICTURE, FaceSource
+from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.own_picture import ONE_PICTURE
 from denoiser.ui.server.uploads import read_upload
 from denoiser.weights.checkpoint import WeightsError
 

@@ -418,7 +418,7 @@ function receive(payload) {
   lab.dataset.version = payload.version;
   const failed = payload.error && `${payload.error} The pictures show the last good settings.`;
   setText(part("status"), failed || payload.notice || "");
-  if (payload.error) return;
+  if (payload.error) return announce(); // the last good settings are what is shown
   live = {
     ...payload,
     clean: decode(payload.cards[0].pixels),

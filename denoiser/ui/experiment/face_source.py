@@ -1,9 +1,7 @@
-"""The faces that the page offers, and how an upload becomes one."""
+"""The sample faces that the page offers."""
 
 import contextlib
 import logging
-import secrets
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import is_offline_mode
 
 from denoiser.faces.download import Dataset, DownloadError, cached_fer2013, fetch_fer2013, find_dataset
-from denoiser.faces.fer2013 import FACE_SIZE, FaceDataError, FaceSet, find_fer2013
+from denoiser.faces.fer2013 import FaceDataError, FaceSet, find_fer2013
 from denoiser.faces.samples import (
     Sample,
     bundled_faces,
@@ -21,7 +19,7 @@ from denoiser.faces.samples import (
     load_samples,
     pick_samples,
 )
-from denoiser.images import LoadedFace, load_crops
+from denoiser.ui.experiment.own_picture import is_own
 from denoiser.ui.experiment.run import Face
 
 STRIP_LENGTH = 12
@@ -32,29 +30,12 @@ _BUNDLED = "the faces that ship with scikit-image"
 
 _PAUSES = (10, 60, 600)
 
-_UPLOAD = "upload-"  # how the id of an uploaded face begins
-
-ONE_PICTURE = threading.Lock()
-"""Held while an upload is decoded: a large one takes up to 300 MB."""
 _GET_FER2013 = (
     "For FER2013, set FER2013_PATH to where it lies, or put it into data/fer2013, "
     "and start the app again."
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Upload:
-    """An uploaded face, both ways; the file itself is not kept.
-
-    Attributes:
-        cropped: Cropped to the largest face.
-        centred: Cropped to the centre.
-    """
-
-    cropped: LoadedFace
-    centred: LoadedFace
 
 
 @dataclass(frozen=True)
@@ -184,29 +165,9 @@ def first_face(faces: FaceSet) -> Face:
     return sample_face(pick_samples(faces, None, FIRST_SEED, 1)[0])
 
 
-def load_upload(data: bytes) -> Upload:
-    """Load a face from what is in an uploaded file.
-
-    Raises:
-        ImageError: It can't be used; one sentence.
-    """
-    with ONE_PICTURE:
-        return Upload(*load_crops(data, FACE_SIZE))
-
-
-def upload_face(upload: Upload, crop: bool) -> tuple[Face, str]:
-    """Return an uploaded face as the session's face, and what there is to say about it."""
-    loaded = upload.cropped if crop else upload.centred
-    height, width = loaded.size
-    note = loaded.note or ("Cropped to the face." if crop else "The centre was cropped.")
-    if height == width == FACE_SIZE and not loaded.note and not crop:
-        note = "Used as it is."
-    return Face(f"{_UPLOAD}{secrets.token_hex(8)}", "Your picture", loaded.image), note
-
-
 def sample_id(face: Face) -> str | None:
     """Return which sample a face is; None for an uploaded one."""
-    return None if face.id.startswith(_UPLOAD) else face.id
+    return None if is_own(face) else face.id
 
 
 def sample_face(sample: Sample) -> Face:

@@ -1,8 +1,16 @@
-// Paints the strip of sample faces. Given by Gradio: element, props, watch, trigger.
+// Paints the strip of faces. Given by Gradio: element, props, watch, trigger.
 const strip = element.querySelector(".faces");
+const places = props.value.faces.length; // as many as there are at first
+let own = null; // the button of the visitor's own face, which stays whatever samples are on offer
 
 function highlight(id) {
   for (const button of strip.children) button.setAttribute("aria-pressed", String(button.dataset.id === id));
+}
+
+// The face in the grid, which the link names as the strip does.
+function shown() {
+  const { link = "" } = document.querySelector("#comparison .lab")?.dataset || {};
+  return new URLSearchParams(link).get("face");
 }
 
 function createFace({ id, label, pixels, side }) {
@@ -19,16 +27,32 @@ function createFace({ id, label, pixels, side }) {
   return button;
 }
 
-// Without faces, the value says which of those on show is chosen; it may bring that one along, which
-// then takes the last one's place if it is not on show yet.
+function showOwn(face) {
+  const before = own;
+  own = face && createFace(face);
+  if (own) own.classList.add("own");
+  if (before && own) before.replaceWith(own);
+  else if (before) before.remove();
+  else if (own) strip.prepend(own);
+}
+
+function showSample(face) {
+  if ([...strip.children].some((button) => button.dataset.id === face.id)) return;
+  if (strip.lastElementChild !== own) strip.lastElementChild.remove();
+  strip.insertBefore(createFace(face), own ? own.nextSibling : strip.firstChild);
+}
+
+// A value may bring other samples, one more, or the visitor's own face. Of too many, the last go. It says
+// which face was chosen; the grid does where a choice has come to nothing.
 function draw() {
   const value = props.value || {};
-  if (value.faces) strip.replaceChildren(...value.faces.map(createFace));
-  if (value.face && ![...strip.children].some((button) => button.dataset.id === value.face.id)) {
-    if (strip.lastElementChild) strip.lastElementChild.remove();
-    strip.prepend(createFace(value.face));
-  }
-  highlight(value.chosen);
+  if (value.faces) strip.replaceChildren(...(own ? [own] : []), ...value.faces.map(createFace));
+  if (value.face) showSample(value.face);
+  if ("own" in value) showOwn(value.own);
+  while (strip.children.length > places) strip.lastElementChild.remove();
+  highlight("chosen" in value ? value.chosen : shown());
 }
+// Whatever the face was changed by: the outline is where the pictures come from.
+document.addEventListener("experiment", () => highlight(shown()));
 watch("value", draw);
 draw();

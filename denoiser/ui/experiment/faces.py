@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -13,21 +13,20 @@ from denoiser.faces.samples import (
     pick_samples,
     sample_emotions,
 )
-from denoiser.images import ImageError
-from denoiser.ui.common.events import SILENT
-from denoiser.ui.common.html import painted
-from denoiser.ui.common.payload import encode_picture, new_version
+from denoiser.images import Image, ImageError
+from denoiser.ui.common.events import LATEST, SILENT
+from denoiser.ui.common.html import painted, read_asset
+from denoiser.ui.common.payload import Payload, encode_picture, new_version, write_payload
 from denoiser.ui.experiment.face_source import (
     FIRST_SEED,
     STRIP_LENGTH,
     FaceSource,
-    Upload,
     caption,
     first_face,
-    load_upload,
     sample_face,
-    upload_face,
 )
+from denoiser.ui.experiment.link_format import OWN_FACE
+from denoiser.ui.experiment.own_picture import GONE, OwnPictures, Upload
 from denoiser.ui.experiment.run import Face
 from denoiser.ui.server.uploads import read_upload
 
@@ -43,22 +42,20 @@ class FaceControls:
 
     Attributes:
         face: The session's :class:`~denoiser.ui.experiment.run.Face`.
-        strip: The sample faces to click.
-        upload: The session's upload, which can be cropped anew; None for a sample.
+        strip: The faces to click: samples, and the visitor's own once there is one.
         note: What there is to say about the face.
         begin: The event after which a loaded page has the face it starts with.
     """
 
     face: gr.State
     strip: gr.HTML
-    upload: gr.State
     note: gr.Markdown
     begin: Callable[..., Any]
 
     @property
     def outputs(self) -> list[Any]:
         """All of them, for ``outputs`` of an event; :meth:`show` makes their values."""
-        return [self.face, self.strip, self.upload, self.note]
+        return [self.face, self.strip, self.note]
 
     def settle(self, face: Face) -> Any:
         """Make the value of :attr:`face` for a page that loads: from now on the face is its own."""
@@ -70,12 +67,12 @@ class FaceControls:
         None leaves the face as it is; so does an unknown id, and the note says so.
         """
         if sample_id is None:
-            return [gr.skip()] * 4
+            return [gr.skip()] * 3
         try:
             sample = source.get(sample_id)
         except FaceDataError:
-            return [gr.skip(), gr.skip(), gr.skip(), _NO_SUCH_FACE]
-        return [sample_face(sample), _chosen_value(sample), None, ""]
+            return [gr.skip(), gr.skip(), _NO_SUCH_FACE]
+        return [sample_face(sample), _chosen_value(sample), ""]
 
 
 def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceControls:
@@ -90,7 +87,6 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
     strip_start = pick_samples(faces, None, FIRST_SEED, STRIP_LENGTH)
     # What a session has that the server has never heard of; a page that loads is given another.
     face = gr.State(replace(first_face(faces), stands_in=True))
-    upload = gr.State(None)
     gr.Markdown("### 1. Face")
     with gr.Row():
         emotion = gr.Dropdown(
@@ -116,50 +112,112 @@ def create_face_section(source: FaceSource, load: Callable[..., Any]) -> FaceCon
             buttons=[],
             elem_id="picture",
         )
-        crop = gr.Checkbox(True, label="Crop to the face", elem_id="crop")
+        crop = painted("experiment/crop.js", read_asset("experiment/crop.html"), elem_id="crop")
         gr.Markdown(
             "It stays in this session: not stored, not logged, not sent to anyone else.",
             elem_classes="small",
         )
     note = gr.Markdown("", elem_id="face-note")
 
-    def show_strip(emotion_name: str, seed: int) -> tuple[Any, Face, None, str]:
+    def show_strip(emotion_name: str, seed: int) -> tuple[Any, Face, str]:
         emotion_or_any = None if emotion_name == ANY_EMOTION else emotion_name
         samples = pick_samples(source.offer.faces, emotion_or_any, seed, STRIP_LENGTH)
-        return _strip_value(samples), sample_face(samples[0]), None, ""
+        return _strip_value(samples), sample_face(samples[0]), ""
 
-    def choose(event: gr.EventData) -> tuple[Face, None, str]:
-        try:
-            return sample_face(source.get(str(event.id))), None, ""
-        except FaceDataError as error:
-            raise gr.Error(str(error)) from error
-
-    face_outputs = [face, upload, note]
-    emotion.change(lambda name: show_strip(name, FIRST_SEED), emotion, [strip, *face_outputs], **SILENT)
+    emotion.change(lambda name: show_strip(name, FIRST_SEED), emotion, [strip, face, note], **SILENT)
     shuffle.click(
         lambda name: show_strip(name, secrets.randbelow(2**31)),
         emotion,
-        [strip, *face_outputs],
+        [strip, face, note],
         **SILENT,
     )
+    _connect_choice(source, face, strip, note, picture, crop)
+    if at_first.coming:
+        load = _follow(source, load, face, strip, emotion, about)
+    return FaceControls(face, strip, note, load)
+
+
+def _connect_choice(
+    source: FaceSource,
+    face: gr.State,
+    strip: gr.HTML,
+    note: gr.Markdown,
+    picture: gr.Image,
+    crop: gr.HTML,
+) -> None:
+    """Let a visitor choose a face of the strip, give a picture, and choose the square of it."""
+    pictures = OwnPictures()
+    upload = gr.State(None)
+    outputs = [face, strip, upload, crop, note]
+
+    def forget(shown: Face) -> list[Any]:
+        """Make the values of ``outputs`` for a session whose picture the server no longer has."""
+        # One that has lost its face, too, is to see the one that stands in.
+        face_or_same = replace(shown) if shown.stands_in else gr.skip()
+        return [face_or_same, _own_value(None), None, write_payload({"version": new_version()}), GONE]
+
+    def choose(event: gr.EventData, shown: Face, own: Upload | None) -> list[Any]:
+        chosen = str(_data_of(event).get("id"))
+        if chosen == OWN_FACE:
+            return forget(shown) if own is None else [own.face, *[gr.skip()] * 3, ""]
+        try:
+            return [sample_face(source.get(chosen)), *[gr.skip()] * 3, ""]
+        except FaceDataError as error:
+            return [gr.skip(), {"version": new_version()}, gr.skip(), gr.skip(), str(error)]
+
+    def receive(sent: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        if sent is None:  # the box was emptied, by this function for one
+            return [gr.skip()] * 6
+        try:
+            own, photo, said = pictures.receive(read_upload(sent, request.session_hash))
+        except ImageError as error:
+            return [None, *[gr.skip()] * 4, str(error)]
+        return [None, own.face, _own_value(own), own, write_payload(photo), said]
+
+    def cut(event: gr.EventData, shown: Face, own: Upload | None) -> list[Any]:
+        sent = _data_of(event)
+        if own is None:
+            return forget(shown)
+        if sent.get("id") != own.id:  # another picture has come meanwhile
+            return [gr.skip()] * 5
+        try:
+            new = pictures.cut(own, sent)
+        except ImageError as error:
+            was = {"version": new_version(), "square": asdict(own.square)}
+            return [*[gr.skip()] * 3, write_payload(was), str(error)]
+        if new is None:  # the face that was cut out of it stays
+            return [*[gr.skip()] * 3, write_payload({"version": new_version()}), GONE]
+        return [new.face, _own_value(new), new, gr.skip(), ""]
+
     # Queued: after an unqueued event Gradio does not announce that the session's face has changed.
-    strip.select(choose, None, face_outputs, trigger_mode="always_last", **SILENT)
+    latest: dict[str, Any] = {**LATEST, "inputs": [face, upload], "outputs": outputs}
+    strip.select(choose, **latest)
+    crop.cut(cut, **latest)
     # Without Gradio's preprocessing, which decodes and converts: 16 bits and transparency would be
     # lost before denoiser.images sees them, and a damaged file would end in an HTTP 500.
     picture.change(
-        _receive_picture,
-        [picture, crop],
-        [picture, strip, *face_outputs],
+        receive,
+        picture,
+        [picture, *outputs],
         preprocess=False,
         trigger_mode="multiple",  # a second picture is not dropped while the first is read
         show_progress="minimal",
         show_progress_on=note,
         api_visibility="private",
     )
-    crop.change(_crop_again, [upload, crop], [face, note], **SILENT)
-    if at_first.coming:
-        load = _follow(source, load, face, strip, emotion, about)
-    return FaceControls(face, strip, upload, note, load)
+
+
+def _data_of(event: gr.EventData) -> dict[str, Any]:
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _own_value(upload: Upload | None) -> Payload:
+    """Put the visitor's own face into the strip and choose it, or take it out."""
+    value = {"version": new_version()}
+    if upload is None:
+        return value | {"own": None}
+    own = _strip_face(OWN_FACE, upload.face.caption, upload.face.image)
+    return value | {"own": own, "chosen": OWN_FACE}
 
 
 def _follow(
@@ -201,49 +259,30 @@ def _follow(
     return started.then  # type: ignore[no-any-return]
 
 
-def _receive_picture(picture: dict[str, Any] | None, crop: bool, request: gr.Request) -> Any:
-    """Values for the picture's box, the strip, the face, the upload and the note."""
-    if picture is None:  # the box was emptied, by this function for one
-        return [gr.skip()] * 5
-    try:
-        upload = load_upload(read_upload(picture, request.session_hash))
-    except ImageError as error:
-        return [None, gr.skip(), gr.skip(), gr.skip(), str(error)]
-    face, note = upload_face(upload, crop)
-    return [None, {"chosen": None}, face, upload, note]
-
-
-def _crop_again(upload: Upload | None, crop: bool) -> Any:
-    if upload is None:
-        return [gr.skip()] * 2
-    return upload_face(upload, crop)
-
-
 def _emotion_choices(faces: FaceSet) -> dict[str, Any]:
     emotions = sample_emotions(faces)
     return {"choices": [ANY_EMOTION, *emotions], "visible": bool(emotions)}
 
 
 def _strip_value(samples: Sequence[Sample], chosen: str | None = None) -> dict[str, Any]:
-    return {"chosen": chosen or samples[0].id, "faces": [_strip_face(sample) for sample in samples]}
+    return {"chosen": chosen or samples[0].id, "faces": [_sample_value(sample) for sample in samples]}
 
 
 def _chosen_value(sample: Sample) -> dict[str, Any]:
     """Choose one of the strip's faces, or put it first where it is none of them."""
     # The version makes choosing the same face again, after a click on another, a change.
-    return {"version": new_version(), "chosen": sample.id, "face": _strip_face(sample)}
+    return {"version": new_version(), "chosen": sample.id, "face": _sample_value(sample)}
 
 
-def _strip_face(sample: Sample) -> dict[str, Any]:
-    return {
-        "id": sample.id,
-        "label": caption(sample),
-        "side": sample.image.shape[0],
-        "pixels": encode_picture(sample.image),
-    }
+def _sample_value(sample: Sample) -> Payload:
+    return _strip_face(sample.id, caption(sample), sample.image)
+
+
+def _strip_face(face_id: str, label: str, image: Image) -> Payload:
+    return {"id": face_id, "label": label, "side": image.shape[0], "pixels": encode_picture(image)}
 
 
 def create_face_strip(value: dict[str, Any]) -> gr.HTML:
     """Add a strip of small faces to click; it announces ``select`` with the face's ``id``."""
-    template = '<div class="faces" role="group" aria-label="Sample faces"></div>'
+    template = '<div class="faces" role="group" aria-label="Faces"></div>'
     return painted("experiment/faces.js", template, value=value, elem_id="faces")
