@@ -79,6 +79,7 @@ function resize(side) {
 
 function letGo() {
   clearTimeout(keyTimer);
+  keyTimer = 0;
   trigger("cut", { id: shown.id, ...square });
 }
 
@@ -164,6 +165,7 @@ box.addEventListener("keydown", (event) => {
   clearTimeout(keyTimer);
   keyTimer = setTimeout(letGo, KEYS_MS);
 });
+box.addEventListener("blur", () => keyTimer && letGo());
 
 function createChoice({ label, square: wanted }) {
   const button = make("button", "", null, label);
@@ -176,10 +178,11 @@ function createChoice({ label, square: wanted }) {
   return button;
 }
 
-function open(payload) {
+function showPicture(payload) {
   shown = payload;
   drag = null;
   clearTimeout(keyTimer);
+  keyTimer = 0;
   picture.style.setProperty("--ratio", shown.width / shown.height);
   canvas.width = canvas.height = shown.face_size;
   photo.src = `data:image/jpeg;base64,${shown.photo}`;
@@ -194,12 +197,12 @@ function open(payload) {
   box.setAttribute("aria-valuemax", original(Math.min(shown.width, shown.height)));
 }
 
-// A payload brings a picture, or the square back to where it was; by having neither it says that the picture is gone.
+// A payload brings a picture, or the square back to where it was; without either, the picture is gone.
 function draw() {
   const payload = readPayload(props.value);
-  root.hidden = !payload || !payload.square;
+  if (payload?.photo) showPicture(payload);
+  root.hidden = !shown || !payload?.square;
   if (root.hidden) return;
-  if (payload.photo) open(payload);
   setSquare(payload.square);
   reveal();
 }
