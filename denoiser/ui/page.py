@@ -29,9 +29,10 @@ from denoiser.ui.compare.tab import create_compare_tab
 from denoiser.ui.emotion.accuracy import create_accuracy_section
 from denoiser.ui.emotion.tab import create_emotion_tab
 from denoiser.ui.experiment.face_source import FaceSource
-from denoiser.ui.experiment.link_components import create_link_note
+from denoiser.ui.experiment.link_components import create_link_note, create_whole_lab_link
+from denoiser.ui.experiment.link_format import COMPARE_TAB, LESSONS_TAB
 from denoiser.ui.inside.tab import create_inside_tab
-from denoiser.ui.lessons.tab import create_lessons_tab, create_progress
+from denoiser.ui.lessons.tab import create_lessons_tab, create_progress, create_task
 from denoiser.ui.server.guard import GuardedBlocks
 from denoiser.ui.server.limits import MAX_FILE_BYTES, close_half_sent, create_middleware
 from denoiser.ui.server.queue import RUNNING, open_queue
@@ -59,13 +60,15 @@ def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> 
     with GuardedBlocks(title=TITLE, analytics_enabled=False, fill_width=True) as app:
         painted("common/skip_link.js", read_asset("common/help.html"), elem_id="help")
         gr.Markdown(_INTRODUCTION, elem_id="introduction")
+        create_whole_lab_link()
         link_note = create_link_note()
         progress = create_progress()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with _tab("Compare", "compare"):
+            with _tab("Compare", COMPARE_TAB):
+                task = create_task()
                 controls = create_compare_tab(faces, tabs, link_note, app.load)
-            with _tab("Lessons", "lessons") as lessons:
-                create_lessons_tab(controls, faces, progress, app.load, lessons.select)
+            with _tab("Lessons", LESSONS_TAB) as lessons:
+                create_lessons_tab(controls, faces, progress, task, app.load, lessons.select)
             with _tab("Sweep", "sweep") as sweep:
                 create_sweep_tab(controls, sweep.select)
             with _tab("Inside", "inside") as inside:

@@ -1,5 +1,7 @@
 """The tab "Lessons" in Chromium, against the real app: one lesson from end to end, and all ten."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -64,15 +66,29 @@ class LessonsTab:
         return read_rgb(self.picture(label).locator("canvas"))[..., 0]
 
 
+@contextmanager
+def lessons_at(browser, width):
+    """A page of its own; at the end, whatever the test did, nothing may have gone wrong in it."""
+    with watched_at(browser, width) as watched:
+        tab = LessonsTab(watched.page)
+        yield tab
+        assert tab.lab.overflow() <= 0
+        assert_fine(watched)
+
+
+@pytest.fixture(params=EACH_WIDTH)
+def blank(browser, request):
+    """The page before it has loaded anything."""
+    with lessons_at(browser, request.param) as tab:
+        yield tab
+
+
 @pytest.fixture(params=EACH_WIDTH)
 def tab(browser, server, request):
-    """The tab, opened; at the end, whatever the test did, nothing may have gone wrong in it."""
-    with watched_at(browser, request.param) as watched:
-        opened = LessonsTab(watched.page)
+    """The tab, opened."""
+    with lessons_at(browser, request.param) as opened:
         opened.open(server)
         yield opened
-        assert opened.lab.overflow() <= 0
-        assert_fine(watched)
 
 
 def test_one_lesson_from_the_question_to_the_reason(tab):
@@ -124,6 +140,97 @@ def test_one_lesson_from_the_question_to_the_reason(tab):
     tab.page.get_by_role("button", name="Next →", exact=True).click()
     tab.heading(LESSONS[2]).wait_for()
     expect(tab.explanation).to_be_hidden()
+
+
+def is_open(tab, lesson):
+    """Wait until a lesson is open, and the address says so."""
+    tab.heading(lesson).wait_for()
+    tab.page.wait_for_url(lambda url: "tab=lessons" in url and url.endswith(f"&lesson={lesson.id}"))
+
+
+def shows_task(tab, lesson):
+    """Wait until a lesson's task stands above the comparison, and the address says so."""
+    number = LESSONS.index(lesson) + 1
+    tab.page.locator(".task").get_by_text(f"Lesson {number}: {lesson.title}.").wait_for()
+    tab.page.wait_for_url(lambda url: url.endswith(f"&tab=compare&lesson={lesson.id}"))
+
+
+BUTTON_TOP = "document.querySelector('#lesson-compare').getBoundingClientRect().top"
+
+
+def test_a_lesson_is_in_the_address_and_back_is_the_one_before(blank, server):
+    tab, gan, first, second = blank, LESSONS[8], LESSONS[0], LESSONS[1]
+    tab.page.goto(f"{server}?lesson={gan.id}")
+    is_open(tab, gan)
+    entries = tab.page.evaluate("history.length")
+    tab.item(first).click()
+    is_open(tab, first)
+    tab.page.get_by_role("button", name="Next →", exact=True).click()
+    is_open(tab, second)
+    tab.choose(second.options[0])  # an answer is no other lesson
+    tab.commit.click()
+    tab.wait_for(second)
+    assert tab.page.evaluate("history.length") == entries + 2
+    tab.page.reload()
+    is_open(tab, second)
+    expect(tab.explanation).to_be_visible()  # and what was answered stays
+    for lesson in (first, gan):
+        tab.page.go_back(wait_until="commit")
+        is_open(tab, lesson)
+    tab.page.go_forward(wait_until="commit")
+    is_open(tab, first)
+    assert tab.page.evaluate("history.length") == entries + 2
+
+
+def test_compare_shows_the_task_and_the_way_back(tab):
+    lesson = LESSONS[1]
+    tab.item(lesson).click()
+    is_open(tab, lesson)
+    tab.choose(lesson.options[lesson.answer])
+    tab.commit.click()
+    tab.wait_for(lesson)
+    tab.page.locator("#lesson-compare").evaluate(
+        "node => scrollBy(0, node.getBoundingClientRect().top - 150)"
+    )
+    spot = tab.page.evaluate(BUTTON_TOP)
+    to_compare = tab.page.get_by_role("button", name="Open under Compare", exact=True)
+    to_compare.click()
+    shows_task(tab, lesson)
+    task = tab.page.locator(".task")
+    expect(task).to_contain_text(lesson.look)
+    expect(task).to_be_focused()
+    task.get_by_role("button", name="Back to lesson 2", exact=True).click()
+    is_open(tab, lesson)
+    expect(to_compare).to_be_focused()
+    assert abs(tab.page.evaluate(BUTTON_TOP) - spot) < 3
+
+    tab.page.go_back(wait_until="commit")
+    shows_task(tab, lesson)
+    tab.page.go_back(wait_until="commit")
+    is_open(tab, lesson)
+    expect(to_compare).to_be_focused()
+    assert abs(tab.page.evaluate(BUTTON_TOP) - spot) < 3
+    tab.page.go_forward(wait_until="commit")
+    shows_task(tab, lesson)
+    later = LessonsTab(tab.page.context.new_page())
+    later.page.goto(tab.page.url)
+    shows_task(later, lesson)
+    task = later.page.locator(".task")
+    expect(task).to_contain_text(lesson.look)
+    task.get_by_role("button", name="Close", exact=True).click()
+    expect(task).to_be_hidden()
+    later.page.wait_for_url(lambda url: "lesson=" not in url and "tab=" not in url)
+
+
+def test_a_task_does_not_give_the_answer_away(blank, server):
+    tab, lesson = blank, LESSONS[5]
+    tab.page.goto(f"{server}?tab=compare&lesson={lesson.id}")
+    shows_task(tab, lesson)
+    task = tab.page.locator(".task")
+    expect(task).to_contain_text(lesson.question)
+    expect(task).not_to_contain_text(lesson.look)
+    task.get_by_role("button", name="Back to lesson 6", exact=True).click()
+    is_open(tab, lesson)
 
 
 @pytest.mark.slow

@@ -248,6 +248,9 @@ NOISE_IS_25 = Experiment(GaussianNoise(25 / 255))
             Experiment(methods=("median",)),
             "a whole number from 1 to 7",
         ),
+        ("lesson=no-such-lesson", NOISE_IS_25, "its lesson is unknown"),
+        ("embed=yes", NOISE_IS_25, "embed has to be true or false"),
+        ("embed=true&tab=blind", NOISE_IS_25, "only the stage and the lessons can be embedded"),
         ("show=nothing", NOISE_IS_25, "what its pictures show is unknown"),
         ("weights=v0", NOISE_IS_25, "other weights"),
         ("x=" + "y" * 5000, NOISE_IS_25, "too long"),
@@ -260,6 +263,24 @@ def test_what_cannot_be_used_is_said_and_the_rest_is_used(query, expected, probl
     assert len(link.problems) == 1
     sentence = describe_problems(link.problems)
     assert re.fullmatch(rf"The link is shown as far as it can be: .*{problem}.*\.", sentence)
+
+
+@pytest.mark.parametrize(
+    ("query", "tab", "lesson"),
+    [
+        ("lesson=gan", "lessons", "gan"),
+        ("tab=lessons&lesson=gan", "lessons", "gan"),
+        ("tab=compare&lesson=gan", "compare", "gan"),  # its task, above the comparison
+        ("tab=sweep&lesson=gan", "sweep", None),
+        ("tab=lessons", "lessons", None),
+        ("embed=true", None, None),
+        ("embed=true&lesson=gan", "lessons", "gan"),
+        ("embed=false&tab=sweep", "sweep", None),
+    ],
+)
+def test_which_tab_and_lesson_a_link_opens(query, tab, lesson):
+    link = read_link(query)
+    assert (link.tab, link.lesson, link.problems) == (tab, lesson, ())
 
 
 @pytest.mark.parametrize("key", [*link_keys(), "nonsense"])

@@ -358,6 +358,32 @@ def test_headers(app, picture):
         assert headers["referrer-policy"] == "same-origin"
 
 
+@pytest.mark.parametrize(
+    ("query", "anywhere"),
+    [
+        ("embed=true", True),
+        ("face=lfw-7&embed=true&sigma=3", True),
+        ("%65mbed=tru%65", True),
+        ("", False),
+        ("embed", False),
+        ("embed=True", False),
+        ("embed=false&embed=true", False),
+        ("embed=&embed=true", False),  # of two the first counts
+        ("face=embed=true", False),
+        ("embed=true&x=" + "y" * 9000, False),
+    ],
+)
+def test_only_what_is_embedded_may_be_framed_anywhere(app, query, anywhere):
+    answer = app.client.get(f"/?{query}")
+    assert ('<html class="is-embedded"' in answer.text) == anywhere
+    assert answer.text.rstrip().endswith("</html>")
+    headers = answer.headers
+    policy = headers["content-security-policy"]
+    assert ("frame-ancestors" not in policy) == anywhere
+    assert ("camera=()" in headers["permissions-policy"]) == anywhere
+    assert "default-src 'none'" in policy
+
+
 def malformed(app: App) -> Iterator[tuple[str, str, Any]]:
     """Requests that nothing can be made of: method, path, and what is sent as JSON."""
     picture, plain = app.picture_event()["id"], {"fn_index": 0, "session_hash": "x"}

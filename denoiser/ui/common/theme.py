@@ -14,6 +14,7 @@ _STYLES = (
     "lessons/lessons.css",
     "emotion/emotion.css",
     "inside/inside.css",
+    "experiment/embedding.css",
 )
 
 _SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]

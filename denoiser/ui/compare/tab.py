@@ -19,7 +19,7 @@ from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import create_face_section
 from denoiser.ui.experiment.history import connect_history, create_history
 from denoiser.ui.experiment.link_components import (
-    create_copy_button,
+    create_copy_buttons,
     create_link_box,
     describe_link,
     restore_on_load,
@@ -64,7 +64,7 @@ def create_compare_tab(
                     "pictures": gr.Button("Pictures (zip)", size="sm", min_width=120),
                     "numbers": gr.Button("Numbers (CSV)", size="sm", min_width=120),
                 }
-                create_copy_button()
+                create_copy_buttons()
             link_box = create_link_box()
             download = create_download()
             with (

@@ -22,12 +22,18 @@ from denoiser.ui.experiment.link_format import (
     write_link,
 )
 from denoiser.ui.experiment.run import Face
+from denoiser.ui.server.security import is_embedded
 
 _ASK_SECONDS = 2  # how often a page whose link names a face of FER2013 asks whether it has come
 _OWN_FACE = "it was made with someone's own picture, which no link holds, so this is a sample face"
 _NO_SUCH_FACE = "its face is not among the sample faces here"
 _NO_FER2013 = "its face is one of FER2013, which is not here"
 _COMING = "The link's face, one of FER2013, is still being downloaded; it is shown once it has come."
+_WHOLE_LAB = '<a class="whole-lab" target="_blank" rel="noopener" hidden>Open the whole lab</a>'
+_SHARE = (
+    '<div class="share"><p class="share-said" role="status"></p>'
+    '<label class="share-box" hidden><span></span> <input type="text" readonly></label></div>'
+)
 
 
 @dataclass(frozen=True)
@@ -54,22 +60,41 @@ def create_link_note() -> gr.Markdown:
     return gr.Markdown(elem_id="link-note")
 
 
-def create_copy_button() -> None:
-    """Add the button that copies the link."""
-    button = gr.Button("Copy link", size="sm", min_width=90, elem_id="copy-link")
-    # In the browser, within the click: a clipboard is open to nothing else.
-    button.click(
-        None,
-        None,
-        None,
-        js="() => document.dispatchEvent(new CustomEvent('copy-link'))",
-        api_visibility="private",
+def create_whole_lab_link() -> None:
+    """Add the way from what is embedded to the whole page; what writes the address shows it there."""
+    gr.HTML(
+        html_template=_WHOLE_LAB,
+        apply_default_css=False,
+        elem_id="whole-lab",
     )
+
+
+def create_copy_buttons(prefix: str = "") -> None:
+    """Add the buttons that copy a link to what is open, and the frame for another page.
+
+    Args:
+        prefix: Comes before their ids.
+    """
+    for label, name in (("Copy link", "copy-link"), ("Copy embed code", "copy-frame")):
+        button = gr.Button(label, size="sm", min_width=90, elem_id=prefix + name)
+        # In the browser, within the click: a clipboard is open to nothing else.
+        button.click(
+            None,
+            None,
+            None,
+            js=f"() => document.dispatchEvent(new CustomEvent('{name}'))",
+            api_visibility="private",
+        )
 
 
 def create_link_box() -> gr.HTML:
     """Add what writes the address, and copies the link and says so."""
     return create_address(_address())
+
+
+def create_copied_note() -> None:
+    """Add another place, in another tab, for what there is to say about a copied link."""
+    gr.HTML(html_template=_SHARE, apply_default_css=False)
 
 
 def restore_on_load(
@@ -100,7 +125,8 @@ def restore_on_load(
 
     def restore(text: Any, face: Face) -> list[Any]:
         query = text if isinstance(text, str) else ""
-        invited = {"openTab": "blind"} if names_class(query) else {}
+        invites = names_class(query) and not is_embedded(query)  # which shows no votes
+        invited = {"openTab": "blind"} if invites else {}
         link = read_link(query)
         if link is None:
             box_value = _address() | invited if invited else gr.skip()
@@ -203,8 +229,4 @@ def _is_fer2013(sample: str) -> bool:
 
 def create_address(value: dict[str, Any]) -> gr.HTML:
     """Add what keeps the page's address in step with the grid, copies it, and says so."""
-    template = (
-        '<div class="share"><p class="share-said" role="status"></p>'
-        '<label class="share-box" hidden>Link <input type="text" readonly></label></div>'
-    )
-    return painted("experiment/link_components.js", template, value=value, elem_id="share")
+    return painted("experiment/link_components.js", _SHARE, value=value, elem_id="share")

@@ -4,8 +4,10 @@
 
 Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``; a
 method's own settings are ``nl-means:strength=1.2``.
-``clip=no`` and ``round=yes`` are written where they apply. ``show`` is the view of the grid and ``tab``
-the open tab, neither of which changes a number; the page's script adds them.
+``clip=no`` and ``round=yes`` are written where they apply. ``show`` is the view of the grid, ``tab`` the
+open tab, and ``lesson`` the lesson that is open there or, with ``tab=compare``, whose task stands above
+the comparison; none of them changes a number, and the page's script adds them. ``embed=true`` leaves the
+stage, or the lesson, alone on the page, for a frame in another site's.
 
 What a link promises:
 
@@ -36,6 +38,7 @@ from denoiser.denoisers.registry import (
     list_denoisers,
     list_hyperparameters,
 )
+from denoiser.lessons import LESSONS
 from denoiser.noise import (
     NOISES,
     GaussianNoise,
@@ -54,6 +57,7 @@ from denoiser.ui.experiment.parsing import (
     parse_seed,
     parse_value,
 )
+from denoiser.ui.server.security import EMBED_PARAMETER, is_embedded
 from denoiser.weights.hub import WEIGHTS_VERSION
 
 VIEWS = ("picture", "error", "residual")
@@ -61,10 +65,26 @@ VIEWS = ("picture", "error", "residual")
 
 OWN_FACE = "own"
 
+COMPARE_TAB, LESSONS_TAB = "compare", "lessons"
+"""Ids of the tabs that a lesson has to do with, and that can be embedded; the first one opens first."""
+
 CLASS_PARAMETER = "class"
 """The key under which an address names a class of the blind test."""
 
-_KEYS = ("face", "noise", "second", "seed", "clip", "round", "methods", "weights", "show", "tab")
+_KEYS = (
+    "face",
+    "noise",
+    "second",
+    "seed",
+    "clip",
+    "round",
+    "methods",
+    "weights",
+    "show",
+    "tab",
+    "lesson",
+    EMBED_PARAMETER,
+)
 _SECOND = "second-"
 _NO_METHODS = "none"
 _LONGEST = 4000  # characters; the longest that the app writes has about 1,000
@@ -80,6 +100,7 @@ class Link:
         experiment: The face, the noise and the methods; the sample's id is unchecked.
         view: One of :data:`VIEWS`.
         tab: Id of the tab to open, unchecked; None for the first.
+        lesson: Id of the lesson that is open in its tab, or whose task stands above the comparison.
         own_face: Whether it was made with an uploaded face.
         problems: What of it can't be used: parts of a sentence.
     """
@@ -87,6 +108,7 @@ class Link:
     experiment: Experiment
     view: str = VIEWS[0]
     tab: str | None = None
+    lesson: str | None = None
     own_face: bool = False
     problems: tuple[str, ...] = ()
 
@@ -153,10 +175,12 @@ def read_link(query: str) -> Link | None:
         problems.append("what its pictures show is unknown")
     if fields.get("weights", WEIGHTS_VERSION) != WEIGHTS_VERSION:
         problems.append("it was made with other weights, so the networks' pictures and numbers differ")
+    tab, lesson = _read_place(fields, is_embedded(query), problems)
     return Link(
         experiment,
         view if view in VIEWS else VIEWS[0],
-        fields.get("tab"),
+        tab,
+        lesson,
         face == OWN_FACE,
         tuple(problems),
     )
@@ -239,6 +263,25 @@ def _read_switch(fields: Mapping[str, str], key: str, default: bool, problems: l
     if fields[key] not in _SWITCHES:
         problems.append(f"{key} has to be yes or no")
     return _SWITCHES.get(fields[key], default)
+
+
+def _read_place(
+    fields: Mapping[str, str], embedded: bool, problems: list[str]
+) -> tuple[str | None, str | None]:
+    """Read the tab and the lesson: a lesson without a tab is open in its own."""
+    lesson = fields.get("lesson")
+    if lesson is not None and lesson not in [known.id for known in LESSONS]:
+        problems.append("its lesson is unknown")
+        lesson = None
+    tab = fields.get("tab", None if lesson is None else LESSONS_TAB)
+    if fields.get(EMBED_PARAMETER, "true") not in ("true", "false"):
+        problems.append(f"{EMBED_PARAMETER} has to be true or false")
+    if tab in (None, COMPARE_TAB, LESSONS_TAB):
+        return tab, lesson
+    if embedded:
+        problems.append("only the stage and the lessons can be embedded")
+        return None, None
+    return tab, None
 
 
 def _read_methods(fields: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 // Paints the list of lessons. Given by Gradio: element, props, watch, trigger.
-// A value is {said, lessons: [{id, number, title, minutes, mark, spoken, open}]}.
+// A value is {said, turned, lessons: [{id, number, title, minutes, mark, spoken, open}]}. It announces the open lesson,
+// and whether somebody has turned to it, to the script that keeps the address.
 const list = element.querySelector(".lesson-list");
 const said = element.querySelector(".lesson-said");
 
@@ -24,6 +25,7 @@ function draw() {
   list.replaceChildren(...(value.lessons || []).map(createItem));
   if (focused) list.querySelector(`[data-lesson="${CSS.escape(focused)}"]`)?.focus();
   said.textContent = value.said || "";
+  list.dispatchEvent(new CustomEvent("lesson", { bubbles: true, detail: { turned: Boolean(value.turned) } }));
 }
 watch("value", draw);
 draw();

@@ -18,10 +18,12 @@ from denoiser.lessons.base import Demonstration, Group, Lesson, Picture, Results
 from denoiser.metrics import write_psnr, write_ssim
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW, SILENT
-from denoiser.ui.common.html import read_script
+from denoiser.ui.common.html import painted, read_script
 from denoiser.ui.common.payload import Payload, encode_picture
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.link_components import create_copied_note, create_copy_buttons
+from denoiser.ui.experiment.link_format import COMPARE_TAB, read_link
 from denoiser.ui.experiment.run import Face, describe_methods
 
 _LIST = (
@@ -31,12 +33,16 @@ _LIST = (
 _DEMO = '<div class="lesson-demo"></div>'
 # To the top of the lesson, when another one is opened from below.
 _SCROLL = "() => { document.querySelector('#lesson').scrollIntoView({ block: 'start' }); }"
-# By its button, which is there at every width: as an event's output the tabs would make every move of a
-# slider slower from then on (see experiment/link_components.py).
-_OPEN_COMPARE = """() => {
-  document.querySelector("#tabs [data-tab-id=compare]").click();
-  window.scrollTo(0, 0);
-}"""
+# In the browser, by the tab's button: as an event's output the tabs would make every move of a slider
+# slower from then on (see experiment/link_components.py).
+_LEAVE = "() => { document.dispatchEvent(new CustomEvent('leave-lesson')); }"
+_TASK = (
+    '<section class="task" tabindex="-1" aria-label="The lesson\'s task" hidden>'
+    '<p><strong class="task-title"></strong> <span class="task-kind"></span> '
+    '<span class="task-text"></span></p>'
+    '<button type="button" class="task-back"></button>'
+    '<button type="button" class="task-close">Close</button></section>'
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class Tab:
     previous: gr.Button
     next: gr.Button
     progress: gr.BrowserState
+    task: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
@@ -155,10 +162,16 @@ def create_progress() -> gr.BrowserState:
     return gr.BrowserState(Progress().browser_state, storage_key="lessons", secret="lessons")
 
 
+def create_task() -> gr.HTML:
+    """Add the task of the lesson that the comparison was opened from, with the way back to it."""
+    return painted("lessons/task.js", _TASK, elem_id="task")
+
+
 def create_lessons_tab(
     controls: Controls,
     faces: FaceSource,
     progress: gr.BrowserState,
+    task: gr.HTML,
     load: Callable[..., Any],
     opened: Callable[..., Any],
 ) -> None:
@@ -168,6 +181,7 @@ def create_lessons_tab(
         controls: The controls of the tab "Compare".
         faces: Where the samples come from.
         progress: See :func:`create_progress`.
+        task: See :func:`create_task`.
         load: The page's event of being loaded.
         opened: The tab's event of being opened.
     """
@@ -176,7 +190,7 @@ def create_lessons_tab(
     except ResultsError:  # the texts say where a number is missing
         results = Results(None)
     labels = {method: info.label for method, info in describe_methods().items()}
-    tab = _create(results, labels, progress)
+    tab = _create(results, labels, progress, task)
     _connect(tab, results, labels, controls, faces, load, opened)
 
 
@@ -190,14 +204,20 @@ def demonstration_value(lesson: Lesson, demonstration: Demonstration) -> Payload
     }
 
 
-def list_value(progress: Progress) -> Payload:
-    """Write the list of lessons down as ``list.js`` takes it."""
+def list_value(progress: Progress, turned: bool = False) -> Payload:
+    """Write the list of lessons down as ``list.js`` takes it.
+
+    Args:
+        progress: Which one is open, and how each went.
+        turned: Whether somebody has just turned to the open one: then Back leads to the one before.
+    """
     answers = [(lesson, progress.answers.get(lesson.id)) for lesson in LESSONS]
     done = sum(answer is not None for _, answer in answers)
     right = sum(answer == lesson.answer for lesson, answer in answers)
     summary = f"{done} of {len(LESSONS)} done, {right} predicted right" if done else "None done yet"
     return {
         "said": f"{summary}. Kept in this browser.",
+        "turned": turned,
         "lessons": [
             {
                 "id": lesson.id,
@@ -217,6 +237,24 @@ def list_value(progress: Progress) -> Payload:
     }
 
 
+def task_value(progress: Progress, lesson_id: object) -> Payload:
+    """Write a lesson's task down as ``task.js`` takes it; no lesson's for an unknown id.
+
+    Before the lesson is answered that is its question: what to look at would give the answer away.
+    """
+    opened = progress.open(lesson_id)
+    lesson = opened.open_lesson
+    if lesson.id != lesson_id:
+        return {}
+    return {
+        "lesson": lesson.id,
+        "number": opened.index + 1,
+        "title": lesson.title,
+        "kind": "The question:" if opened.answer is None else "What to look at:",
+        "text": lesson.question if opened.answer is None else lesson.look,
+    }
+
+
 def lesson_experiment(lesson: Lesson) -> Experiment:
     """Return what "Open under Compare" sets: a method that is not here is left out."""
     known = list_denoisers()
@@ -224,7 +262,9 @@ def lesson_experiment(lesson: Lesson) -> Experiment:
     return replace(lesson.experiment, methods=methods)
 
 
-def _create(results: Results, labels: Mapping[str, str], progress: gr.BrowserState) -> Tab:
+def _create(
+    results: Results, labels: Mapping[str, str], progress: gr.BrowserState, task: gr.HTML
+) -> Tab:
     first = Progress()
     values = _lesson_values(first, results, labels)[1:]
     listed, head, prediction, _, verdict, look, demonstration, slider, _, _, why, *_ = values
@@ -243,6 +283,9 @@ def _create(results: Results, labels: Mapping[str, str], progress: gr.BrowserSta
                 elem_id="lesson-list",
             )
             face = gr.Markdown(elem_classes="small", elem_id="lesson-face")
+            with gr.Row(elem_classes="downloads"):
+                create_copy_buttons("lesson-")
+            create_copied_note()
         with gr.Column(scale=4, min_width=300, elem_id="lesson"):
             with gr.Column(elem_classes="lesson-section"):
                 tab_head = gr.Markdown(head, elem_id="lesson-head")
@@ -290,6 +333,7 @@ def _create(results: Results, labels: Mapping[str, str], progress: gr.BrowserSta
         previous=before,
         next=after,
         progress=progress,
+        task=task,
     )
 
 
@@ -317,19 +361,30 @@ def _connect(
 
         return value, gr.update(value=draw_chart(demonstration.chart), visible=True)
 
-    def restore(browser_state: Any) -> Any:
-        progress = Progress.read(browser_state)
-        if progress == Progress():  # as the page is built
-            return [gr.skip()] * len(tab.outputs)
-        return _lesson_values(progress, results, labels)
+    def restore(query: Any, browser_state: Any) -> Any:
+        kept = Progress.read(browser_state)
+        link = read_link(query) if isinstance(query, str) else None
+        is_task = link is not None and link.tab == COMPARE_TAB
+        progress = kept if link is None or is_task else kept.open(link.lesson)
+        task = task_value(kept, link.lesson) if link is not None and is_task else gr.skip()
+        if progress == kept == Progress():  # as the page is built
+            return [*[gr.skip()] * len(tab.outputs), task]
+        return [*_lesson_values(progress, results, labels), task]
+
+    def turn_to(progress: Progress) -> Any:
+        return _lesson_values(progress, results, labels, turned=True)
 
     def select(browser_state: Any, event: gr.EventData) -> Any:
+        return turn_to(Progress.read(browser_state).open(event.id))
+
+    def go_back(browser_state: Any, event: gr.EventData) -> Any:
         return _lesson_values(Progress.read(browser_state).open(event.id), results, labels)
 
     def step(distance: int) -> Callable[[Any], Any]:
-        return lambda browser_state: _lesson_values(
-            Progress.read(browser_state).step(distance), results, labels
-        )
+        return lambda browser_state: turn_to(Progress.read(browser_state).step(distance))
+
+    def assign(browser_state: Any, event: gr.EventData) -> Any:
+        return task_value(Progress.read(browser_state), event.id)
 
     def commit(browser_state: Any, choice: Any) -> Any:
         progress = Progress.read(browser_state)
@@ -340,8 +395,9 @@ def _connect(
         return _lesson_values(committed, results, labels)
 
     def open_compare(browser_state: Any) -> Any:
-        experiment = lesson_experiment(Progress.read(browser_state).open_lesson)
-        return controls.show(experiment, faces)
+        progress = Progress.read(browser_state)
+        experiment = lesson_experiment(progress.open_lesson)
+        return [*controls.show(experiment, faces), task_value(progress, progress.lesson)]
 
     fast: dict[str, Any] = {**RAW, "queue": False}
     slow: dict[str, Any] = {
@@ -357,6 +413,7 @@ def _connect(
     demonstration_outputs: list[Any] = [tab.pictures, tab.chart]
     events: list[tuple[Callable[..., Any], Callable[..., Any], list[Any]]] = [
         (tab.contents.select, select, [tab.progress]),
+        (tab.task.open, go_back, [tab.progress]),
         (tab.previous.click, step(-1), [tab.progress]),
         (tab.next.click, step(1), [tab.progress]),
         (tab.commit.click, commit, [tab.progress, tab.prediction]),
@@ -365,7 +422,15 @@ def _connect(
         event(handler, inputs, tab.outputs, **fast).then(
             demonstrate, demonstration_inputs, demonstration_outputs, **slow
         )
-    load(restore, tab.progress, tab.outputs, **fast)
+    # The browser's own address, as in experiment/link_components.py.
+    load(
+        restore,
+        [gr.Textbox(visible=False), tab.progress],
+        [*tab.outputs, tab.task],
+        js="(query, progress) => [window.location.search, progress]",
+        **fast,
+    )
+    tab.task.assign(assign, tab.progress, tab.task, **fast)
     for button in (tab.previous, tab.next):
         button.click(None, js=_SCROLL, api_visibility="private")
     # Not change: it would announce the position that another lesson starts with, too.
@@ -381,12 +446,14 @@ def _connect(
     tab.compare.click(
         open_compare,
         tab.progress,
-        controls.outputs,
+        [*controls.outputs, tab.task],
         **SILENT,
-    ).then(None, js=_OPEN_COMPARE, api_visibility="private")
+    ).then(None, js=_LEAVE, api_visibility="private")
 
 
-def _lesson_values(progress: Progress, results: Results, labels: Mapping[str, str]) -> list[Any]:
+def _lesson_values(
+    progress: Progress, results: Results, labels: Mapping[str, str], *, turned: bool = False
+) -> list[Any]:
     """Make the values of :attr:`Tab.outputs`; dicts, which make no components."""
     lesson, answer = progress.open_lesson, progress.answer
     committed = answer is not None
@@ -394,7 +461,7 @@ def _lesson_values(progress: Progress, results: Results, labels: Mapping[str, st
     slider = lesson.slider
     return [
         progress.browser_state,
-        list_value(progress),
+        list_value(progress, turned),
         f"### {lesson.title}\n{number}\n\n{lesson.question}",
         gr.update(
             choices=[

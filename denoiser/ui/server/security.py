@@ -7,6 +7,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,8 +37,18 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
 }
 _FOR_PAGES = {"Cross-Origin-Opener-Policy": "same-origin"}
-# A Space's page is a frame of huggingface.co's.
-_MAY_EMBED = "'self' https://huggingface.co https://*.huggingface.co https://*.hf.space"
+# Whatever site shows it, it has no picture to take.
+_FOR_EMBEDDED = {
+    "Permissions-Policy": _ALWAYS["Permissions-Policy"].replace("camera=(self)", "camera=()")
+}
+EMBED_PARAMETER = "embed"
+"""The key under which an address asks for the page's part that stands in pages of other sites."""
+
+_LONGEST_QUERY = 8000
+# The style sheet and the scripts go by this, so that they can't decide otherwise than the headers.
+_HTML, _EMBEDDED_HTML = b"<html", b'<html class="is-embedded"'
+# The whole page: a Space's is a frame of huggingface.co's.
+_MAY_FRAME = "'self' https://huggingface.co https://*.huggingface.co https://*.hf.space"
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc\s*=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -78,7 +89,7 @@ class SecurityHeaders:
         body = bytearray()
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal held
+            nonlocal held, body
             if message["type"] == "http.response.start":
                 message.setdefault("headers", [])
                 is_page = Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
@@ -92,8 +103,12 @@ class SecurityHeaders:
                 body.extend(message.get("body", b""))
                 if message.get("more_body", False):
                     return
-                policy = page_policy(inline_scripts(bytes(body)))
+                embedded = is_embedded(scope.get("query_string", b"").decode("latin-1"))
+                policy = page_policy(inline_scripts(bytes(body)), embedded)
                 _add(held, _FOR_PAGES | {"Content-Security-Policy": policy})
+                if embedded:
+                    body = body.replace(_HTML, _EMBEDDED_HTML, 1)
+                    _add(held, _FOR_EMBEDDED | {"Content-Length": str(len(body))})
                 await send(held)
                 message = {"type": "http.response.body", "body": bytes(body)}
             await send(message)
@@ -107,14 +122,27 @@ def is_open(method: str, path: str) -> bool:
     return pattern is not None and pattern.fullmatch(path) is not None
 
 
+def is_embedded(query: str) -> bool:
+    """Tell whether an address asks for what any site may show in a frame: ``embed=true``.
+
+    That is the stage or a lesson, without uploads, votes and camera: nothing that another site could
+    lead a visitor to do unawares. A query that is too long to be one of the page's asks for nothing.
+    """
+    query = query.removeprefix("?")
+    fields = parse_qsl(query, keep_blank_values=True) if len(query) <= _LONGEST_QUERY else []
+    return next((text for key, text in fields if key == EMBED_PARAMETER), None) == "true"
+
+
 def inline_scripts(page: bytes) -> list[bytes]:
     """Return the scripts that stand in an HTML page itself, as a browser hashes them."""
     # A browser reads every line ending as one character.
     return [script.replace(b"\r\n", b"\n") for script in _INLINE_SCRIPT.findall(page)]
 
 
-def page_policy(scripts: Iterable[bytes]) -> str:
+def page_policy(scripts: Iterable[bytes], embedded: bool = False) -> str:
     """Return the page's content security policy: everything from here, and these scripts.
+
+    What is embedded may stand in a frame of any site, even of a file (which ``*`` would leave out).
 
     Gradio makes functions of text ('unsafe-eval') and writes styles into elements.
     """
@@ -132,8 +160,9 @@ def page_policy(scripts: Iterable[bytes]) -> str:
         "manifest-src": "'self'",
         "base-uri": "'self'",
         "form-action": "'self'",
-        "frame-ancestors": _MAY_EMBED,
     }
+    if not embedded:
+        directives["frame-ancestors"] = _MAY_FRAME
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
