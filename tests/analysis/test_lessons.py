@@ -37,7 +37,13 @@ from denoiser.noise import GaussianNoise, SaltAndPepperNoise, noise_kind
 from denoiser.pipeline import compare, corrupt
 from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.lessons.charts import draw_chart
-from denoiser.ui.lessons.tab import Progress, _lesson_values, demonstration_value, lesson_experiment
+from denoiser.ui.lessons.tab import (
+    Progress,
+    _lesson_values,
+    demonstration_value,
+    lesson_experiment,
+    task_value,
+)
 from denoiser.weights.checkpoint import WeightsError
 
 BY_ID = {lesson.id: lesson for lesson in LESSONS}
@@ -462,6 +468,17 @@ def test_nothing_gives_the_answer_away(one, results):
         assert any(first_words in text for text in texts)
         is_right = "As you predicted" in repr(after)
         assert is_right == (choice == one.answer)
+
+
+@EVERY
+def test_a_task_says_what_to_look_at_once_the_lesson_is_answered(one):
+    progress = Progress()
+    before = task_value(progress, one.id)
+    assert (before["lesson"], before["text"]) == (one.id, one.question)
+    after = task_value(progress.open(one.id).commit("0").open(LESSONS[0].id), one.id)
+    assert (after["title"], after["text"]) == (one.title, one.look)
+    for nonsense in (None, "", "nowhere", 3, [one.id]):
+        assert task_value(progress, nonsense) == {}
 
 
 @pytest.mark.parametrize("value", [None, "2", True, math.nan, -1, 3.01, [2]])

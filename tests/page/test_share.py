@@ -11,6 +11,7 @@ import pytest
 from denoiser.denoisers.registry import list_denoisers, list_hyperparameters
 from denoiser.faces.fer2013 import FaceDataError, FaceSet
 from denoiser.faces.samples import bundled_faces, get_sample
+from denoiser.lessons import LESSONS
 from denoiser.noise import (
     NOISES,
     GaussianNoise,
@@ -28,6 +29,7 @@ from denoiser.ui.experiment.link_format import Link, describe_problems, link_key
 from denoiser.ui.experiment.parsing import MAX_SEED, ExperimentError, parse_value
 from denoiser.ui.experiment.run import Face
 from denoiser.weights.hub import WEIGHTS_VERSION
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +283,11 @@ def test_what_cannot_be_used_is_said_and_the_rest_is_used(query, expected, probl
 def test_which_tab_and_lesson_a_link_opens(query, tab, lesson):
     link = read_link(query)
     assert (link.tab, link.lesson, link.problems) == (tab, lesson, ())
+
+
+def test_the_docs_have_every_lesson_s_id():
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert all(f"| {lesson.title} | `{lesson.id}` |" in text for lesson in LESSONS)
 
 
 @pytest.mark.parametrize("key", [*link_keys(), "nonsense"])
