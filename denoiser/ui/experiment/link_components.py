@@ -62,11 +62,7 @@ def create_link_note() -> gr.Markdown:
 
 def create_whole_lab_link() -> None:
     """Add the way from what is embedded to the whole page; what writes the address shows it there."""
-    gr.HTML(
-        html_template=_WHOLE_LAB,
-        apply_default_css=False,
-        elem_id="whole-lab",
-    )
+    gr.HTML(html_template=_WHOLE_LAB, apply_default_css=False, elem_id="whole-lab")
 
 
 def create_copy_buttons(prefix: str = "") -> None:

@@ -33,12 +33,12 @@ function leaveLesson() {
   whenSo(() => root.offsetParent, () => root.focus({ preventScroll: true }));
 }
 
-// Open a lesson where it was left, once it is there.
-function openLesson(lesson) {
+// Open a lesson; once it is there, its button is where it was in the window.
+function openLesson(lesson, spot) {
   if (listed() !== lesson) trigger("open", { id: lesson });
+  if (spot === undefined) return;
   whenSo(() => listed() === lesson && way()?.offsetParent, () => {
-    const top = way().getBoundingClientRect().top;
-    window.scrollBy(0, top - (spots.get(lesson) ?? window.innerHeight / 2));
+    window.scrollBy(0, way().getBoundingClientRect().top - spot);
     way().focus({ preventScroll: true });
   });
 }
@@ -52,12 +52,13 @@ function whenSo(test, act, frames = PATIENCE) {
 
 document.addEventListener("leave-lesson", leaveLesson);
 document.addEventListener("go-back", ({ detail: { tab, lesson } }) => {
-  if (tab === "lessons" && lesson && (lesson !== listed() || spots.has(lesson))) openLesson(lesson);
+  if (tab === "lessons" && lesson) openLesson(lesson, spots.get(lesson));
   if (tab === "compare" && lesson !== root.dataset.lesson) trigger("assign", { id: lesson });
 });
 find("back").addEventListener("click", () => {
+  const { lesson } = root.dataset;
   openTab("lessons");
-  openLesson(root.dataset.lesson);
+  openLesson(lesson, spots.get(lesson) ?? window.innerHeight / 2);
 });
 find("close").addEventListener("click", () => {
   trigger("assign", { id: "" });
