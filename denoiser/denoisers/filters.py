@@ -53,6 +53,9 @@ WAVELET_MARGIN = 8
 ADAPTIVE_WINDOWS = (3, 5, 7)
 """Sides in pixels of the windows that the adaptive median grows through."""
 
+_IMPULSES = ("salt-and-pepper", "impulse", "pixel-shuffle")
+_SPREAD_OUT = ("gaussian", "poisson", "speckle")  # every pixel is off by a little
+
 
 @dataclass(frozen=True)
 class Filter(Denoiser):
@@ -315,9 +318,6 @@ def _filter(
 def _over_sigma(name: str, label: str, default: float, maximum: float, unit: str) -> Parameter:
     return Parameter(name, label, 0.05, maximum, default, maximum, 0.05, unit)
 
-
-_IMPULSES = ("salt-and-pepper", "impulse", "pixel-shuffle")
-_SPREAD_OUT = ("gaussian", "poisson", "speckle")  # every pixel is off by a little
 
 CLASSICAL_DENOISERS: tuple[Filter, ...] = (
     _filter(
