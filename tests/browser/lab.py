@@ -133,6 +133,7 @@ class Lab:
 
     def toggle(self, label: str) -> None:
         """Tick or untick a method."""
+        self.unfold("methods-panel")
         boxes = self.page.locator("#methods")
         boxes.get_by_role("checkbox", name=label, exact=True).click()
 
@@ -142,6 +143,7 @@ class Lab:
 
     def pick(self, sample: str) -> None:
         """Click a face of the strip."""
+        self.unfold("face-panel")
         self.page.locator(f'#faces button[data-id="{sample}"]').click()
 
     def sample_ids(self) -> list[str]:
@@ -158,10 +160,14 @@ class Lab:
 
     def open_own_picture(self) -> None:
         """Open what takes a picture of one's own; closed at first, as its panel on a phone."""
-        folded = self.page.locator("#face-panel .fold-button[aria-expanded=false]")
+        self.unfold("face-panel")
+        self.page.locator("#own-picture > button").click()
+
+    def unfold(self, panel: str) -> None:
+        """Open a panel that a phone has folded."""
+        folded = self.page.locator(f"#{panel} .fold-button[aria-expanded=false]")
         if folded.count():
             folded.click()
-        self.page.locator("#own-picture > button").click()
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
