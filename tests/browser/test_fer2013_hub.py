@@ -75,6 +75,7 @@ def test_faces_appear_without_a_reload(browser, remote, app):
         assert first.startswith("fer2013-test-")
         row = int(first.rpartition("-")[2]) - 32_298
         np.testing.assert_array_equal(new.gray("clean"), pictures(COUNT, 2)[row])
+        new.unfold("face-panel")
         expect(new.page.locator("#emotion")).to_be_visible()
         for page in (watched, later):
             assert page.errors == []
