@@ -2,6 +2,7 @@
 
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.noise import NoiseModel, noise_kind, noise_stages
+from denoiser.weights.training_noise import trained_span
 
 _SLACK = 1.5
 """So many times stronger or weaker than all that a network was trained on is other noise to it."""
@@ -31,13 +32,8 @@ def _is_made_for_stage(info: DenoiserInfo, stage: NoiseModel) -> bool:
     if not info.trained_noises:
         return True
     strength = stage.parameters[0].name
-    spans = [
-        seen.parameters[strength]
-        for part in info.trained_noises
-        for seen in part.stages
-        if seen.kind == stage.id
-    ]
-    if not spans:
+    span = trained_span(info.trained_noises, stage.id, strength, in_chains=True)
+    if span is None:
         return False
-    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    low, high = span
     return low / _SLACK <= getattr(stage, strength) <= high * _SLACK

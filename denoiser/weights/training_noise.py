@@ -60,15 +60,18 @@ def parse_trained_on(entries: Any) -> tuple[TrainingNoise, ...]:
         raise ValueError("training noise is a list of shares and stages") from None
 
 
-def trained_span(noises: Sequence[TrainingNoise], kind: str, parameter: str) -> Span | None:
+def trained_span(
+    noises: Sequence[TrainingNoise], kind: str, parameter: str, *, in_chains: bool = False
+) -> Span | None:
     """Return the values of a parameter that a network was trained on; None if on none.
 
-    From the lowest to the highest over all parts with this noise alone.
+    From the lowest to the highest over all parts with this noise alone, or in chains too.
     """
     spans = [
-        part.stages[0].parameters[parameter]
+        stage.parameters[parameter]
         for part in noises
-        if len(part.stages) == 1 and part.stages[0].kind == kind
+        for stage in part.stages
+        if stage.kind == kind and (in_chains or len(part.stages) == 1)
     ]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 

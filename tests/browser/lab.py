@@ -173,3 +173,12 @@ class Lab:
         """By how many pixels the page is wider than its window."""
         script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         return int(self.page.evaluate(script))
+
+
+def open_lab(browser: Any, url: str, width: str, kind: Any = Lab) -> Iterator[Any]:
+    """Open the page; at the end, whatever the test did, nothing may have gone wrong in it."""
+    with watched_at(browser, width) as watched:
+        lab = kind(watched.page)
+        lab.open(url)
+        yield lab
+        assert_fine(watched)

@@ -25,7 +25,16 @@ from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, create_noise
 from denoiser.pipeline import compare
 from denoiser.ui.compare.payload import LIVE_NETWORKS
-from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, as_gray, assert_fine, read_rgb, watched_at
+from tests.browser.lab import (
+    EACH_WIDTH,
+    WIDTHS,
+    Lab,
+    as_gray,
+    assert_fine,
+    open_lab,
+    read_rgb,
+    watched_at,
+)
 from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -58,15 +67,6 @@ STATES_WHILE_MOVING = """method => new Promise(resolve => {
   };
   frame();
 })"""
-
-
-def open_lab(browser, server, name, query=""):
-    """Open the page; at the end, whatever the test did, nothing may have gone wrong in it."""
-    with watched_at(browser, name) as watched:
-        lab = Lab(watched.page)
-        lab.open(server + query)
-        yield lab
-        assert_fine(watched)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ class TestFirstSight:
         assert told == terms.locator("[data-term=ssim]").text_content()
 
     def test_dark(self, browser, server):
-        for lab in open_lab(browser, server, "desktop", "?__theme=dark"):
+        for lab in open_lab(browser, f"{server}?__theme=dark", "desktop"):
             colours = lab.cards.first.evaluate(
                 "card => [getComputedStyle(card).backgroundColor, getComputedStyle(card).color]"
             )

@@ -13,7 +13,7 @@ from skimage.data import astronaut
 
 from denoiser.images import Photo, Square, load_photo, to_png, to_uint8
 from denoiser.ui.experiment.own_picture import GONE
-from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, assert_fine, read_rgb, watched_at
+from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, assert_fine, open_lab, read_rgb, watched_at
 from tests.conftest import ROOT, app_environment, free_port, running
 from tests.pictures import two_faces
 
@@ -93,21 +93,14 @@ class OwnLab(Lab):
 
 @pytest.fixture
 def lab(browser, server):
-    with watched_at(browser, "desktop") as watched:
-        lab = OwnLab(watched.page)
-        lab.open(server)
-        yield lab
-        assert_fine(watched)
+    yield from open_lab(browser, server, "desktop", OwnLab)
 
 
 @pytest.fixture(params=EACH_WIDTH)
 def any_lab(browser, server, request):
-    with watched_at(browser, request.param) as watched:
-        lab = OwnLab(watched.page)
-        lab.open(server)
+    for lab in open_lab(browser, server, request.param, OwnLab):
         yield lab
         assert lab.overflow() <= 0
-        assert_fine(watched)
 
 
 def middle(square):

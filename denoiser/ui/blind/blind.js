@@ -217,8 +217,8 @@ function drawDesk(value) {
     button("blind-button", bar, "Download CSV", () => trigger("save"));
     button("blind-button", bar, "Hide the results", () => trigger("reveal", { reveal: false }));
   } else button("blind-button is-primary", bar, "Reveal the results", () => trigger("reveal", { reveal: true }));
-  button("blind-button class-wall", bar, "", () => fillScreen(!onWall));
-  fillScreen(onWall);
+  button("blind-button class-wall", bar, "", () => showOnWall(!onWall));
+  showOnWall(onWall);
   if (value.revealed) drawTally(value);
   else make("p", "blind-hint", body, "Nobody sees the results before you reveal them. From then on no pick counts.");
   if (!value.open) return;
@@ -258,15 +258,14 @@ function resumeClass() {
 }
 
 // For a room: the class alone, with large text. Where the browser gives no full screen, it fills the page.
-function fillScreen(now) {
+function showOnWall(now) {
   const before = onWall;
   onWall = now;
   root.classList.toggle("is-wall", now);
   const toggle = body.querySelector(".class-wall");
   if (toggle) toggle.textContent = now ? "Leave the full screen" : "Fill the screen";
   if (now === before) return;
-  if (now) root.requestFullscreen?.().catch(() => {});
-  else if (document.fullscreenElement) document.exitFullscreen();
+  fillScreen(root, now);
 }
 
 const DRAW = {
@@ -303,7 +302,7 @@ function draw() {
     body.replaceChildren();
     DRAW[value.phase](value);
     body.querySelectorAll("details").forEach((part) => { part.open = open.includes(part.className); });
-    if (value.phase !== "class") fillScreen(false);
+    if (value.phase !== "class") showOnWall(false);
     else if (acted) body.querySelector(".blind-title").focus({ preventScroll: true }); // its button is gone
   }
   if (value.phase === "class" && value.key) drawCounts(value);
@@ -324,8 +323,8 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !hearsKeys(event)) return;
   if (["0", "1", "2", "3"].includes(event.key)) body.querySelector(`[data-picture="${event.key}"]`).click();
 });
-document.addEventListener("keydown", (event) => { if (event.key === "Escape" && onWall) fillScreen(false); });
-document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement && onWall) fillScreen(false); });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape" && onWall) showOnWall(false); });
+document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement && onWall) showOnWall(false); });
 
 function follow() {
   const before = root.dataset.phase;

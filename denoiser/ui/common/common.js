@@ -37,6 +37,13 @@ function paint(canvas, pixels, width, height) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
+// Gives a node the whole screen, or gives that back. Where the browser gives none, as in a frame that may not have it,
+// nothing happens.
+function fillScreen(node, now) {
+  if (now) node.requestFullscreen?.().catch(() => {});
+  else if (document.fullscreenElement) document.exitFullscreen();
+}
+
 // A box that scrolls tells the style sheet at which of its edges there is more, as data-more="right bottom". Only
 // one that has more somewhere is a stop for the keyboard.
 function tellMore(box) {

@@ -23,7 +23,8 @@ function createStage(root, onChoose) {
   let mode = matchMedia("(max-width: 799px)").matches ? "wipe" : "side"; // two beside each other would be small
   let origin = [0.5, 0.5]; // what stays where it is when the pictures are enlarged, of 1
 
-  const get = (id) => [...shown, ...(kept ? [kept] : [])].find((picture) => picture.id === id);
+  const offered = () => (kept ? [...shown, kept] : shown);
+  const get = (id) => offered().find((picture) => picture.id === id);
   const methods = () => shown.filter(({ id }) => id !== "clean" && id !== "noisy");
 
   // Where the chosen one is not shown any more, the first method is on the stage.
@@ -50,7 +51,7 @@ function createStage(root, onChoose) {
   }
 
   function writeMenu() {
-    const wanted = [...shown, ...(kept ? [kept] : [])].map(({ id, label }) => [id, label]);
+    const wanted = offered().map(({ id, label }) => [id, label]);
     if (JSON.stringify(wanted) === menu.dataset.wanted) return;
     menu.dataset.wanted = JSON.stringify(wanted);
     menu.replaceChildren(...wanted.map(([id, label]) => {
@@ -155,8 +156,7 @@ function createStage(root, onChoose) {
     // Gradio puts each of the style sheet's rules below ".contain" too, where it weighs more.
     for (const node of [page, document.querySelector("#tabs").parentElement]) node.classList.toggle("is-presenting", now);
     find("present").textContent = now ? "Leave" : "Present";
-    if (now) page.requestFullscreen?.().catch(() => {});
-    else if (document.fullscreenElement) document.exitFullscreen();
+    fillScreen(page, now);
   }
 
   // Where nothing is enlarged, arrow keys turn to another method.

@@ -31,6 +31,8 @@ from denoiser.ui.experiment.run import Face
 _PRESETS: Mapping[str, NoiseModel] = {"gaussian": GaussianNoise(), **PRESETS}
 """What one click sets: the noise that a page starts with, and the reference's three."""
 
+_PRESETS_IN_WORDS = {noise.describe(): name for name, noise in _PRESETS.items()}
+
 # The grid's data hold it too, for whoever undoes it.
 _WRITE = """(...values) => {
   const text = JSON.stringify(values);
@@ -277,8 +279,7 @@ def preset_of(experiment: Experiment) -> str:
     if not experiment.clip or experiment.round_8bit:
         return ""
     # In words: a slider's number, divided by 255, is not to the last digit what a preset has.
-    told = experiment.noise.describe()
-    return next((name for name, noise in _PRESETS.items() if noise.describe() == told), "")
+    return _PRESETS_IN_WORDS.get(experiment.noise.describe(), "")
 
 
 def create_noise_section() -> tuple[
