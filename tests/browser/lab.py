@@ -175,7 +175,7 @@ class Lab:
         return int(self.page.evaluate(script))
 
 
-def open_lab(browser: Any, url: str, width: str, kind: Any = Lab) -> Iterator[Any]:
+def open_lab(browser: Any, url: str, width: str, kind: type[Any] = Lab) -> Iterator[Any]:
     """Open the page; at the end, whatever the test did, nothing may have gone wrong in it."""
     with watched_at(browser, width) as watched:
         lab = kind(watched.page)

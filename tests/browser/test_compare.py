@@ -811,7 +811,7 @@ class TestScripts:
     def test_a_link_that_brings_one(self, browser, server):
         keys = ("noise", "sample", "methods", "seed", "tab", "class")
         query = "?" + "&".join(f"{key}={quote(SCRIPT)}" for key in keys)
-        for lab in open_lab(browser, server, "desktop", query):
+        for lab in open_lab(browser, server + query, "desktop"):
             assert lab.page.locator("#link-note").inner_text()
             assert lab.page.evaluate("window.ran") is None
 
