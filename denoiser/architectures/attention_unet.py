@@ -10,6 +10,7 @@ faint noise and costs 0.2 dB at most on stronger Gaussian noise; batch norm besi
 average.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,7 +19,15 @@ from torch import nn
 
 from denoiser.architectures.attention import AttentionGate
 from denoiser.architectures.impulses import with_extremes
-from denoiser.architectures.network import Network, activation
+from denoiser.architectures.network import (
+    Network,
+    activation,
+    check_channels,
+    widened_input,
+    widened_output,
+)
+
+_FIRST, _LAST = "encoder.0.0.weight", ("output.weight", "output.bias")
 
 
 @dataclass(frozen=True)
@@ -30,12 +39,20 @@ class AttentionUNetConfig:
         residual: Predict the noise and subtract it from the first channel, instead of the picture.
         batch_norm: Batch norm between the two convolutions of a stage, as in the reference.
         impulse_map: Show the network which pixels are black or white, too.
+        channels: Of the pictures: 1, or 3 for RGB.
+
+    Raises:
+        ValueError: ``channels`` is neither.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     residual: bool = True
     batch_norm: bool = False
     impulse_map: bool = False
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        check_channels(self.channels)
 
 
 def _stage(inputs: int, outputs: int, batch_norm: bool) -> nn.Sequential:
@@ -64,7 +81,9 @@ class AttentionUNet(Network):
         widths = config.widths
         self.encoder = nn.ModuleList(
             _stage(before, after, config.batch_norm)
-            for before, after in zip((1 + 2 * config.impulse_map, *widths), widths, strict=False)
+            for before, after in zip(
+                (config.channels + 2 * config.impulse_map, *widths), widths, strict=False
+            )
         )
         self.pool = nn.MaxPool2d(2)
         # Decoder stages run from coarse to fine; the finest has no gate.
@@ -74,7 +93,23 @@ class AttentionUNet(Network):
         )
         self.gates = nn.ModuleList(AttentionGate(f) for f in finer[:-1])
         self.decoder = nn.ModuleList(_stage(2 * f, f, config.batch_norm) for f in finer)
-        self.output = nn.Conv2d(widths[0], 1, 1)
+        self.output = nn.Conv2d(widths[0], config.channels, 1)
+
+    @property
+    def channels(self) -> int:
+        """As its config says."""
+        return self.config.channels
+
+    def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over the weights of a network of this shape, gray for colour too.
+
+        See :meth:`Network.start_from`.
+        """
+        if _FIRST in state and state[_FIRST].shape[1] < self.encoder[0][0].in_channels:  # type: ignore[index]
+            channels = self.config.channels
+            outputs = {name: widened_output(state[name], channels) for name in _LAST}
+            state = {**state, _FIRST: widened_input(state[_FIRST], channels), **outputs}
+        super().start_from(state)
 
     @property
     def multiple_of(self) -> int:
@@ -99,7 +134,7 @@ class AttentionUNet(Network):
 
     def _run(self, noisy: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return the output and the attention maps: one walk through the network gives both."""
-        features = with_extremes(noisy) if self.config.impulse_map else noisy
+        features = with_extremes(noisy, self.channels) if self.config.impulse_map else noisy
         maps = []
         skips = []
         for stage in self.encoder[:-1]:
@@ -116,4 +151,4 @@ class AttentionUNet(Network):
                 skip = skip * maps[-1]
             features = stage(torch.cat([skip, features], dim=1))
         output = self.output(features).to(noisy)  # in the input's precision, whatever it was trained in
-        return (noisy[:, :1] - output if self.config.residual else output), maps
+        return (noisy[:, : self.channels] - output if self.config.residual else output), maps

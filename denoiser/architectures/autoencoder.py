@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from denoiser.architectures.network import Network, activation
+from denoiser.architectures.network import Network, activation, check_channels
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,22 @@ class AutoencoderConfig:
         dropout: Share of channels dropped after each encoder block while training.
         skips: Whether decoder blocks see the matching encoder output.
         kernel: Side of the convolutions, 3 or 5.
+        channels: Of the pictures: 1, or 3 for RGB.
 
     Raises:
-        ValueError: ``kernel`` is neither.
+        ValueError: ``kernel`` or ``channels`` is neither.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
     dropout: float = 0.0
     skips: bool = True
     kernel: int = 3
+    channels: int = 1
 
     def __post_init__(self) -> None:
         if self.kernel not in (3, 5):
             raise ValueError(f"kernel must be 3 or 5, not {self.kernel!r}")
+        check_channels(self.channels)
 
 
 class Autoencoder(Network):
@@ -58,10 +61,10 @@ class Autoencoder(Network):
                 activation(),
                 nn.Dropout2d(config.dropout),
             )
-            for before, after in zip((1, *widths), widths, strict=False)
+            for before, after in zip((config.channels, *widths), widths, strict=False)
         )
         coarser, finer = widths[::-1], (*widths[-2::-1], widths[0])
-        skipped = (*widths[-2::-1], 1) if config.skips else (0,) * len(widths)
+        skipped = (*widths[-2::-1], config.channels) if config.skips else (0,) * len(widths)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(c, f, 2, stride=2) for c, f in zip(coarser, finer, strict=True)
         )
@@ -74,7 +77,12 @@ class Autoencoder(Network):
             )
             for f, s in zip(finer, skipped, strict=True)
         )
-        self.output = nn.Conv2d(widths[0], 1, 1)
+        self.output = nn.Conv2d(widths[0], config.channels, 1)
+
+    @property
+    def channels(self) -> int:
+        """As its config says."""
+        return self.config.channels
 
     @property
     def multiple_of(self) -> int:

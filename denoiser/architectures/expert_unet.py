@@ -18,11 +18,11 @@ from torch import nn
 
 from denoiser.architectures.impulses import with_extremes
 from denoiser.architectures.network import Network, activation
-from denoiser.architectures.residual_unet import ResidualUNet, ResidualUNetConfig
+from denoiser.architectures.residual_unet import EXPERTS, ResidualUNet, ResidualUNetConfig, part_of
 
 _ROUTER_WIDTH = 24
 _LEAST_POWER = 1e-6  # far below the faintest noise's
-_EXPERTS, _ROUTER, _CHOICE = "experts.", "router.", "scores.2."  # what names of weights begin with
+_ROUTER, _CHOICE = "router.", "scores.2."  # what names of weights begin with
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,16 @@ class ExpertUNetConfig(ResidualUNetConfig):
 
     Attributes:
         experts: What each expert is for. The first also takes what none is for.
+
+    Raises:
+        ValueError: ``channels`` is not 1.
     """
 
     experts: tuple[str, ...] = ("general",)
+
+    def __post_init__(self) -> None:
+        if self.channels != 1:
+            raise ValueError("experts see gray pictures: channels must be 1")
 
 
 class ExpertUNet(Network):
@@ -71,12 +78,12 @@ class ExpertUNet(Network):
 
         The router's too; what it chooses by, if it chooses among others. See :meth:`Network.start_from`.
         """
-        mixture = any(name.startswith(_EXPERTS) for name in state)
+        mixture = any(name.startswith(EXPERTS) for name in state)
         for name in self.config.experts:
-            self._expert(name).start_from(_part(state, f"{_EXPERTS}{name}.") if mixture else state)
-        router = _part(state, _ROUTER)
+            self._expert(name).start_from(part_of(state, f"{EXPERTS}{name}.") if mixture else state)
+        router = part_of(state, _ROUTER)
         if self.router is not None and router:
-            others = dict.fromkeys(name.split(".")[1] for name in state if name.startswith(_EXPERTS))
+            others = dict.fromkeys(name.split(".")[1] for name in state if name.startswith(EXPERTS))
             if tuple(others) != self.config.experts:
                 own = self.router.state_dict()
                 router |= {name: own[name] for name in own if name.startswith(_CHOICE)}
@@ -143,7 +150,3 @@ class Router(nn.Module):
             coarse = self.coarse(fine).relu()
             powers = [features.square().mean(dim=(2, 3)) for features in (fine, coarse)]
             return self.scores(torch.cat(powers, dim=1).add(_LEAST_POWER).log())
-
-
-def _part(state: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}

@@ -18,17 +18,18 @@ def find_extremes(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return batch <= HALF_GRAY_LEVEL, batch >= 1 - HALF_GRAY_LEVEL
 
 
-def with_extremes(batch: torch.Tensor) -> torch.Tensor:
+def with_extremes(batch: torch.Tensor, channels: int = 1) -> torch.Tensor:
     """Return pictures with two maps more, 1 where the last picture is black and where it is white.
 
     Args:
         batch: (B, C, H, W) in [0, 1].
+        channels: Of the last picture; one in colour is black where all its channels are.
 
     Returns:
         (B, C + 2, H, W).
     """
-    black, white = find_extremes(batch[:, -1:])
-    return torch.cat([batch, black.to(batch), white.to(batch)], dim=1)
+    extremes = [found.all(dim=1, keepdim=True) for found in find_extremes(batch[:, -channels:])]
+    return torch.cat([batch, *(found.to(batch) for found in extremes)], dim=1)
 
 
 def trimmed_median(batch: torch.Tensor) -> torch.Tensor:

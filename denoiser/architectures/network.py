@@ -33,8 +33,31 @@ def rectified(features: torch.Tensor) -> torch.Tensor:
     return nn.functional.leaky_relu(features, SLOPE)
 
 
+def check_channels(channels: int) -> None:
+    """Raise ValueError unless pictures may have so many channels."""
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 for gray or 3 for RGB, not {channels!r}")
+
+
+def widened_input(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """Let a gray network's first convolution, (O, I, h, w), look at the mean of a picture's channels.
+
+    The picture is the first of its inputs.
+    """
+    picture = weight[:, :1].expand(-1, channels, -1, -1) / channels
+    return torch.cat([picture, weight[:, 1:]], dim=1)
+
+
+def widened_output(values: torch.Tensor, channels: int) -> torch.Tensor:
+    """Let what returned a gray picture, weights or biases (O, ...), return it in each of the channels.
+
+    The picture is the first of its outputs.
+    """
+    return torch.cat([values[:1].expand(channels, *values.shape[1:]), values[1:]])
+
+
 class Network(nn.Module, ABC):
-    """A network that denoises a batch of one-channel pictures.
+    """A network that denoises a batch of pictures, all gray or all in colour.
 
     A subclass names itself in ``architecture``, and in ``Config`` the dataclass it is built from.
     """
@@ -48,6 +71,11 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def multiple_of(self) -> int:
         """What height and width of the input have to be multiples of."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels its pictures have: 1, or 3 for a network that sees RGB as a whole."""
+        return 1
 
     @classmethod
     def from_pretrained(cls, name: str | Path, revision: str | None = None) -> Self:
@@ -87,10 +115,10 @@ class Network(nn.Module, ABC):
         """Denoise a batch.
 
         Args:
-            noisy: (B, 1, H, W) in [0, 1], H and W multiples of :attr:`multiple_of`.
+            noisy: (B, :attr:`channels`, H, W) in [0, 1], H and W multiples of :attr:`multiple_of`.
 
         Returns:
-            (B, 1, H, W), not clipped.
+            Same shape, not clipped.
         """
 
     @property
@@ -105,7 +133,7 @@ class Network(nn.Module, ABC):
             noisy: As for :meth:`forward`.
 
         Returns:
-            (B, 1, H, W), not clipped.
+            Same shape, not clipped.
 
         Raises:
             ValueError: It makes none: :attr:`has_intermediate` is false.

@@ -21,9 +21,19 @@ import torch
 from torch import nn
 
 from denoiser.architectures.impulses import with_extremes
-from denoiser.architectures.network import Network, activation
+from denoiser.architectures.network import (
+    Network,
+    activation,
+    check_channels,
+    widened_input,
+    widened_output,
+)
 
 _FIRST = "input.weight"  # of the convolution that sees the picture
+_LAST = "output.weight"
+EXPERTS = "experts."
+"""What the names of the weights of a mixture's experts begin with."""
+
 _BLOCK, _LAST_OF_BLOCK = ".body.", ".body.2.weight"  # in names of a block's weights
 _OPEN = 3.0  # the gate's start: sigmoid(3) is 0.95
 
@@ -36,8 +46,12 @@ class ResidualUNetConfig:
         widths: Channels of each scale, the coarsest last.
         encoder_blocks: Residual blocks of each scale on the way down, the coarsest included.
         decoder_blocks: Residual blocks of each scale but the coarsest on the way up, finest first.
-        inputs: Channels of the input; the last is the noisy picture, which is the one to correct.
+        inputs: Pictures it is given; the last is the noisy one, which is the one to correct.
         impulse_map: Whether the network is told which pixels of the noisy picture are black or white.
+        channels: Of each picture: 1, or 3 for RGB.
+
+    Raises:
+        ValueError: ``channels`` is neither.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
@@ -45,6 +59,10 @@ class ResidualUNetConfig:
     decoder_blocks: tuple[int, ...] = (2, 1, 1)
     inputs: int = 1
     impulse_map: bool = False
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        check_channels(self.channels)
 
 
 class ResidualBlock(nn.Module):
@@ -81,7 +99,7 @@ class ResidualUNet(Network):
         widths = config.widths
         check_blocks(widths, config.encoder_blocks, config.decoder_blocks)
         # With biases: where there is no map, the level itself has to tell an impulse.
-        channels = config.inputs + 2 * config.impulse_map
+        channels = config.inputs * config.channels + 2 * config.impulse_map
         self.input = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths, config.encoder_blocks, strict=True)
@@ -90,10 +108,15 @@ class ResidualUNet(Network):
         self.decoder = nn.ModuleList(
             _blocks(w, n) for w, n in zip(widths[:-1], config.decoder_blocks, strict=True)
         )
-        self.output = _convolution(widths[0], 2)
+        self.output = _convolution(widths[0], config.channels + 1)
         with torch.no_grad():
             self.input.bias.zero_()  # type: ignore[union-attr]
-            self.output.weight[1] *= 0.1
+            self.output.weight[-1] *= 0.1
+
+    @property
+    def channels(self) -> int:
+        """As its config says."""
+        return self.config.channels
 
     @property
     def multiple_of(self) -> int:
@@ -101,14 +124,22 @@ class ResidualUNet(Network):
         return 2 ** len(self.down)
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a residual U-Net's weights, also with other blocks, or for fewer pictures.
+        """Take over a residual U-Net's weights, also with other blocks, for fewer pictures, or gray ones.
 
         What this one sees more comes first, and counts for nothing at first. A block that the other has
-        not changes nothing at first; one that only the other has is left out. See
-        :meth:`Network.start_from`.
+        not changes nothing at first; one that only the other has is left out. Of a mixture of experts it
+        takes the first. See :meth:`Network.start_from`.
         """
         if _FIRST not in state:
+            state = first_expert(state)
+        if _FIRST not in state:
             raise RuntimeError("these are not the weights of a residual U-Net")
+        if len(state[_LAST]) < self.output.out_channels:
+            state = {
+                **state,
+                _FIRST: widened_input(state[_FIRST], self.channels),
+                _LAST: widened_output(state[_LAST], self.channels),
+            }
         first = state[_FIRST]
         more = self.input.in_channels - first.shape[1]
         unseen = first.new_zeros(len(first), max(more, 0), *first.shape[2:])
@@ -123,12 +154,23 @@ class ResidualUNet(Network):
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """See :meth:`Network.forward`."""
-        planes = with_extremes(noisy) if self.config.impulse_map else noisy
+        planes = with_extremes(noisy, self.channels) if self.config.impulse_map else noisy
         features = pass_scales(self, self.input(planes), lambda stage, features: stage(features))
         # In the input's precision: trained in bfloat16, ``keep`` would be a coarse share of a pixel.
-        noise, drop = self.output(features).to(noisy).chunk(2, dim=1)
+        noise, drop = self.output(features).to(noisy).split([self.channels, 1], dim=1)
         keep = torch.sigmoid(_OPEN - drop)
-        return keep * noisy[:, -1:] - noise
+        return keep * noisy[:, -self.channels :] - noise
+
+
+def first_expert(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights of a mixture's first expert, under the names that it has alone."""
+    name = next((name.split(".")[1] for name in state if name.startswith(EXPERTS)), None)
+    return {} if name is None else part_of(state, f"{EXPERTS}{name}.")
+
+
+def part_of(state: Mapping[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
+    """Return the weights whose names begin so, under what follows."""
+    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
 
 
 def check_blocks(

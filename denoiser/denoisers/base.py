@@ -33,6 +33,7 @@ class DenoiserInfo:
         trained_noises: The same noise as data, as far as it is known.
         hyperparameters: What can be set, see :meth:`Denoiser.with_hyperparameters`.
         intended_for: Ids of the noises that a filter is meant for; empty if it is for any.
+        colour: Whether it sees a colour picture as a whole, where others go channel by channel.
     """
 
     id: str
@@ -45,6 +46,7 @@ class DenoiserInfo:
     trained_noises: tuple[TrainingNoise, ...] = ()
     hyperparameters: tuple[Parameter, ...] = ()
     intended_for: tuple[str, ...] = ()
+    colour: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ NetworkPart = Callable[[torch.Tensor], torch.Tensor]
 
 
 class NetworkDenoiser(Denoiser):
-    """A blind network: it takes any size, gray or colour (channel by channel), and ignores sigma.
+    """A blind network: it takes any size, gray or colour, and ignores sigma.
+
+    A gray network takes a colour picture channel by channel; one for colour takes a gray picture as one
+    whose channels are the same, and returns their mean.
 
     Args:
         info: What it is.
@@ -54,20 +57,24 @@ class NetworkDenoiser(Denoiser):
         return self.run_padded(self._forward, noisy)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """Run the network on a float32 batch (B, 1, H, W) whose sides fit, not yet clipped or cut."""
-        return self._run(self._forward, batch)
+        """Run the network on gray pictures, (B, 1, H, W) float32, whose sides fit; not yet clipped."""
+        pictures = np.repeat(batch, self.network.channels, axis=1)
+        return self._run(self._forward, pictures).mean(axis=1, keepdims=True)
 
     def run_padded(self, part: NetworkPart, noisy: Image) -> np.ndarray:
         """Run the network, or a part of it, on a picture as the whole would get it: padded, clipped.
 
         Args:
-            part: Takes the batch (B, 1, H', W') and returns one of that shape.
-            noisy: (H, W) or (H, W, 3); the channels of a colour picture are the batch.
+            part: Takes the batch (B, C, H', W') and returns one of that shape.
+            noisy: (H, W) or (H, W, 3); for a gray network a colour picture's channels are the batch.
 
         Returns:
             What it made of the picture: same shape, not clipped.
         """
-        return denoise_padded(noisy, self.network.multiple_of, lambda batch: self._run(part, batch))
+        network = self.network
+        return denoise_padded(
+            noisy, network.multiple_of, lambda batch: self._run(part, batch), network.channels
+        )
 
     @property
     def _forward(self) -> NetworkPart:
@@ -118,6 +125,7 @@ def describe(config: ModelConfig) -> DenoiserInfo:
         reference=config.reference,
         trained_noises=() if isinstance(config.trained_on, str) else config.trained_on,
         hyperparameters=() if network is None else network.hyperparameters,
+        colour=config.settings.get("channels", 1) == 3,
     )
 
 
@@ -148,23 +156,31 @@ def _check_id(config: ModelConfig, model_id: str, source: HubSource) -> None:
         )
 
 
-def denoise_padded(noisy: Image, multiple_of: int, network: Callable[[np.ndarray], np.ndarray]) -> Image:
-    """Give a one-channel network any picture: pad to sides it accepts, run it, cut back.
+def denoise_padded(
+    noisy: Image,
+    multiple_of: int,
+    network: Callable[[np.ndarray], np.ndarray],
+    channels: int = 1,
+) -> Image:
+    """Give a network any picture: pad to sides it accepts, run it, cut back.
 
     Padding mirrors the picture (and repeats the mirror where the picture is smaller than the
-    padding). The channels of a colour picture are denoised one by one, as one batch.
+    padding). A network of one channel takes those of a colour picture one by one, as one batch; to one
+    of three a gray picture is one whose channels are the same, and their mean is the result.
 
     Args:
         noisy: (H, W) or (H, W, 3).
         multiple_of: What height and width have to be multiples of.
-        network: Takes and returns a float32 batch (B, 1, H', W').
+        network: Takes and returns a float32 batch (B, C, H', W').
+        channels: Its C, 1 or 3.
 
     Returns:
         Same shape as ``noisy``, not clipped.
     """
     height, width = noisy.shape[:2]
-    batch = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else noisy[None]
+    planes = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else np.repeat(noisy[None], channels, axis=0)
+    batch = planes.reshape(-1, channels, height, width)
     bottom, right = -height % multiple_of, -width % multiple_of
-    padded = np.pad(batch, ((0, 0), (0, bottom), (0, right)), mode="symmetric")
-    denoised = network(padded[:, None])[:, 0, :height, :width]
-    return np.moveaxis(denoised, 0, 2) if noisy.ndim == 3 else denoised[0]
+    padded = np.pad(batch, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="symmetric")
+    denoised = network(padded)[..., :height, :width].reshape(planes.shape)
+    return np.moveaxis(denoised, 0, 2) if noisy.ndim == 3 else denoised.mean(axis=0)
