@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from denoiser.images import check_image
 
@@ -101,6 +102,41 @@ def sharpness(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = Tr
     denoised, clean = _check_pair(denoised, clean, check_range)
     clean_energy = _gradient_energy(clean)
     return math.nan if clean_energy == 0 else _gradient_energy(denoised) / clean_energy
+
+
+def colour_error_map(
+    denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True
+) -> npt.NDArray[np.float64]:
+    """Return how far each pixel's colour is from the clean one's: CIEDE2000.
+
+    Both pictures are taken for sRGB. A difference of about 1 can just be seen where two areas touch.
+
+    Args:
+        denoised: (H, W, 3), floating point.
+        clean: The reference, same shape.
+        check_range: Whether values outside [0, 1] are an error; off to score unclipped noise, which
+            counts as clipped here: there is no colour beyond.
+
+    Returns:
+        (H, W), from 0.
+
+    Raises:
+        TypeError: A picture is not a floating-point array.
+        ValueError: Shapes are wrong, gray or differ, or values are not finite or outside [0, 1].
+
+    References:
+        G. Sharma, W. Wu and E. N. Dalal, "The CIEDE2000 color-difference formula", Color Research and
+        Application 30(1), 2005, doi:10.1002/col.20070.
+    """
+    pair = _check_pair(denoised, clean, check_range)
+    if clean.ndim != 3:
+        raise ValueError(f"a colour error is of pictures (H, W, 3), not {clean.shape}")
+    return deltaE_ciede2000(*(rgb2lab(picture.clip(0, 1)) for picture in pair))
+
+
+def colour_error(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:
+    """Return the mean of :func:`colour_error_map` over the pixels; arguments and errors as there."""
+    return float(colour_error_map(denoised, clean, check_range=check_range).mean())
 
 
 def radial_power_spectrum(images: np.ndarray) -> npt.NDArray[np.float64]:

@@ -24,6 +24,7 @@ _STARTED = time.monotonic()
 _SIZES = range(32, 257, 8)  # pixels, that own faces may be brought to
 _EXPORT_HELP = "where to export to (weights/; of a trial or of own faces, RUNS/trials/weights)"
 _ALL_EXPORT_HELP = "where to export the models (weights/; of own faces, RUNS/trials/weights)"
+_FROM_HUB = f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it"
 _OUTPUT_HELP = "write the results into this folder, and leave all that is on file alone"
 
 
@@ -152,7 +153,7 @@ def _all(options: argparse.Namespace) -> int:
 def _scoring_data(options: argparse.Namespace, *splits: Split) -> Path:
     """Find the pictures for scoring the models that are here; of the Hub, these splits."""
     if os.environ.get(NAMESPACE_VARIABLE):
-        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
+        raise ConfigError(_FROM_HUB)
     return _data(options.data, *splits)
 
 
@@ -230,6 +231,23 @@ def _evaluate_samples(options: argparse.Namespace) -> int:
         cache=options.cache,
         workers=options.workers,
         limit=options.limit,
+        output=options.output,
+    )
+    return 0
+
+
+def _evaluate_colour(options: argparse.Namespace) -> int:
+    from train.evaluation.score_colour import evaluate_colour
+
+    if os.environ.get(NAMESPACE_VARIABLE):
+        raise ConfigError(_FROM_HUB)
+    evaluate_colour(
+        options.data,
+        cache=options.cache,
+        workers=options.workers,
+        limit=options.limit,
+        only=options.denoisers,
+        noises=options.noises,
         output=options.output,
     )
     return 0
@@ -434,6 +452,16 @@ def _parser() -> argparse.ArgumentParser:
     samples.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     samples.set_defaults(run=_evaluate_samples)
 
+    colour = commands.add_parser("evaluate-colour", help="score denoisers on faces in colour")
+    colour.add_argument("--data", type=Path, required=True, help="folder of colour faces")
+    colour.add_argument("--denoisers", nargs="+", help="only these; the others keep their figures")
+    colour.add_argument("--noises", nargs="+", help="likewise, such as gaussian-25")
+    colour.add_argument("--workers", type=_count, default=None, help="processes (all cores)")
+    colour.add_argument("--limit", type=_count, default=0, help="only so many pictures (a trial)")
+    colour.add_argument("--cache", type=Path, default=Path("runs/evaluate-colour"), help="for resuming")
+    colour.add_argument("--output", type=Path, help=_OUTPUT_HELP)
+    colour.set_defaults(run=_evaluate_colour)
+
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
     sweep.add_argument(
         "file", type=Path, help="a file in train/ablation/studies; the results go beside it"
@@ -504,7 +532,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--data",
             help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub"
-            + ("; or a folder of any pictures" if command in (fit, rate, everything) else ""),
+            + (
+                "; or a folder of colour faces, or of any pictures"
+                if command in (fit, rate, everything)
+                else ""
+            ),
         )
     return parser
 

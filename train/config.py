@@ -21,7 +21,7 @@ from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 
 T = TypeVar("T")
 Range = tuple[float, float]
-Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim"]
+Loss = Literal["mse", "psnr", "bce", "l1", "l1+ms-ssim", "l1+ms-ssim+cosine"]
 
 MIXTURES = Path(__file__).parent / "mixtures"
 """Noises that several models train on: what to train on, and what to validate on."""
@@ -306,6 +306,11 @@ def trained_on(config: TrainConfig) -> tuple[TrainingNoise, ...]:
 def clipped_input(config: TrainConfig) -> bool:
     """Whether a run sees pictures clipped to [0, 1] only, so that its network needs such."""
     return all(part.unclipped == 0 for part in config.noise)
+
+
+def sees_colour(config: TrainConfig) -> bool:
+    """Whether a run is of a network for colour."""
+    return config.settings.get("channels") == 3
 
 
 def owner_of(part: Component, experts: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampl
 
 from denoiser.faces.fer2013 import FACE_SIZE, FaceDataError, FaceSet, Split, read_fer2013
 from denoiser.images import from_uint8
-from train.config import TrainConfig, validation_noise
+from train.colour_faces import CROPS, is_colour_faces, read_colour_faces
+from train.config import TrainConfig, sees_colour, validation_noise
 from train.copies import find_copies
 from train.own_faces import is_own_faces, read_own_faces
 
@@ -28,8 +29,13 @@ _ORIGINAL_NAMES = {"train": "Training", "validation": "PublicTest", "test": "Pri
 
 
 def without_copies(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
-    """Return the training pictures, uint8 (N, H, W), of which no held-out split has a copy."""
-    return train.images[only_here(train, *held_out)]
+    """Return the training pictures of which no held-out split has a copy, nor of another of their row.
+
+    Returns:
+        uint8 (N, H, W), in colour (N, H, W, 3).
+    """
+    kept = only_here(train, *held_out)
+    return train.images[kept & ~np.isin(train.rows, train.rows[~kept])]
 
 
 def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
@@ -46,11 +52,12 @@ def only_here(train: FaceSet, *held_out: FaceSet) -> np.ndarray:
 
 
 def _as_in_fer2013(images: np.ndarray) -> np.ndarray:
-    """Bring uint8 (N, H, W) to the 48x48 pixels at which copies are looked for."""
+    """Bring uint8 (N, H, W) or (N, H, W, 3) to the 48x48 gray pixels at which copies are looked for."""
     if images.shape[1:] == (FACE_SIZE, FACE_SIZE):
         return images
     sides = (FACE_SIZE, FACE_SIZE)
-    resized = [cv2.resize(image, sides, interpolation=cv2.INTER_AREA) for image in images]
+    gray = [cv2.cvtColor(i, cv2.COLOR_RGB2GRAY) for i in images] if images.ndim == 4 else images
+    resized = [cv2.resize(image, sides, interpolation=cv2.INTER_AREA) for image in gray]
     return np.stack(resized) if resized else np.empty((0, *sides), np.uint8)
 
 
@@ -68,32 +75,56 @@ def fixed_noise(
     The noise of a picture is the same in every epoch, run and machine, so figures compare.
 
     Args:
-        images: uint8 (N, H, W).
+        images: uint8 (N, H, W) or (N, H, W, 3).
         rows: (N,).
         noise: A ``[[validation]]`` table.
 
     Returns:
-        Noisy and clean pictures, (N, 1, H, W) each.
+        Noisy and clean pictures, (N, C, H, W) each.
     """
     model = validation_noise(noise)
     clean = [from_uint8(picture) for picture in images]
     noisy = [model(face, int(row)) for face, row in zip(clean, rows, strict=True)]
-    return tuple(torch.from_numpy(np.stack(part))[:, None] for part in (noisy, clean))  # type: ignore[return-value]
+    return tuple(channels_first(np.stack(part)) for part in (noisy, clean))  # type: ignore[return-value]
 
 
-def read_splits(path: str | Path, size: int = FACE_SIZE, split_seed: int = 0) -> dict[Split, FaceSet]:
-    """Read all splits of FER2013, or of a folder of own faces.
+def channels_first(images: np.ndarray) -> torch.Tensor:
+    """Turn pictures, (N, H, W) or (N, H, W, 3), into a batch (N, C, H, W) in the layout of networks."""
+    if images.ndim == 3:
+        return torch.from_numpy(images)[:, None]
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, 3, 1)))
+
+
+def read_splits(
+    path: str | Path, size: int = FACE_SIZE, split_seed: int = 0, colour: bool = False
+) -> dict[Split, FaceSet]:
+    """Read all splits of FER2013, of colour faces, or of a folder of own faces.
 
     Args:
-        path: Where FER2013 is, in any form that ``read_fer2013`` takes; or a folder of pictures.
-        size: Height and width of own faces, in pixels.
+        path: Where FER2013 is, in any form that ``read_fer2013`` takes; or a folder of colour faces, see
+            :mod:`train.colour_faces`, or of pictures.
+        size: Height and width of other faces than FER2013's, in pixels.
         split_seed: Of the random split of own faces.
+        colour: Whether to read them in colour.
 
     Raises:
-        FaceDataError: They can't be read, or FER2013 is wanted at another size.
+        FaceDataError: They can't be read, or FER2013 is wanted at another size or in colour.
     """
+    if is_colour_faces(Path(path)):
+        if not colour:
+            raise FaceDataError(f"{path} holds faces in colour, which gray networks don't train on")
+        crops: dict[Split, int] = {"train": CROPS}
+        return {
+            split: read_colour_faces(Path(path), split, size, crops.get(split, 1))
+            for split in get_args(Split)
+        }
     if is_own_faces(Path(path)):
-        return read_own_faces(Path(path), size, split_seed)
+        return read_own_faces(Path(path), size, split_seed, colour)
+    if colour:
+        raise FaceDataError(
+            "FER2013's pictures are gray: a network for colour trains on a folder of colour faces or of "
+            "own pictures"
+        )
     if size != FACE_SIZE:
         raise FaceDataError(
             f"FER2013's pictures are {FACE_SIZE}x{FACE_SIZE}: a --size of {size} is for a folder of own "
@@ -110,7 +141,13 @@ def read_splits(path: str | Path, size: int = FACE_SIZE, split_seed: int = 0) ->
         ) from error
 
 
-def prepare_faces(path: str | Path, target: Path, size: int = FACE_SIZE, split_seed: int = 0) -> Path:
+def prepare_faces(
+    path: str | Path,
+    target: Path,
+    size: int = FACE_SIZE,
+    split_seed: int = 0,
+    colour: bool = False,
+) -> Path:
     """Read the pictures to train and validate on once, into a file that :class:`FaceData` takes.
 
     Args:
@@ -118,11 +155,12 @@ def prepare_faces(path: str | Path, target: Path, size: int = FACE_SIZE, split_s
         target: The file.
         size: See :func:`read_splits`.
         split_seed: Likewise.
+        colour: Likewise.
 
     Raises:
         FaceDataError: They can't be read.
     """
-    splits = read_splits(path, size, split_seed)
+    splits = read_splits(path, size, split_seed, colour)
     train, validation, test = (splits[split] for split in get_args(Split))
     images = without_copies(train, validation, test)
     rank_zero_info(f"{len(images):,} of {len(train):,} training pictures are no copies of held-out ones")
@@ -159,8 +197,7 @@ class FaceData(pl.LightningDataModule):
     """Training faces without copies of those in the held-out splits; validation faces with fixed noise.
 
     Args:
-        path: Where FER2013 is, in any form that ``read_fer2013`` takes; a folder of own faces; or a file
-            that :func:`prepare_faces` wrote.
+        path: What :func:`read_splits` takes, or a file that :func:`prepare_faces` wrote.
         config: The training run.
         limit: Use only this many training pictures (tests); 0 for all.
         size: Height and width of own faces, in pixels; None for 48, or what is in a prepared file.
@@ -184,6 +221,7 @@ class FaceData(pl.LightningDataModule):
         self.limit = limit
         self.size = face_size(path, size)
         self.split_seed = config.seed if split_seed is None else split_seed
+        self.colour = sees_colour(config)
 
     def setup(self, stage: str) -> None:
         """Read the pictures; every process reads its own copy.
@@ -195,10 +233,14 @@ class FaceData(pl.LightningDataModule):
             return
         if Path(self.path).suffix == PREPARED:
             pictures = dict(np.load(self.path))
+            if (pictures["train"].ndim == 4) != self.colour:
+                kind = "in colour" if self.colour else "gray"
+                raise FaceDataError(f"{self.config.id} trains on pictures {kind}, not on {self.path}")
         else:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / f"faces{PREPARED}"
-                pictures = dict(np.load(prepare_faces(self.path, file, self.size, self.split_seed)))
+                prepare_faces(self.path, file, self.size, self.split_seed, self.colour)
+                pictures = dict(np.load(file))
         images = pictures["train"]
         images = images[: self.limit] if self.limit else images
         processes = self.trainer.world_size if self.trainer else 1
@@ -207,13 +249,13 @@ class FaceData(pl.LightningDataModule):
                 f"{len(images)} pictures are left to train on, too few for one batch of "
                 f"{self.config.batch_size} in each of {processes} processes"
             )
-        self.train_set = torch.from_numpy(images)[:, None]
+        self.train_set = channels_first(images)
         count = self.config.validation_pictures
         validation = pictures["validation"][:count], pictures["validation_rows"][:count]
         self.validation_sets = [fixed_noise(*validation, noise) for noise in self.config.validation]
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of uint8 (B, 1, H, W), in an order of its own for every epoch.
+        """Batches of uint8 (B, C, H, W), in an order of its own for every epoch.
 
         Lightning tells the sampler the epoch, so that a resumed run goes on in the same order.
         """
@@ -286,14 +328,14 @@ def augment(
     Enlarged crops are smoother than FER2013's own pictures, as uploads at another scale are.
 
     Args:
-        batch: (B, 1, H, W) in [0, 1].
+        batch: (B, C, H, W) in [0, 1].
         share: Share of batches to enlarge.
         maximum: Largest enlargement.
         generator: Random source on the batch's device.
         dice: Random source of what has to be known without asking the device.
 
     Returns:
-        (B, 1, H, W) in [0, 1].
+        (B, C, H, W) in [0, 1].
     """
     height, width = batch.shape[2:]
     mirrored = torch.rand(len(batch), generator=generator, device=batch.device) < 0.5

@@ -118,8 +118,10 @@ def check_size(config: TrainConfig, network: Network, size: int) -> None:
             f"{config.id} trains on pictures whose size is a multiple of {network.multiple_of}, "
             f"not {size}"
         )
-    if config.loss == "l1+ms-ssim" and size < MS_SSIM_SMALLEST:
-        raise ConfigError(f"the loss l1+ms-ssim needs a size of {MS_SSIM_SMALLEST} or more, not {size}")
+    if "ms-ssim" in config.loss and size < MS_SSIM_SMALLEST:
+        raise ConfigError(
+            f"the loss {config.loss} needs a size of {MS_SSIM_SMALLEST} or more, not {size}"
+        )
 
 
 def average_weights(decay: float) -> WeightAveraging:

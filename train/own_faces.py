@@ -26,22 +26,25 @@ def is_own_faces(path: Path) -> bool:
     return path.is_dir() and not holds_fer2013(path) and next(_walk(path), None) is not None
 
 
-def read_own_faces(folder: Path, size: int = FACE_SIZE, seed: int = 0) -> dict[Split, FaceSet]:
+def read_own_faces(
+    folder: Path, size: int = FACE_SIZE, seed: int = 0, colour: bool = False
+) -> dict[Split, FaceSet]:
     """Read a folder of pictures, and split them by chance: 80 % to train, 10 % each for the others.
 
-    Pictures are decoded as the page does with uploads, turned gray, cropped to the centre square, and
-    resized. Which split a picture is in follows from its pixels and the seed, whatever its name; those
-    of the same pixels count once. What can't be read is left out, which one sentence says, and so is a
-    link to a file outside of the folder.
+    Pictures are decoded as the page does with uploads, turned gray unless wanted in colour, cropped to
+    the centre square, and resized. Which split a picture is in follows from its pixels and the seed,
+    whatever its name; those of the same pixels count once. What can't be read is left out, which one
+    sentence says, and so is a link to a file outside of the folder.
 
     Args:
         folder: Pictures, also in subfolders; hidden ones and other files are passed over.
         size: Height and width to bring them to, in pixels.
         seed: Of the split.
+        colour: Whether to keep their colours.
 
     Returns:
-        uint8 (N, size, size) for each split. A face's row, the seed of its noise, follows from its
-        pixels as well.
+        uint8 (N, size, size), in colour (N, size, size, 3), for each split. A face's row, the seed of
+        its noise, follows from its pixels as well.
 
     Raises:
         FaceDataError: There are too few pictures.
@@ -49,7 +52,7 @@ def read_own_faces(folder: Path, size: int = FACE_SIZE, seed: int = 0) -> dict[S
     files = sorted(_walk(folder))
     root = folder.resolve()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        loaded = list(pool.map(lambda file: _load(file, root, size), files))
+        loaded = list(pool.map(lambda file: _load(file, root, size, colour), files))
     bad = [
         (file.relative_to(folder), why)
         for file, why in zip(files, loaded, strict=True)
@@ -100,12 +103,12 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def _load(file: Path, root: Path, size: int) -> npt.NDArray[np.uint8] | str:
-    """Load a picture, uint8 (size, size), or say why it can't be used."""
+def _load(file: Path, root: Path, size: int, colour: bool) -> npt.NDArray[np.uint8] | str:
+    """Load a picture, uint8 (size, size) or (size, size, 3), or say why it can't be used."""
     if file.is_symlink() and not file.resolve().is_relative_to(root):
         return "It is a link to outside of the folder."
     try:
-        return to_uint8(load_image(file, size))
+        return to_uint8(load_image(file, size, gray=not colour))
     except ImageError as error:
         return str(error)
 

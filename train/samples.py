@@ -26,7 +26,7 @@ _CAPTION = 14  # pixels, height of a line with the noise's name
 _PAPER, _INK = 255, 0
 
 Sheet = npt.NDArray[np.uint8]
-"""Gray pixels, (H, W)."""
+"""Gray or RGB pixels, (H, W) or (H, W, 3)."""
 
 
 class SampleSheets(pl.Callback):
@@ -57,7 +57,7 @@ class SampleSheets(pl.Callback):
         """Keep the first faces of each noise: every validation begins with the same ones."""
         if batch_idx == 0 and trainer.is_global_zero:
             noisy, clean = batch
-            rows = [part[:FACES, 0].detach().float() for part in (clean, noisy, outputs)]
+            rows = [part[:FACES].detach().float() for part in (clean, noisy, outputs)]
             # On their device until the validation is over: a copy now would wait for the network.
             self._shown[self.names[dataloader_idx]] = torch.stack(rows)
 
@@ -71,7 +71,8 @@ class SampleSheets(pl.Callback):
         for logger in trainer.loggers:
             for name, sheet in sheets.items():
                 if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(f"samples/{name}", sheet, step, dataformats="HW")
+                    layout = "HWC" if sheet.ndim == 3 else "HW"
+                    logger.experiment.add_image(f"samples/{name}", sheet, step, dataformats=layout)
                 elif isinstance(logger, WandbLogger):
                     picture = PIL.Image.fromarray(sheet)
                     logger.log_image(f"samples/{name}", [picture], step, caption=[_ROWS])
@@ -85,16 +86,17 @@ def make_sheet(faces: torch.Tensor) -> Sheet:
     """Lay faces out: a row for each version, a column for each face.
 
     Args:
-        faces: (versions, N, H, W); what lies outside [0, 1] is clipped.
+        faces: (versions, N, C, H, W), C 1 or 3; what lies outside [0, 1] is clipped.
 
     Returns:
-        Gray pixels, with a gap between faces.
+        Gray or RGB pixels, with a gap between faces.
     """
     pixels = (faces.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    spaced = np.pad(pixels, ((0, 0), (0, 0), (0, _GAP), (0, _GAP)), constant_values=_PAPER)
-    versions, count, height, width = spaced.shape
-    sheet = spaced.transpose(0, 2, 1, 3).reshape(versions * height, count * width)
-    return sheet[:-_GAP, :-_GAP]
+    gaps = ((0, 0), (0, 0), (0, 0), (0, _GAP), (0, _GAP))
+    spaced = np.pad(pixels, gaps, constant_values=_PAPER)
+    versions, count, channels, height, width = spaced.shape
+    sheet = spaced.transpose(0, 3, 1, 4, 2).reshape(versions * height, count * width, channels)
+    return np.squeeze(sheet[:-_GAP, :-_GAP], axis=2) if channels == 1 else sheet[:-_GAP, :-_GAP]
 
 
 def write_sheets(path: Path, sheets: Mapping[str, Sheet]) -> None:
@@ -102,10 +104,11 @@ def write_sheets(path: Path, sheets: Mapping[str, Sheet]) -> None:
     blocks = [(name, sheet.shape[0] + _CAPTION + _GAP) for name, sheet in sheets.items()]
     tops = itertools.accumulate((height for _, height in blocks), initial=0)
     size = max(sheet.shape[1] for sheet in sheets.values()), sum(height for _, height in blocks)
-    page = PIL.Image.new("L", size, _PAPER)
+    mode = "L" if all(sheet.ndim == 2 for sheet in sheets.values()) else "RGB"
+    page = PIL.Image.new(mode, size, (_PAPER,) * len(mode))
     draw = PIL.ImageDraw.Draw(page)
     for (name, sheet), top in zip(sheets.items(), tops, strict=False):
-        draw.text((1, top), f"{name}: {_ROWS}", fill=_INK)
+        draw.text((1, top), f"{name}: {_ROWS}", fill=(_INK,) * len(mode))
         page.paste(PIL.Image.fromarray(sheet), (0, top + _CAPTION))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")  # whoever looks at it sees a whole picture

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from denoiser.architectures.attention import AttentionGate
+from denoiser.architectures.network import check_channels
 
 _SLOPE = 0.2
 
@@ -26,6 +27,7 @@ class PatchDiscriminatorConfig:
         width: Channels of the first stage; each further one doubles them.
         stages: How often the picture's sides are halved.
         blocks: Residual blocks after each halving.
+        channels: Of each picture: 1, or 3 for RGB.
 
     Raises:
         ValueError: One of them is no whole number, or out of range; the message says which.
@@ -34,12 +36,14 @@ class PatchDiscriminatorConfig:
     width: int = 64
     stages: int = 2
     blocks: int = 1
+    channels: int = 1
 
     def __post_init__(self) -> None:
         for name, highest in (("width", 1024), ("stages", 6), ("blocks", 6)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= highest:
                 raise ValueError(f"{name} must be a whole number from 1 to {highest}, not {value!r}")
+        check_channels(self.channels)
 
 
 class _Block(nn.Module):
@@ -64,7 +68,8 @@ class PatchDiscriminator(nn.Module):
         self.config = config
         width = config.width
         self.first = nn.Sequential(
-            nn.Conv2d(2, width, 4, stride=2, padding=1), *(_Block(width) for _ in range(config.blocks))
+            nn.Conv2d(2 * config.channels, width, 4, stride=2, padding=1),
+            *(_Block(width) for _ in range(config.blocks)),
         )
         self.attention = AttentionGate(width)
         layers: list[nn.Module] = []
@@ -117,8 +122,8 @@ class PatchDiscriminator(nn.Module):
         """Score patches.
 
         Args:
-            condition: (B, 1, H, W), the noisy picture.
-            picture: (B, 1, H, W), the clean or the denoised one.
+            condition: (B, C, H, W), the noisy picture.
+            picture: (B, C, H, W), the clean or the denoised one.
 
         Returns:
             (B, 1, h, w), one score per patch: the higher, the more it looks clean. Scores compare two

@@ -124,7 +124,7 @@ class ResidualUNet(Network):
         return 2 ** len(self.down)
 
     def start_from(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a residual U-Net's weights, also with other blocks, for fewer pictures, or gray ones.
+        """Take over a residual U-Net's weights, with other blocks, for fewer pictures, or gray ones.
 
         What this one sees more comes first, and counts for nothing at first. A block that the other has
         not changes nothing at first; one that only the other has is left out. Of a mixture of experts it

@@ -37,6 +37,9 @@ MODELS: tuple[str, ...] = (
 )
 """Trained models, each a folder in weights/. A new one is its folder and one line here."""
 
+COLOUR_MODELS: tuple[str, ...] = ("attention-unet-colour",)
+"""Trained models that see a colour picture as a whole; likewise."""
+
 PRIORS: Mapping[str, str] = {"residual-unet-flow": "residual-unet"}
 """Methods that run a trained model several times: id, and whose weights they use."""
 
@@ -101,13 +104,19 @@ REGISTRY = Registry(
         *((model_id, partial(load_denoiser, model_id)) for model_id in MODELS),
         *((flow_id, partial(_flow_of, flow_id)) for flow_id in PRIORS),
         *((method.info.id, partial(_itself, method)) for method in CLASSICAL_DENOISERS),
+        *((model_id, partial(load_denoiser, model_id)) for model_id in COLOUR_MODELS),
     ]
 )
 
 
-def list_denoisers() -> list[str]:
-    """Return the ids of all denoisers: trained models first, then filters."""
-    return REGISTRY.ids()
+def list_denoisers(colour: bool = False) -> list[str]:
+    """Return the ids of all denoisers: trained models first, then filters.
+
+    Args:
+        colour: Whether to list those for pictures in colour: also the networks that see the three
+            channels as a whole, which have nothing to gain on gray ones.
+    """
+    return [name for name in REGISTRY.ids() if colour or name not in COLOUR_MODELS]
 
 
 @cache
@@ -124,7 +133,7 @@ def create_denoiser(denoiser_id: str) -> Denoiser:
 def model_of(denoiser_id: str) -> str | None:
     """Return the trained model whose weights a denoiser uses; None for filters."""
     model_id = PRIORS.get(denoiser_id, denoiser_id)
-    return model_id if model_id in MODELS else None
+    return model_id if model_id in (*MODELS, *COLOUR_MODELS) else None
 
 
 def describe_denoiser(denoiser_id: str) -> DenoiserInfo:

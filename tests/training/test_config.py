@@ -387,7 +387,7 @@ WRONG = {
     "unknown architecture": ({"architecture": "vit"}, "Unknown architecture 'vit'"),
     "unknown architecture setting": ({"settings": {"heads": 2}}, "attention-unet has no setting heads"),
     "impossible architecture": ({"settings": {"widths": []}}, "attention-unet can't be built"),
-    "unknown loss": ({"loss": "mae"}, "loss must be one of mse, psnr, bce, l1, l1+ms-ssim, not"),
+    "unknown loss": ({"loss": "mae"}, "loss must be one of mse, psnr, bce, l1, "),
     "unknown selection": ({"select": "bets"}, "select must be one of best, last"),
     "unknown family": ({"family": "u-net"}, "family must be one of network, GAN"),
     "word for a number": ({"epochs": "ten"}, "epochs must be of type int"),

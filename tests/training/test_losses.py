@@ -9,7 +9,13 @@ import torch.nn.functional as F  # noqa: N812
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from train.config import Loss
-from train.modules.losses import MS_SSIM_SHARE, MS_SSIM_WEIGHTS, ms_ssim, reconstruction_loss
+from train.modules.losses import (
+    MS_SSIM_SHARE,
+    MS_SSIM_WEIGHTS,
+    cosine_distance,
+    ms_ssim,
+    reconstruction_loss,
+)
 
 each_loss = pytest.mark.parametrize("kind", get_args(Loss))
 
@@ -124,3 +130,16 @@ def test_half_precision_around_it_changes_nothing(kind):
     expected = reconstruction_loss(damaged, clean, kind)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert reconstruction_loss(damaged, clean, kind).item() == expected.item()
+
+
+def test_the_cosine_is_about_colour_and_not_brightness():
+    red = torch.tensor([0.8, 0.2, 0.2]).view(1, 3, 1, 1).expand(1, 3, 48, 48)
+    green = torch.tensor([0.2, 0.8, 0.2]).view(1, 3, 1, 1).expand(1, 3, 48, 48)
+    assert cosine_distance(red / 2, red) == pytest.approx(0, abs=1e-6)
+    cosine = (0.16 + 0.16 + 0.04) / (0.64 + 0.04 + 0.04)
+    assert cosine_distance(green, red) == pytest.approx(1 - cosine, abs=1e-6)
+    gray, other = 0.1 + 0.9 * torch.rand(2, 4, 1, 48, 48)
+    assert cosine_distance(gray, other) == pytest.approx(0, abs=1e-4)
+    both = reconstruction_loss(green, red, "l1+ms-ssim+cosine")
+    plain = reconstruction_loss(green, red, "l1+ms-ssim")
+    assert both - plain == pytest.approx(1 - cosine, abs=1e-5)

@@ -154,6 +154,12 @@ def update_samples(content: Mapping[str, Any], root: Path = ROOT) -> None:
     write_whole(path, _with_tables(path, {"samples": samples_table(content)}))
 
 
+def update_colour(content: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Put the tables of colour faces between the markers of that page."""
+    path = root / RESULTS
+    write_whole(path, _with_tables(path, {"colour": colour_table(content)}))
+
+
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
     """Return the tables of all results by the name of their markers; none for systems not scored."""
     scored = {d["id"] for d in benchmark["denoisers"]}
@@ -378,6 +384,28 @@ def realism_table(realism: Mapping[str, Any]) -> str:
         for n in noises
     ]
     rows.append(["*95 % interval, at most*", *(f"± {_realism_cell(widths)}" for widths in widest)])
+    return _table(["denoiser", *noises], rows)
+
+
+def colour_table(content: Mapping[str, Any]) -> str:
+    """PSNR / colour error of every denoiser on colour faces; the best PSNR of a noise is bold.
+
+    Args:
+        content: What ``colour.json`` holds.
+    """
+    scores = _scores(content)
+    noises = [name for name in content["noises"] if any(noise == name for _, noise in scores)]
+    methods = list(dict.fromkeys(denoiser for denoiser, _ in scores))
+    best = {n: max(score["psnr"] for (_, noise), score in scores.items() if noise == n) for n in noises}
+    rows = []
+    for method in methods:
+        cells = []
+        for noise in noises:
+            score = scores.get((method, noise))
+            text = "-" if score is None else f"{score['psnr']:.2f} / {score['colour_error']:.1f}"
+            is_best = score is not None and score["psnr"] == best[noise]
+            cells.append(f"**{text}**" if is_best else text)
+        rows.append([f"`{method}`", *cells])
     return _table(["denoiser", *noises], rows)
 
 

@@ -78,7 +78,9 @@ class AdversarialModule(GenerativeModule):
             raise ValueError("adversarial training needs an [adversarial] table in the config")
         self.adversarial: AdversarialConfig = config.adversarial
         self.discriminator = PatchDiscriminator(
-            PatchDiscriminatorConfig(**config.adversarial.discriminator)
+            PatchDiscriminatorConfig(
+                **{**config.adversarial.discriminator, "channels": self.network.channels}
+            )
         )
         channels_last(self.discriminator)
         self.automatic_optimization = False  # two optimisers take turns

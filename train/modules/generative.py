@@ -18,11 +18,12 @@ class GenerativeModule(SupervisedModule):
 
     def __init__(self, config: TrainConfig, engine: Engine = "plain"):
         super().__init__(config, engine)
-        self._validation_pictures: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._validation_pictures: dict[str, list[tuple[np.ndarray, ...]]] = {}
 
     def validation_denoised(self, name: str, denoised: torch.Tensor, clean: torch.Tensor) -> None:
         """Keep the pictures of a validation noise until all are there: a spectrum is of a whole set."""
-        pair = (denoised[:, 0].float().cpu().numpy(), clean[:, 0].float().cpu().numpy())
+        # Of a picture in colour the mean of its channels, as spectra are of gray ones.
+        pair = tuple(part.float().mean(dim=1).cpu().numpy() for part in (denoised, clean))
         self._validation_pictures.setdefault(name, []).append(pair)
 
     def on_validation_epoch_end(self) -> None:

@@ -20,13 +20,14 @@ MS_SSIM_SHARE = 0.84
 
 
 def reconstruction_loss(denoised: torch.Tensor, clean: torch.Tensor, kind: Loss) -> torch.Tensor:
-    """Return how far a denoised batch (B, 1, H, W) is from the clean one, as the mean over pictures.
+    """Return how far a denoised batch (B, C, H, W) is from the clean one, as the mean over pictures.
 
     - ``"mse"``: mean squared error.
     - ``"psnr"``: log mean squared error of each picture, see :func:`log_mse`.
     - ``"bce"``: binary cross-entropy, see :func:`binary_cross_entropy`.
     - ``"l1"``: mean absolute error.
     - ``"l1+ms-ssim"``: a mix of L1 and structural similarity, see :func:`l1_and_ms_ssim`.
+    - ``"l1+ms-ssim+cosine"``: that, and how far colours point elsewhere, see :func:`cosine_distance`.
     """
     return _LOSSES[kind](denoised, clean)
 
@@ -71,11 +72,10 @@ def l1_and_ms_ssim(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 
 
 def ms_ssim(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Return the mean multi-scale structural similarity of a batch (B, 1, H, W), data range 1.
+    """Return the mean multi-scale structural similarity of a batch (B, C, H, W), data range 1.
 
     Three scales of the published five: at the fifth a 48x48 face has 3x3 pixels, far less than the 11x11
-    window; at the third it has 12x12. Sides from 44 pixels up have three. Their
-    weights are the
+    window; at the third it has 12x12. Sides from 44 pixels up have three. Their weights are the
     published ones, made to sum to 1. A negative similarity of a scale counts as 0: it has no root.
 
     Raises:
@@ -92,10 +92,25 @@ def ms_ssim(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         )
 
 
+def l1_ms_ssim_and_cosine(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """The sum of :func:`l1_and_ms_ssim` and :func:`cosine_distance`."""
+    return l1_and_ms_ssim(denoised, clean) + cosine_distance(denoised, clean)
+
+
+def cosine_distance(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """1 less the mean cosine between the pixels' RGB vectors: whether a colour is the right one.
+
+    It says nothing of how bright a pixel is, nor anything at all of gray pictures (reference B).
+    """
+    with torch.autocast(denoised.device.type, enabled=False):
+        return 1 - F.cosine_similarity(denoised.float(), clean.float(), dim=1, eps=1e-3).mean()
+
+
 _LOSSES: Mapping[Loss, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "mse": F.mse_loss,
     "psnr": log_mse,
     "bce": binary_cross_entropy,
     "l1": F.l1_loss,
     "l1+ms-ssim": l1_and_ms_ssim,
+    "l1+ms-ssim+cosine": l1_ms_ssim_and_cosine,
 }

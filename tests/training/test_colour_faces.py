@@ -1,0 +1,221 @@
+"""Faces in colour: reading them, training on them, scoring on them."""
+
+import io
+import json
+
+import cv2
+import numpy as np
+import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from denoiser.analysis.results import COLOUR_NAME
+from denoiser.denoisers.registry import create_denoiser
+from denoiser.faces.fer2013 import FaceDataError
+from denoiser.metrics import psnr
+from denoiser.weights.checkpoint import read_config as read_model_config
+from tests.tiny import ADVERSARIAL, pictures, write_config, write_fer2013
+from tests.training.test_own_faces import write_folder
+from train.__main__ import main
+from train.colour_faces import is_colour_faces, read_colour_faces
+from train.config import ConfigError, read_config
+from train.data import FaceData, prepare_faces, read_splits
+from train.evaluation import score_colour
+from train.evaluation.readme import RESULTS, colour_table
+from train.evaluation.score_colour import evaluate_colour
+
+COLOUR = {"settings": {"widths": [4, 8], "channels": 3}}
+
+
+def photographs(count, seed, sides):
+    """Discs of three channels that differ, of sides that take turns."""
+    planes = pictures(3 * count, seed).reshape(count, 3, 48, 48).transpose(0, 2, 3, 1)
+    return [cv2.resize(photo, (sides[index % len(sides)],) * 2) for index, photo in enumerate(planes)]
+
+
+def write_faces(folder, train=20, validation=6, test=8, sides=(48, 60, 100)):
+    """Made-up faces as the colour faces lie."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    for seed, (split, count) in enumerate(
+        {"train": train, "validation": validation, "test": test}.items()
+    ):
+        photos = photographs(count, seed, sides)
+        columns = {
+            "image": [webp(photo) for photo in photos],
+            "width": [len(photo) for photo in photos],
+            "height": [len(photo) for photo in photos],
+            "source": ["made up"] * count,
+        }
+        pq.write_table(pa.table(columns), data / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def webp(photo):
+    file = io.BytesIO()
+    PIL.Image.fromarray(photo).save(file, "WEBP", lossless=True)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    return write_faces(tmp_path_factory.mktemp("colour") / "faces")
+
+
+class TestReading:
+    def test_those_large_enough_are_brought_to_one_size(self, faces):
+        assert is_colour_faces(faces)
+        small, large = (read_colour_faces(faces, "test", size) for size in (48, 96))
+        assert small.images.shape == (8, 48, 48, 3)
+        assert small.rows.tolist() == list(range(8))
+        assert small.remark == ""
+        assert large.images.shape == (2, 96, 96, 3)
+        assert large.rows.tolist() == [2, 5]  # their places in the file: the noise's seeds
+        assert large.remark == "2 of 8 photographs, those at least 96 pixels wide"
+        whole = photographs(8, 2, (48, 60, 100))
+        np.testing.assert_array_equal(small.images[0], whole[0])
+        shrunk = cv2.resize(whole[2], (96, 96), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(large.images[0], shrunk)
+
+    def test_parts_at_other_scales_follow_the_whole(self, faces):
+        found = read_colour_faces(faces, "train", 48, crops=4)
+        assert found.images.shape == (80, 48, 48, 3)
+        assert found.rows.tolist() == [row for row in range(20) for _ in range(4)]
+        wholes = read_colour_faces(faces, "train", 48).images
+        np.testing.assert_array_equal(found.images[::4], wholes)
+        again = read_colour_faces(faces, "train", 48, crops=4)
+        np.testing.assert_array_equal(again.images, found.images)
+        own = found.images[8:12]  # of the one of 100 pixels
+        assert len({part.tobytes() for part in own}) == 4
+        same = found.images[:4]  # of 48 pixels there are no parts
+        assert len({part.tobytes() for part in same}) == 1
+
+    def test_other_folders_are_none(self, tmp_path):
+        assert not is_colour_faces(tmp_path)
+        assert not is_colour_faces(write_fer2013(tmp_path / "fer2013"))
+        damaged = tmp_path / "data"
+        damaged.mkdir()
+        (damaged / "train-0.parquet").write_bytes(b"PAR1 not")
+        assert not is_colour_faces(tmp_path)
+
+    def test_what_cannot_be_read_is_said(self, faces, tmp_path):
+        with pytest.raises(FaceDataError, match=r"No photograph of .* is 200 pixels wide"):
+            read_colour_faces(faces, "test", 200)
+        with pytest.raises(FaceDataError, match="no parquet file of the test split"):
+            read_colour_faces(tmp_path, "test", 48)
+        table = pq.read_table(faces / "data" / "test-00000-of-00001.parquet")
+        torn = [value.as_py()[:40] for value in table["image"]]
+        broken = table.set_column(0, "image", pa.array(torn))
+        pq.write_table(broken, tmp_path / "test-0.parquet")
+        with pytest.raises(FaceDataError, match="can't be read"):
+            read_colour_faces(tmp_path, "test", 48)
+
+    def test_parts_of_a_copy_are_left_out_too(self, tmp_path):
+        folder = write_faces(tmp_path / "faces", sides=(100,))
+        file = folder / "data" / "train-00000-of-00001.parquet"
+        train, test = (pq.read_table(f) for f in (file, folder / "data" / "test-00000-of-00001.parquet"))
+        pq.write_table(pa.concat_tables([train, test.slice(0, 1)]), file)
+        kept = np.load(prepare_faces(folder, tmp_path / "faces.npz", 48, colour=True))["train"]
+        assert kept.shape == (80, 48, 48, 3)
+
+
+class TestTraining:
+    def test_a_network_learns_on_them(self, faces, tmp_path):
+        config = write_config(tmp_path / "tiny.toml", **COLOUR)
+        places = ["--runs", str(tmp_path / "runs"), "--weights", str(tmp_path / "weights")]
+        assert main(["fit", str(config), "--data", str(faces), *places]) == 0
+        assert read_model_config("tiny", tmp_path / "weights").settings["channels"] == 3
+        sheet = np.asarray(PIL.Image.open(tmp_path / "runs" / "tiny" / "samples.png"))
+        assert sheet.ndim == 3
+        assert (sheet[..., 0] != sheet[..., 2]).any()
+
+    def test_batches_have_the_photographs_channels(self, faces, tmp_path):
+        config = read_config(write_config(tmp_path / "tiny.toml", **COLOUR))
+        data = FaceData(faces, config)
+        data.setup("fit")
+        (batch,) = next(iter(data.train_dataloader()))
+        assert batch.shape == (8, 3, 48, 48)
+        assert batch.dtype == torch.uint8
+        noisy, clean = data.validation_sets[0]
+        assert noisy.shape == clean.shape == (6, 3, 48, 48)
+        own = read_colour_faces(faces, "validation", 48).images
+        np.testing.assert_allclose(clean.permute(0, 2, 3, 1).numpy() * 255, own, atol=1e-4)
+
+    def test_own_pictures_do_too(self, tmp_path):
+        folder = write_folder(tmp_path / "own")
+        splits = read_splits(folder, 64, colour=True)
+        assert splits["train"].images.shape == (24, 64, 64, 3)
+
+    def test_a_gan_in_colour(self, faces, tmp_path):
+        config = write_config(tmp_path / "tiny.toml", **(COLOUR | ADVERSARIAL))
+        places = ["--runs", str(tmp_path / "runs"), "--weights", str(tmp_path / "weights")]
+        assert main(["fit", str(config), "--data", str(faces), *places]) == 0
+
+    def test_gray_and_colour_are_not_mixed_up(self, faces, tmp_path):
+        colour = read_config(write_config(tmp_path / "colour.toml", **COLOUR))
+        gray = read_config(write_config(tmp_path / "gray.toml"))
+        with pytest.raises(FaceDataError, match="faces in colour, which gray networks"):
+            FaceData(faces, gray).setup("fit")
+        with pytest.raises(FaceDataError, match="FER2013's pictures are gray"):
+            FaceData(write_fer2013(tmp_path / "fer2013"), colour).setup("fit")
+        prepared = prepare_faces(tmp_path / "fer2013", tmp_path / "faces.npz")
+        with pytest.raises(FaceDataError, match="trains on pictures in colour"):
+            FaceData(prepared, colour).setup("fit")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(score_colour, "METHODS", ("median", "gaussian-filter"))
+    monkeypatch.setattr(score_colour, "CONDITIONS", dict(list(score_colour.CONDITIONS.items())[:2]))
+    page = tmp_path / RESULTS
+    page.parent.mkdir()
+    page.write_text("<!-- colour:start -->\nold\n<!-- colour:end -->\n")
+    monkeypatch.setattr(score_colour, "WEIGHTS", tmp_path)
+    return tmp_path
+
+
+class TestScoring:
+    def test_scores_are_those_of_the_pictures(self, faces, results):
+        content = evaluate_colour(faces, cache=results / "cache", workers=1, root=results)
+        assert json.loads((results / COLOUR_NAME).read_text()) == content
+        assert content["pictures"] == 2
+        assert len(content["scores"]) == 2 * 3
+        found = next(s for s in content["scores"] if s["denoiser"] == "median")
+        some = score_colour._pictures(faces, 0, found["noise"])
+        expected = [
+            psnr(create_denoiser("median")(noisy), clean)
+            for noisy, clean in zip(some.noisy, some.clean, strict=True)
+        ]
+        assert found["psnr"] == pytest.approx(np.mean(expected), abs=1e-4)
+        assert 0 < found["colour_error"] < 100
+        assert 0 <= found["discoloured"] <= 1
+        page = (results / RESULTS).read_text()
+        assert "old" not in page
+        assert "| `median` |" in page
+
+    def test_a_part_keeps_the_rest(self, faces, results):
+        options = {"cache": results / "cache", "workers": 1, "root": results}
+        whole = evaluate_colour(faces, **options)
+        again = evaluate_colour(faces, only=["median"], **options | {"cache": results / "new"})
+        assert again["scores"] == whole["scores"]
+        with pytest.raises(ConfigError, match="Unknown denoiser nonsense"):
+            evaluate_colour(faces, only=["nonsense"], **options)
+
+    def test_a_trial_writes_nothing(self, faces, results):
+        content = evaluate_colour(faces, cache=results / "cache", workers=1, limit=1, root=results)
+        assert content["pictures"] == 1
+        assert not (results / COLOUR_NAME).exists()
+
+    def test_the_best_of_a_noise_is_bold(self):
+        scores = [
+            {"denoiser": "noisy", "noise": "a", "psnr": 20, "colour_error": 9},
+            {"denoiser": "one", "noise": "a", "psnr": 30.456, "colour_error": 2.24},
+        ]
+        assert colour_table({"noises": {"a": {}, "b": {}}, "scores": scores}).splitlines() == [
+            "| denoiser | a |",
+            "| --- | --- |",
+            "| `noisy` | 20.00 / 9.0 |",
+            "| `one` | **30.46 / 2.2** |",
+        ]

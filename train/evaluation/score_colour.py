@@ -1,0 +1,204 @@
+"""Score denoisers on the colour faces' test split with fixed noise, and write down the results.
+
+Every photograph that is large enough is brought to one size. Its noise is seeded by its place in the
+file; filters that take a strength are told the true one, as in :mod:`train.evaluation.score`.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from denoiser.analysis.results import COLOUR_NAME, NOISY
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.registry import COLOUR_MODELS, create_denoiser, list_denoisers
+from denoiser.metrics import colour_error_map, psnr, ssim
+from denoiser.noise import NoiseModel, create_noise
+from denoiser.weights.checkpoint import WEIGHTS
+from denoiser.weights.training_noise import point
+from train.colour_faces import read_colour_faces
+from train.evaluation.readme import ROOT, update_colour
+from train.evaluation.score import (
+    Pictures,
+    Task,
+    check_known,
+    corrupt_all,
+    finish_scores,
+    first_faces,
+    kept_scores,
+    weights_version,
+)
+from train.files import write_json
+
+SIZE = 96
+"""Height and width of the pictures, in pixels."""
+
+DISCOLOURED = 10.0
+"""CIEDE2000 above which a pixel counts as discoloured: nobody overlooks it."""
+
+CONDITIONS: Mapping[str, NoiseModel] = {
+    "gaussian-15": create_noise("gaussian", sigma=15 / 255),
+    "gaussian-25": create_noise("gaussian", sigma=25 / 255),
+    "gaussian-50": create_noise("gaussian", sigma=50 / 255),
+    "poisson-30": create_noise("poisson", peak=30),
+    "salt-and-pepper-10": create_noise("salt-and-pepper", amount=0.1),
+    "impulse-30": create_noise("impulse", amount=0.3),
+    "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
+    "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
+    "jpeg-20": create_noise("jpeg", quality=20),
+}
+"""What the pictures are damaged by, by the id that it has in the results."""
+
+METHODS: tuple[str, ...] = (
+    "attention-unet",
+    "patchgan",
+    "autoencoder",
+    "residual-unet",
+    *COLOUR_MODELS,
+    "median",
+    "trimmed-median",
+    "bilateral",
+    "nl-means",
+    "total-variation",
+    "wavelet",
+)
+"""What is scored; all but the networks for colour go channel by channel."""
+
+
+@dataclass(frozen=True)
+class ColourScore:
+    """One denoiser under one noise, over the whole split, or its first pictures.
+
+    Attributes:
+        denoiser: Id, ``"noisy"`` for the noisy pictures themselves.
+        noise: Key of :data:`CONDITIONS`.
+        psnr: Mean of the pictures' PSNRs in dB, each over all three channels.
+        psnr_std: Their standard deviation.
+        ssim: Mean of the pictures' SSIMs.
+        colour_error: Mean CIEDE2000.
+        discoloured: Share of pixels whose CIEDE2000 is above :data:`DISCOLOURED`.
+        pictures: How many pictures.
+    """
+
+    denoiser: str
+    noise: str
+    psnr: float
+    psnr_std: float
+    ssim: float
+    colour_error: float
+    discoloured: float
+    pictures: int
+
+
+def evaluate_colour(
+    data: Path,
+    *,
+    cache: Path = Path("runs/evaluate-colour"),
+    workers: int | None = None,
+    limit: int = 0,
+    only: Sequence[str] | None = None,
+    noises: Sequence[str] | None = None,
+    output: Path | None = None,
+    root: Path = ROOT,
+) -> dict[str, Any]:
+    """Score, then write ``colour.json`` and its tables in ``docs/results.md``.
+
+    Args:
+        data: Folder of colour faces, see :mod:`train.colour_faces`.
+        cache: Folder of finished scores: what is there for the same weights is not computed again.
+        workers: Processes; all cores by default.
+        limit: Only the first pictures, for a trial: writes nothing.
+        only: Of :data:`METHODS`; the others keep what is in the cache or in ``colour.json``, if it is
+            of the weights that they have now.
+        noises: Keys of :data:`CONDITIONS`; the others' scores are kept likewise.
+        output: Folder to write ``colour.json`` into, and nothing else.
+        root: The repository, or a folder with that page.
+
+    Returns:
+        What ``colour.json`` holds.
+
+    Raises:
+        ConfigError: An unknown denoiser or noise is named, or results on file would be replaced by
+            fewer.
+        FaceDataError: The pictures can't be read.
+    """
+    known = list_denoisers(colour=True)
+    ids = [NOISY, *(name for name in METHODS if name in known)]
+    check_known("denoiser", only, ids)
+    check_known("noise", noises, list(CONDITIONS))
+    count = len(_pictures(data, limit, next(iter(CONDITIONS))).clean)
+    target = (output or WEIGHTS) / COLOUR_NAME
+    tasks = [Task(denoiser, noise, data, limit) for noise in CONDITIONS for denoiser in ids]
+    versions = {name: weights_version(name) for name in ids}
+    pictures = dict.fromkeys(ids, count)
+    scores = finish_scores(
+        tasks,
+        ColourScore,
+        _run,
+        lambda score: f"{score.psnr:.2f} dB",
+        to_compute={
+            task.pair
+            for task in tasks
+            if (only is None or task.denoiser in only) and (noises is None or task.noise in noises)
+        },
+        earlier=kept_scores(target, ColourScore, versions, pictures) if only or noises else {},
+        pictures=pictures,
+        cache=cache,
+        replaces=None if limit else target,
+        name="evaluate-colour",
+        workers=workers,
+    )
+    scored = {score.denoiser for score in scores} - {NOISY}
+    content = {
+        "command": "python -m train evaluate-colour --data PATH",
+        "split": f"colour faces, test, {SIZE}x{SIZE}",
+        "pictures": count,
+        "seed": "the noise of a picture is seeded by its place in the file",
+        "metrics": "mean over pictures; PSNR in dB over all channels; SSIM; CIEDE2000",
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "noises": {name: point(noise) for name, noise in CONDITIONS.items()},
+        "denoisers": [{"id": name, "weights": versions[name]} for name in ids if name in scored],
+        "scores": [asdict(score) for score in scores],
+    }
+    if not limit:
+        write_json(target, content)
+        if output is None:
+            update_colour(content, root)
+    return content
+
+
+def score_colour(method: Denoiser | None, pictures: Pictures, noise_name: str) -> ColourScore:
+    """Score a denoiser, or the noisy pictures for None, on pictures (N, H, W, 3)."""
+    denoised = [
+        noisy if method is None else method(noisy, sigma)
+        for noisy, sigma in zip(pictures.noisy, pictures.sigmas, strict=True)
+    ]
+    pairs = list(zip(denoised, pictures.clean, strict=True))
+    psnrs = [min(psnr(*pair), 100.0) for pair in pairs]  # a perfect picture's is infinite
+    errors = [colour_error_map(*pair) for pair in pairs]
+    return ColourScore(
+        denoiser=NOISY if method is None else method.info.id,
+        noise=noise_name,
+        psnr=round(statistics.fmean(psnrs), 4),
+        psnr_std=round(statistics.pstdev(psnrs), 4),
+        ssim=round(statistics.fmean(ssim(*pair) for pair in pairs), 5),
+        colour_error=round(statistics.fmean(float(error.mean()) for error in errors), 4),
+        discoloured=round(statistics.fmean(float((error > DISCOLOURED).mean()) for error in errors), 5),
+        pictures=len(pairs),
+    )
+
+
+@lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
+def _pictures(data: Path, limit: int, noise_name: str) -> Pictures:
+    faces = read_colour_faces(data, "test", SIZE)
+    return corrupt_all(first_faces(faces, limit or len(faces)), CONDITIONS[noise_name])
+
+
+def _run(task: Task) -> tuple[Task, ColourScore]:
+    method = None if task.denoiser == NOISY else create_denoiser(task.denoiser)
+    return task, score_colour(method, _pictures(task.data, task.limit, task.noise), task.noise)
