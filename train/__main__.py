@@ -126,6 +126,11 @@ def _all(options: argparse.Namespace) -> int:
     unknown = set(options.only or ()) - {step.config for step in steps}
     if unknown:
         raise ConfigError(f"the recipe has no {', '.join(sorted(unknown))}")
+    if options.colour_data is None:
+        left_out = [step.config for step in steps if step.sees_colour]
+        steps = [step for step in steps if not step.sees_colour]
+        if left_out:
+            print(f"Left out, without --colour-data: {', '.join(left_out)}", flush=True)
     fit_options = ["--accelerator", options.accelerator, "--devices", options.devices]
     fit_options += ["--precision", options.precision, "--engine", options.engine]
     fit_options += ["--limit", str(options.limit)] if options.limit else []
@@ -139,6 +144,7 @@ def _all(options: argparse.Namespace) -> int:
         weights=weights,
         budget=options.budget,
         jobs=options.jobs,
+        colour_data=options.colour_data,
         size=options.size,
         split_seed=options.split_seed or 0,
         options=fit_options,
@@ -147,7 +153,8 @@ def _all(options: argparse.Namespace) -> int:
         raise ConfigError(f"not trained: {', '.join(failed)}; see the logs in {options.runs / 'all'}")
     if options.limit or weights != WEIGHTS or data.suffix == PREPARED:
         return 0  # a trial, or without the test pictures
-    return 0 if follow_up([read_config(step.path).id for step in steps], data, options.runs) else 1
+    ids = [read_config(step.path).id for step in steps]
+    return 0 if follow_up(ids, data, options.runs, options.colour_data) else 1
 
 
 def _scoring_data(options: argparse.Namespace, *splits: Split) -> Path:
@@ -380,6 +387,9 @@ def _parser() -> argparse.ArgumentParser:
     everything = commands.add_parser("all", help="train all that ships, in the recipe's order")
     everything.add_argument("--only", nargs="+", metavar="CONFIG", help="only these steps of the recipe")
     everything.add_argument("--budget", type=_budget, help="time for all of it, such as 10m or 8h")
+    everything.add_argument(
+        "--colour-data", type=Path, help="folder of colour faces, for the networks for colour"
+    )
     everything.add_argument("--jobs", type=_count, default=1, help="training runs at once")
     everything.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and logs")
     everything.add_argument("--weights", type=Path, help=_ALL_EXPORT_HELP)

@@ -13,6 +13,7 @@ from denoiser.denoisers import network as networks
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.registry import (
+    COLOUR_MODELS,
     DEFAULT_DENOISERS,
     MODELS,
     PRIORS,
@@ -88,7 +89,8 @@ def test_changing_the_list_of_ids_changes_nothing():
 
 def test_models_come_first_then_filters():
     assert denoiser.list_denoisers() == [*MODELS, *PRIORS, *CLASSICAL]
-    assert REGISTRY.ids() == denoiser.list_denoisers()
+    assert REGISTRY.ids() == [*denoiser.list_denoisers(), *COLOUR_MODELS]
+    assert denoiser.list_denoisers(colour=True) == REGISTRY.ids()
 
 
 def test_no_method_goes():
@@ -105,7 +107,7 @@ def test_the_unknown_id_of_the_public_function_lists_every_id():
     with pytest.raises(ValueError, match="Unknown denoiser 'medain'") as caught:
         create_denoiser("medain")
     listed = re.split(r"[ ,]+", str(caught.value).split("choose one of ")[1])
-    assert listed == denoiser.list_denoisers()
+    assert listed == denoiser.list_denoisers(colour=True)
 
 
 @pytest.mark.parametrize("id", CLASSICAL)
@@ -119,7 +121,7 @@ def test_what_is_said_of_a_filter(id):
     assert re.search(r"\d{4}", info.reference)  # a year
 
 
-@pytest.mark.parametrize("id", MODELS)
+@pytest.mark.parametrize("id", [*MODELS, *COLOUR_MODELS])
 def test_what_is_said_of_a_model(id):
     if not (weights.WEIGHTS / id).is_dir():
         pytest.skip(f"weights/{id} is not there")
@@ -132,6 +134,7 @@ def test_what_is_said_of_a_model(id):
     assert info.trained_on
     assert not info.uses_sigma
     assert info.parameters == sum(p.numel() for p in method.network.parameters())
+    assert info.colour == (id in COLOUR_MODELS)
     assert create_denoiser(id) is method
 
 

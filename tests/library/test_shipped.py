@@ -31,7 +31,7 @@ from denoiser.architectures.loading import (
 from denoiser.architectures.network import rectified
 from denoiser.architectures.patchgan import PatchDiscriminatorConfig
 from denoiser.architectures.residual_unet import ResidualUNet
-from denoiser.denoisers.registry import MODELS, PRIORS, list_denoisers
+from denoiser.denoisers.registry import COLOUR_MODELS, MODELS, PRIORS, list_denoisers
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import from_uint8
 from denoiser.noise import (
@@ -78,7 +78,7 @@ def astronaut():
 def test_there_are_weights_and_no_strangers():
     """Every model or none: a source tree without weights is all right, one with half of them is not."""
     folders = {path.name for path in WEIGHTS.iterdir() if path.is_dir()} if WEIGHTS.is_dir() else set()
-    assert folders in (set(), {*MODELS, CLASSIFIER})
+    assert folders in (set(), {*MODELS, *COLOUR_MODELS, CLASSIFIER})
 
 
 def test_the_emotion_classifier_is_the_one_that_was_tested():
@@ -364,7 +364,7 @@ def test_golden_output(model_id):
 
 def test_golden_outputs_have_models():
     stored = {file.stem for file in golden_file("x").parent.glob("*.npy")}
-    assert stored <= {*MODELS, *PRIORS}
+    assert stored <= {*MODELS, *PRIORS, *COLOUR_MODELS}
 
 
 def trained_for(model_id):

@@ -18,7 +18,14 @@ from pathlib import Path
 from denoiser.analysis.inspection import find_capabilities
 from denoiser.denoisers.registry import list_denoisers, model_of
 from denoiser.faces.fer2013 import FACE_SIZE
-from train.config import ConfigError, TrainConfig, build_checked, read_config, read_toml
+from train.config import (
+    ConfigError,
+    TrainConfig,
+    build_checked,
+    read_config,
+    read_toml,
+    sees_colour,
+)
 from train.data import PREPARED, face_size, prepare_faces
 from train.recipe.progress import State, write_progress
 
@@ -46,6 +53,11 @@ class Step:
     def path(self) -> Path:
         """Where the config is."""
         return _CONFIGS / f"{self.config}.toml"
+
+    @property
+    def sees_colour(self) -> bool:
+        """Whether it trains on colour faces."""
+        return sees_colour(read_config(self.path))
 
 
 @dataclass(frozen=True)
@@ -124,6 +136,7 @@ def train_all(
     weights: Path,
     budget: timedelta | None = None,
     jobs: int = 1,
+    colour_data: Path | None = None,
     size: int | None = None,
     split_seed: int = 0,
     options: Sequence[str] = (),
@@ -137,6 +150,7 @@ def train_all(
         weights: Folder of all models; the trained ones are written there.
         budget: Time for all of it; each config's own epochs where there is none.
         jobs: How many runs at once.
+        colour_data: Where colour faces are, if a step is of a network for colour.
         size: Height and width of own faces, in pixels; None for 48, or what is in a prepared file.
         split_seed: Of the random split of own faces, the same for all.
         options: Passed on to ``python -m train fit`` as they are.
@@ -155,6 +169,11 @@ def train_all(
     ready = data.suffix == PREPARED
     pictures = logs / f"faces{PREPARED}"
     prepared = data if ready else prepare_faces(data, pictures, size or FACE_SIZE, split_seed)
+    if colour_data is not None and colour_data.suffix != PREPARED:
+        colour_pictures = logs / f"colour-faces{PREPARED}"
+        colour_data = prepare_faces(
+            colour_data, colour_pictures, size or FACE_SIZE, split_seed, colour=True
+        )
     done = {step for step in steps if _is_marked(step, logs, "done")}
     failed: list[Step] = []
     running: dict[Step, subprocess.Popen] = {}
@@ -185,7 +204,8 @@ def train_all(
                 if budget:
                     left = budget.total_seconds() - (time.monotonic() - started)
                     limit = ("--budget", f"{max(1.0, min(step.share * seconds, left)):.1f}s")
-                running[step] = _start(step, prepared, runs, weights, logs, (*limit, *options))
+                own = colour_data if step.sees_colour and colour_data else prepared
+                running[step] = _start(step, own, runs, weights, logs, (*limit, *options))
                 print(f"{step.config}: started {' '.join(limit)}", flush=True)
         waiting = [step for step in waiting if step not in running]
         time.sleep(_POLL_SECONDS)
@@ -193,30 +213,39 @@ def train_all(
     return [step.config for step in failed]
 
 
-def follow_up(model_ids: Sequence[str], data: Path, runs: Path) -> bool:
+def follow_up(model_ids: Sequence[str], data: Path, runs: Path, colour_data: Path | None = None) -> bool:
     """Score what uses models trained anew, and write what depends: cards, tables, golden outputs.
 
     Args:
         model_ids: Which; those that the app does not offer are left out.
         data: Where FER2013 is, with its test split.
         runs: Folder of all runs; finished scores are kept there.
+        colour_data: Where colour faces are, with their test split; None leaves the tables of colour.
 
     Returns:
         Whether all of it went well; if not, the command that failed has said why.
     """
     offered = [name for name in list_denoisers() if model_of(name) in model_ids]
+    colour = ["train", "evaluate-colour", "--data", str(colour_data)]
+    colour += ["--cache", str(runs / "evaluate-colour")]
+    commands = [colour] if colour_data else []
     if not offered:
-        return True
+        return _run_all(commands)
     draws = any(name in offered for name in find_capabilities().samples)
     scoring = ["--data", str(data), "--denoisers", *offered, "--cache"]
     drawing = ["--data", str(data), "--cache"]
-    commands = [
+    commands += [
         ["train", "evaluate", *scoring, str(runs / "evaluate")],
         ["train", "evaluate-emotion", *scoring, str(runs / "evaluate-emotion")],
         ["train", "evaluate-realism", *scoring, str(runs / "evaluate-realism")],
         *([["train", "evaluate-samples", *drawing, str(runs / "evaluate-samples")]] if draws else []),
         ["tests.golden.make", *offered],
     ]
+    return _run_all(commands)
+
+
+def _run_all(commands: Sequence[Sequence[str]]) -> bool:
+    """Run commands of Python one after the other, up to one that fails."""
     return all(subprocess.run([sys.executable, "-m", *c], check=False).returncode == 0 for c in commands)
 
 
