@@ -1,4 +1,4 @@
-"""Noise: nine kinds, chains of them, and the presets.
+"""Noise: ten kinds, chains of them, and the presets.
 
 One definition serves the page and training. A kind is written once, for a batch of tensors on any
 device; the app's single picture is a batch of one. A strength is a number, or a (B, 1, 1, 1) tensor
@@ -19,7 +19,7 @@ import PIL.Image
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 
-from denoiser.images import Image, check_image
+from denoiser.images import LUMA, Image, check_image
 
 Strength = float | torch.Tensor
 """One number for all pictures, or a (B, 1, 1, 1) tensor with one for each."""
@@ -119,6 +119,8 @@ class NoiseModel(ABC):
     id: ClassVar[str]
     label: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]] = ()
+    needs_colour: ClassVar[bool] = False
+    """Whether it leaves a gray picture as it is."""
 
     def __post_init__(self) -> None:
         for parameter in self.parameters:
@@ -434,6 +436,31 @@ class JpegArtifacts(NoiseModel):
 
 
 @dataclass(frozen=True)
+class Desaturation(NoiseModel):
+    """Colour taken away: ``x + amount * (luma(x) - x)``, the same luma in all three channels.
+
+    0 leaves the picture as it is, 1 makes it gray. The luma is ITU-R 601's, as wherever pictures are
+    made gray here (:mod:`denoiser.images`). A gray picture has no colour to lose.
+    """
+
+    amount: Strength = 0.5
+
+    id: ClassVar[str] = "desaturation"
+    label: ClassVar[str] = "Desaturation"
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("amount", "Colour taken away", 0, 1, 0.5, 1, 5, "%", scale=100),
+    )
+    needs_colour: ClassVar[bool] = True
+
+    def apply(self, clean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """See :meth:`NoiseModel.apply`; nothing random in it."""
+        if clean.shape[1] == 1:
+            return clean.clone()
+        luma = sum(w * channel for w, channel in zip(LUMA, clean.split(1, dim=1), strict=True))
+        return torch.lerp(clean, luma.expand_as(clean), self.amount)  # exact at both ends
+
+
+@dataclass(frozen=True)
 class NoiseChain(NoiseModel):
     """Several noises, one after the other, from one random source; clipped once, at the end."""
 
@@ -475,6 +502,7 @@ NOISES: tuple[type[NoiseModel], ...] = (
     OcclusionNoise,
     GaussianBlur,
     JpegArtifacts,
+    Desaturation,
 )
 """Every kind, in the order in which the app offers it. A new kind is one class and one line here."""
 

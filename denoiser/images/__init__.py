@@ -10,9 +10,10 @@ from denoiser.images.loading import (
     load_image,
     load_photo,
 )
-from denoiser.images.values import Image, check_image, from_uint8, to_jpeg, to_png, to_uint8
+from denoiser.images.values import LUMA, Image, check_image, from_uint8, to_jpeg, to_png, to_uint8
 
 __all__ = [
+    "LUMA",
     "MAX_BYTES",
     "MAX_PIXELS",
     "MAX_SIZE",

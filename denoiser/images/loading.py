@@ -286,7 +286,7 @@ def _convert(pixels: np.ndarray, gray: bool) -> Image:
 
 
 def _luma(image: Image) -> Image:
-    """Return ITU-R 601 luma, 0.299 R + 0.587 G + 0.114 B; (H, W, 3) to (H, W)."""
+    """Return ITU-R 601 luma, with the weights :data:`LUMA`; (H, W, 3) to (H, W)."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.float32)
 
 

@@ -9,6 +9,9 @@ import PIL.Image
 Image = npt.NDArray[np.float32]
 """A picture: float32 in [0, 1], (H, W) for gray or (H, W, 3) for RGB, any size from 1x1 up."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""How much red, green and blue count for gray: ITU-R 601."""
+
 
 def check_image(image: np.ndarray, name: str = "image") -> Image:
     """Return ``image`` as float32 after checking that it is a finite picture.

@@ -14,6 +14,7 @@ import denoiser
 from denoiser.noise import (
     NOISES,
     PRESETS,
+    Desaturation,
     GaussianBlur,
     GaussianNoise,
     ImpulseNoise,
@@ -47,7 +48,8 @@ PIXELS = SIDE * SIDE
 # Each kind set so that it leaves the picture as it is: its first parameter is its strength.
 NOTHING = {kind.id: {kind.parameters[0].name: 0} for kind in NOISES if kind.parameters[0].minimum == 0}
 
-# The first values of an 8x8 ramp's third row, seed 1234, at GOLDEN_STRENGTHS. They may only change
+# The first values of an 8x8 ramp's third row, seed 1234, at GOLDEN_STRENGTHS; red ones of three ramps
+# where a noise needs colour. They may only change
 # on purpose: shared links, benchmarks and fixed test noise rest on them.
 GOLDEN_STRENGTHS = {"salt-and-pepper": {"amount": 0.6}, "impulse": {"amount": 0.6}}
 GOLDEN = {
@@ -60,6 +62,7 @@ GOLDEN = {
     "occlusion": (0, 0, 0, 0, 0),
     "blur": (0.26033932, 0.27144209, 0.2863856, 0.30218619, 0.31805494),
     "jpeg": (0.26274511, 0.27058825, 0.28627452, 0.30588236, 0.32941177),
+    "desaturation": (0.37211114, 0.38617462, 0.4002381, 0.41430157, 0.42836511),
 }
 
 
@@ -116,7 +119,13 @@ class TestEveryKind:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_it_does_something(self, kind, face):
-        assert not np.array_equal(create_noise(kind)(face), face)
+        picture = colour(face)  # some leave a gray one as it is
+        assert not np.array_equal(create_noise(kind)(picture), picture)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_only_what_needs_colour_leaves_gray_as_it_is(self, kind, face):
+        unchanged = np.array_equal(create_noise(kind)(face), face)
+        assert unchanged == noise_kind(kind).needs_colour
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_global_random_state_is_left_alone(self, kind, face):
@@ -177,10 +186,11 @@ class TestEveryKind:
         if kind not in GOLDEN:
             pytest.skip(f"{kind} has no row in GOLDEN yet; before it ships, it needs one")
         noise = create_noise(kind, **GOLDEN_STRENGTHS.get(kind, {}))
-        noisy = noise(ramp(), seed=1234, clip=False)
+        picture = colour(ramp()) if noise.needs_colour else ramp()
+        noisy = np.atleast_3d(noise(picture, seed=1234, clip=False))
         # JPEG decoders may differ by one level; the last bits of the others by the processor.
         tolerance = 1.01 / 255 if kind == "jpeg" else 1e-6
-        np.testing.assert_allclose(noisy[2, :5], GOLDEN[kind], atol=tolerance)
+        np.testing.assert_allclose(noisy[2, :5, 0], GOLDEN[kind], atol=tolerance)
 
     def test_a_generator_goes_on_where_a_seed_starts_anew(self, face):
         noise, random = GaussianNoise(), generator(7)
@@ -461,6 +471,33 @@ class TestJpeg:
     def test_better_quality_smaller_error(self, face):
         errors = [np.square(JpegArtifacts(q)(face) - face).mean() for q in (5, 20, 60, 100)]
         assert errors == sorted(errors, reverse=True)
+
+
+class TestDesaturation:
+    def test_gray_is_the_gray_of_loading(self, face):
+        picture = colour(face)
+        gray = create_noise("desaturation", amount=1)(picture)
+        assert np.ptp(gray, axis=-1).max() == 0
+        np.testing.assert_allclose(gray[..., 0], denoiser.load_image(picture), atol=1e-6)
+
+    def test_a_share_of_the_way_to_gray(self, face):
+        picture = colour(face)
+        gray = Desaturation(1)(picture)
+        np.testing.assert_allclose(Desaturation(0.25)(picture), 0.75 * picture + 0.25 * gray, atol=1e-6)
+
+    def test_each_picture_of_a_batch_its_own_amount(self, face):
+        picture = torch.from_numpy(colour(face).transpose(2, 0, 1).copy())
+        faded = Desaturation(each(0, 0.25, 1)).apply(picture.expand(3, -1, -1, -1), generator())
+        for part, amount in zip(faded, (0, 0.25, 1), strict=True):
+            expected = Desaturation(amount)(colour(face))
+            np.testing.assert_allclose(part.permute(1, 2, 0), expected, atol=1e-6)
+
+    def test_a_gray_picture_has_nothing_to_lose(self, face):
+        for picture in (face, np.repeat(face[..., None], 3, axis=2)):
+            np.testing.assert_allclose(Desaturation(1)(picture), picture, atol=1e-6)
+
+    def test_no_sigma_describes_it(self, face):
+        assert Desaturation().known_sigma(colour(face)) is None
 
 
 class TestChain:

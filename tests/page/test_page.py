@@ -248,6 +248,14 @@ def test_versions_grow():
     assert versions[-1] < 2**53  # exact in JavaScript
 
 
+@pytest.mark.parametrize("second", [NO_NOISE, "jpeg"])
+def test_a_gray_face_says_that_it_has_no_colour_to_lose(face, second):
+    methods = describe_methods()
+    payload = live_payload(face, parse("desaturation", second), methods, 1)
+    assert payload["notice"].startswith("Desaturation changes nothing here: this face is gray")
+    assert "notice" not in live_payload(face, parse("jpeg"), methods, 1)
+
+
 def test_error_payload_has_no_pictures():
     assert error_payload("No.", 3) == {"version": 3, "error": "No."}
 

@@ -10,7 +10,7 @@ import pytest
 from denoiser.analysis.results import NOISY
 from denoiser.analysis.sweeps import SEED
 from denoiser.images import to_uint8
-from denoiser.noise import GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
+from denoiser.noise import Desaturation, GaussianBlur, GaussianNoise, NoiseChain, SaltAndPepperNoise
 from denoiser.pipeline import Experiment, compare
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face
@@ -196,6 +196,13 @@ class TestViews:
         choice = parse_choice(*own("assumed"), experiment(noise))
         with pytest.raises(ExperimentError, match="no standard deviation"):
             create_job(shown_face, experiment(noise), choice)
+
+    def test_noise_that_a_gray_face_is_without(self, shown_face):
+        for chosen in (own(axis="0:amount"), own("redraw")):
+            last = finish(shown_face, experiment(Desaturation()), chosen)[-1]
+            assert last["shown"].complete
+            payload = pictures_payload(last["frames"], last["shown"].job, shown_face.image)
+            json.dumps(payload, allow_nan=False)
 
     @pytest.mark.parametrize(("axis", "told"), [("0:amount", True), ("0:salt_ratio", False)])
     def test_only_an_axis_with_a_place_without_noise_says_what_is_infinite_there(

@@ -38,6 +38,8 @@ See ``tests/benchmarks/slider_to_pixels.py`` too.
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
 
+_NO_COLOUR = "{} changes nothing here: this face is gray, and has no colour to lose."
+
 _FORGOTTEN = (
     "The server no longer has this page's face, as the page was left alone for long or the server was "
     "restarted: this is a sample face."
@@ -68,9 +70,12 @@ def live_payload(
     outcome = run_methods(face, experiment, live)
     corruption = outcome.comparison.corruption
     height, width = corruption.clean.shape
-    first = noise_stages(experiment.noise)[0]
+    stages = noise_stages(experiment.noise)
+    first = stages[0]
     strength = first.parameters[0]
-    return {
+    idle = next((stage.label for stage in stages if stage.needs_colour), None)
+    notice = {} if idle is None or corruption.clean.ndim == 3 else {"notice": _NO_COLOUR.format(idle)}
+    return notice | {
         "version": version,
         "key": experiment_key(face, experiment),
         "noise": first.id,
