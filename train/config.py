@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 from denoiser.architectures import build_network
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.noise import PRESETS, NoiseModel, create_noise, noise_kind
+from denoiser.noise import PRESETS, NoiseChain, NoiseModel, create_noise, noise_kind
 from denoiser.weights.checkpoint import Family
 from denoiser.weights.training_noise import NoiseRange, TrainingNoise
 
@@ -121,7 +121,7 @@ class TrainConfig:
         settings: Fields of that architecture's config.
         reference: The paper.
         noise: The mixture it trains on.
-        validation: Noises it is selected on: preset ids, or kind plus parameters.
+        validation: Noises it is selected on: preset ids, or kind plus parameters, or stages of such.
         start_from: Model whose weights in weights/ it starts from; empty for random ones.
         only: Experts to train, each on its own noises, or ``"router"``; the rest stays as it started.
             Empty for all.
@@ -274,7 +274,10 @@ def _read(values: dict[str, Any]) -> TrainConfig:
 
 
 def validation_noise(noise: Mapping[str, Any]) -> NoiseModel:
-    """Create a noise from a ``[[validation]]`` table: a kind or preset, and its parameters."""
+    """Create a noise from a ``[[validation]]`` table: a kind or preset, its parameters; or stages."""
+    if "stages" in noise:
+        check_keys({"stages"}, noise)
+        return NoiseChain(tuple(map(validation_noise, _tables("stages", noise["stages"]))))
     _check_value("kind", noise["kind"], str)
     for name, value in noise.items():
         if name != "kind":
@@ -328,6 +331,8 @@ def _whole_range(stage: Stage) -> NoiseRange:
 
 def noise_name(noise: Mapping[str, Any]) -> str:
     """Name a ``[[validation]]`` noise: its kind and parameters, such as ``gaussian_0.1``."""
+    if "stages" in noise:
+        return "+".join(map(noise_name, noise["stages"]))
     return "_".join(str(value) for value in noise.values())
 
 

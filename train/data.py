@@ -63,7 +63,10 @@ def _as_in_fer2013(images: np.ndarray) -> np.ndarray:
 
 def split_name(faces: FaceSet) -> str:
     """Name a split for results, and what is odd about this copy of it."""
-    name = f"FER2013 {faces.split} ({_ORIGINAL_NAMES[faces.split]})"
+    if faces.images.ndim == 4:
+        name = faces.source
+    else:
+        name = f"FER2013 {faces.split} ({_ORIGINAL_NAMES[faces.split]})"
     return f"{name}; {faces.remark}" if faces.remark else name
 
 

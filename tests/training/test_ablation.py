@@ -465,9 +465,9 @@ def test_nine_noises_and_seven_variants_fit_a_small_picture():
 
 def test_fewer_pictures_than_the_file_asks_for_are_no_sweep(tmp_path, run, trained):
     file = write_sweep(tmp_path, pictures=9)  # and there are 8
-    with pytest.raises(ConfigError, match="on 9 validation pictures, and this copy of FER2013 has 8"):
+    with pytest.raises(ConfigError, match="on 9 validation pictures, and this copy of them has 8"):
         run(file)
-    with pytest.raises(ConfigError, match="scores on 9 test pictures, and this copy of FER2013 has 8"):
+    with pytest.raises(ConfigError, match="scores on 9 test pictures, and this copy of them has 8"):
         run(write_sweep(tmp_path, test_pictures=9))
     assert trained == []
     assert not file.with_suffix(".json").exists()

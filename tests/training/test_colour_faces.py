@@ -19,6 +19,7 @@ from denoiser.weights.checkpoint import read_config as read_model_config
 from tests.tiny import ADVERSARIAL, pictures, write_config, write_fer2013
 from tests.training.test_own_faces import write_folder
 from train.__main__ import main
+from train.ablation.run import run_sweep
 from train.colour_faces import is_colour_faces, read_colour_faces
 from train.config import ConfigError, read_config
 from train.data import FaceData, prepare_faces, read_splits
@@ -219,3 +220,37 @@ class TestScoring:
             "| `noisy` | 20.00 / 9.0 |",
             "| `one` | **30.46 / 2.2** |",
         ]
+
+
+def test_a_study_in_colour(faces, tmp_path):
+    write_config(tmp_path / "base.toml", **COLOUR, validation=[{"kind": "gaussian", "sigma": 0.2}])
+    study = tmp_path / "study.toml"
+    study.write_text(
+        'base = "base.toml"\nepochs = 1\nlimit = 16\npictures = 4\ntest_pictures = 4\n'
+        '[[variant]]\nname = "cosine"\nloss = "l1+ms-ssim+cosine"\n'
+        '[[variant]]\nname = "plain"\nloss = "l1"\n'
+    )
+    report = run_sweep(study, faces, cache=tmp_path / "cache", accelerator="cpu")
+    assert report["split"] == "colour faces, validation split"
+    assert {len(v["test_scores"]) for v in report["variants"]} == {1}
+    drawn = np.asarray(PIL.Image.open(tmp_path / "study.png"))
+    assert drawn.ndim == 3
+    assert (drawn[..., 0] != drawn[..., 2]).any()
+
+
+def test_steps_for_colour_are_trained_on_colour_faces_or_left_out(tmp_path, monkeypatch, capsys):
+    told = {}
+
+    def train_all(steps, data, *, colour_data, **options):
+        told.update(steps=[step.config for step in steps], colour_data=colour_data)
+        return []
+
+    monkeypatch.setattr("train.recipe.run.train_all", train_all)
+    monkeypatch.setattr("train.recipe.run.follow_up", lambda *places: True)
+    data = write_fer2013(tmp_path / "fer2013")
+    call = ["all", "--data", str(data), "--only", "autoencoder", "autoencoder-colour"]
+    assert main(call) == 0
+    assert told == {"steps": ["autoencoder"], "colour_data": None}
+    assert "Left out, without --colour-data: autoencoder-colour" in capsys.readouterr().out
+    assert main([*call, "--colour-data", str(tmp_path)]) == 0
+    assert told == {"steps": ["autoencoder", "autoencoder-colour"], "colour_data": tmp_path}

@@ -110,7 +110,7 @@ def test_tensorboard_has_curves_and_sheets(train):
         assert [image.step for image in images] == steps
         last = pixels(io.BytesIO(images[-1].encoded_image_string))
         last = last[..., 0] if last.ndim == 3 else last
-        np.testing.assert_array_equal(last, make_sheet(torch.from_numpy(block / 255)))
+        np.testing.assert_array_equal(last, make_sheet(torch.from_numpy(block[:, :, None] / 255)))
     assert (folder / "log/version_0/metrics.csv").is_file()  # stays
 
 
@@ -258,7 +258,7 @@ def test_wandb_gets_the_sheets(tmp_path, wandb):
         sheets.on_validation_batch_end(trainer, None, clean, [clean, clean], 1, index)
     sheets.on_validation_end(trainer, None)
     assert [(key, step) for key, _, step in logger.images] == [(f"samples/{n}", 7) for n in NOISES]
-    wanted = make_sheet(torch.stack([part[:8, 0] for part in (clean, clean + 0.5, clean / 2)]))
+    wanted = make_sheet(torch.stack([part[:8] for part in (clean, clean + 0.5, clean / 2)]))
     np.testing.assert_array_equal(logger.images[0][1], wanted)
 
 

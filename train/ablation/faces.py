@@ -10,10 +10,12 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import torch
+from skimage.data import astronaut
 
 from denoiser.denoisers.base import Denoiser
+from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.faces.samples import bundled_faces
-from denoiser.images import Image, from_uint8
+from denoiser.images import Image, from_uint8, load_image
 from denoiser.noise import NoiseModel
 from train.samples import Sheet, make_sheet
 
@@ -23,38 +25,47 @@ FACES = (100, 3, 12, 25, 40, 61)
 _SCALE = 2  # pixels of the picture for one of a face
 _CAPTION = 14  # pixels, height of a line of words
 _MARGIN = 4  # pixels, beside words
-_PAPER, _INK = 255, 0
+_PAPER = 255
 
 Corrupted = tuple[str, Image, Image]
 """A column: the noise's name, a clean face and the noisy one."""
 
 
-def draw_faces(methods: Mapping[str, Denoiser], noises: Mapping[str, NoiseModel]) -> bytes:
+def draw_faces(
+    methods: Mapping[str, Denoiser], noises: Mapping[str, NoiseModel], colour: bool = False
+) -> bytes:
     """Draw faces clean, noisy, and denoised by every variant, as a PNG.
 
     Args:
         methods: The variants' denoisers by name.
         noises: The noises scored on, by name; each has equally many faces of its own.
+        colour: Whether to take faces in colour.
     """
-    columns = corrupt_faces(noises)
+    columns = corrupt_faces(noises, colour)
     rows = {
         "clean": [clean for _, clean, _ in columns],
         "noisy": [noisy for _, _, noisy in columns],
         **{name: [method(noisy) for _, _, noisy in columns] for name, method in methods.items()},
     }
-    sheet = make_sheet(torch.from_numpy(np.stack([np.stack(faces) for faces in rows.values()])))
+    pictures = np.stack([np.stack(faces) for faces in rows.values()])
+    pictures = np.moveaxis(pictures, 4, 2) if colour else pictures[:, :, None]
+    sheet = make_sheet(torch.from_numpy(np.ascontiguousarray(pictures)))
     return _to_png(_label(sheet, list(rows), [name for name, _, _ in columns]))
 
 
-def corrupt_faces(noises: Mapping[str, NoiseModel]) -> list[Corrupted]:
-    """Give each noise its share of the faces, each corrupted with its row as the seed."""
+def corrupt_faces(noises: Mapping[str, NoiseModel], colour: bool = False) -> list[Corrupted]:
+    """Give each noise its share of the faces, each corrupted with its row as the seed.
+
+    In colour there is one face, the astronaut's, whose noise is drawn anew in each column.
+    """
     images = bundled_faces().images
+    in_colour = load_image(astronaut(), FACE_SIZE, crop_face=True, gray=False)
     share = max(1, len(FACES) // len(noises))
     names = [name for name in noises for _ in range(share)]
     columns = []
     for index, name in enumerate(names):
         row = FACES[index % len(FACES)]
-        clean = from_uint8(images[row])
+        clean = in_colour if colour else from_uint8(images[row])
         columns.append((name, clean, noises[name](clean, row)))
     return columns
 
@@ -64,15 +75,16 @@ def _label(sheet: Sheet, rows: list[str], columns: list[str]) -> PIL.Image.Image
     large = PIL.Image.fromarray(sheet.repeat(_SCALE, axis=0).repeat(_SCALE, axis=1))
     draw = PIL.ImageDraw.Draw(large)
     left = 2 * _MARGIN + int(max(draw.textlength(name) for name in rows))
-    page = PIL.Image.new("L", (left + large.width, _CAPTION + large.height), _PAPER)
+    size = left + large.width, _CAPTION + large.height
+    page = PIL.Image.new(large.mode, size, (_PAPER,) * len(large.getbands()))
     page.paste(large, (left, _CAPTION))
     draw = PIL.ImageDraw.Draw(page)
     for index, name in enumerate(rows):
         middle = _CAPTION + (index + 0.5) * large.height / len(rows)
-        draw.text((_MARGIN, middle), name, fill=_INK, anchor="lm")
+        draw.text((_MARGIN, middle), name, fill="black", anchor="lm")
     for index, name in enumerate(columns):
         if name not in columns[:index]:
-            draw.text((left + index * large.width / len(columns), 1), name, fill=_INK)
+            draw.text((left + index * large.width / len(columns), 1), name, fill="black")
     return page
 
 

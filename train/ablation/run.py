@@ -26,11 +26,12 @@ from denoiser.analysis.results import HISTORY_NAME
 from denoiser.architectures.loading import load_network
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.network import NetworkDenoiser, from_config
-from denoiser.faces.fer2013 import FaceSet, Split, read_fer2013
+from denoiser.faces.fer2013 import FACE_SIZE, FaceSet, Split, read_fer2013
 from denoiser.noise import NoiseModel
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from denoiser.weights.files import write_together
 from train.ablation.faces import draw_faces
+from train.colour_faces import read_colour_faces
 from train.config import (
     ConfigError,
     Count,
@@ -42,6 +43,7 @@ from train.config import (
     parse_config,
     read_toml,
     read_values,
+    sees_colour,
     validation_noise,
 )
 from train.data import PREPARED, prepare_faces, split_name
@@ -224,7 +226,7 @@ def run_sweep(
     for split, count in sweep.scored.items():
         if len(faces[split]) < count and not limit:
             raise ConfigError(
-                f"{file} scores on {count} {split} pictures, and this copy of FER2013 has "
+                f"{file} scores on {count} {split} pictures, and this copy of them has "
                 f"{len(faces[split])}: what it finds doesn't compare with what is on file"
             )
     options = {
@@ -243,7 +245,8 @@ def run_sweep(
         if not _finished(folder).exists()
     ]
     if tasks:
-        prepare_faces(data, prepared)  # once: finding the near copies takes a while
+        # Once: finding the near copies takes a while.
+        prepare_faces(data, prepared, colour=sees_colour(sweep.base))
     noisy = _run_all(tasks, workers, lambda: _score_all(None, sweep, faces))
     results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
     report = _report(sweep, results, noisy, faces)
@@ -258,7 +261,10 @@ def run_sweep(
             for variant, folder in zip(sweep.variants, folders, strict=True)
         }
         faces_file = target.with_suffix(".png")
-        write_together(faces_file.parent, {faces_file.name: draw_faces(methods, sweep.noises)})
+        write_together(
+            faces_file.parent,
+            {faces_file.name: draw_faces(methods, sweep.noises, sees_colour(sweep.base))},
+        )
 
         from train.ablation.plot import svg  # here: where there is no Matplotlib, the rest is written
 
@@ -467,7 +473,12 @@ def _epochs(history: Path) -> int:
 
 
 def _scored_faces(sweep: Sweep, data: Path) -> dict[Split, FaceSet]:
-    return {s: first_faces(read_fer2013(data, s), count) for s, count in sweep.scored.items()}
+    def read(split: Split) -> FaceSet:
+        if sees_colour(sweep.base):
+            return read_colour_faces(data, split, FACE_SIZE)
+        return read_fer2013(data, split)
+
+    return {split: first_faces(read(split), count) for split, count in sweep.scored.items()}
 
 
 def _score_all(
@@ -504,7 +515,8 @@ def _report(
         "limit": sweep.limit,
         "split": split,
         "pictures": pictures,
-        "seed": "the noise of a picture is seeded by its row in FER2013",
+        "seed": "the noise of a picture is seeded by its row"
+        + ("" if sees_colour(sweep.base) else " in FER2013"),
         "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "machine": ", ".join(sorted({result["machine"] for result in results})),

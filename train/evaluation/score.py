@@ -285,7 +285,11 @@ def score(method: Denoiser | None, pictures: Pictures, noise_name: str) -> Score
 
 
 def score_results(denoiser: str, denoised: np.ndarray, clean: np.ndarray, noise_name: str) -> Score:
-    """Score what a denoiser made of noisy pictures, (N, H, W) as the clean ones are."""
+    """Score what a denoiser made of noisy pictures, (N, H, W) or (N, H, W, 3) as the clean ones are.
+
+    Spectra are of gray pictures: of those in colour, of the mean of their channels.
+    """
+    gray = [part.mean(axis=3) if part.ndim == 4 else part for part in (denoised, clean)]
     pairs = list(zip(denoised, clean, strict=True))
     psnrs = [psnr(a, b) for a, b in pairs]
     ssims = [ssim(a, b) for a, b in pairs]
@@ -300,15 +304,17 @@ def score_results(denoiser: str, denoised: np.ndarray, clean: np.ndarray, noise_
         ssim=round(statistics.fmean(ssims), 5),
         ssim_std=round(statistics.pstdev(ssims), 5),
         sharpness=round(statistics.fmean(sharp), 4),
-        spectral_distance=round(spectral_distance(denoised, clean), 4),
+        spectral_distance=round(spectral_distance(*gray), 4),
         pictures=len(clean),
     )
 
 
 def denoise_all(method: Denoiser, noisy: np.ndarray, sigmas: Iterable[float | None]) -> np.ndarray:
-    """Denoise equally large gray pictures (N, H, W); networks take them in batches."""
-    if isinstance(method, NetworkDenoiser) and all(
-        side % method.network.multiple_of == 0 for side in noisy.shape[1:]
+    """Denoise equally large pictures, (N, H, W) or (N, H, W, 3); networks take gray ones in batches."""
+    if (
+        isinstance(method, NetworkDenoiser)
+        and noisy.ndim == 3
+        and all(side % method.network.multiple_of == 0 for side in noisy.shape[1:])
     ):
         batches = [
             method.run(noisy[start : start + _BATCH, None])[:, 0]

@@ -18,7 +18,7 @@ from denoiser.analysis.results import COLOUR_NAME, NOISY
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.registry import COLOUR_MODELS, create_denoiser, list_denoisers
 from denoiser.metrics import colour_error_map, psnr, ssim
-from denoiser.noise import NoiseModel, create_noise
+from denoiser.noise import NoiseChain, NoiseModel, create_noise
 from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.training_noise import point
 from train.colour_faces import read_colour_faces
@@ -49,8 +49,17 @@ CONDITIONS: Mapping[str, NoiseModel] = {
     "salt-and-pepper-10": create_noise("salt-and-pepper", amount=0.1),
     "impulse-30": create_noise("impulse", amount=0.3),
     "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
+    "desaturation-70": create_noise("desaturation", amount=0.7),
     "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
     "jpeg-20": create_noise("jpeg", quality=20),
+    "four-damages": NoiseChain(
+        (
+            create_noise("desaturation", amount=0.7),
+            create_noise("gaussian", sigma=15 / 255),
+            create_noise("impulse", amount=0.1),
+            create_noise("occlusion", size=8, count=1),
+        )
+    ),
 }
 """What the pictures are damaged by, by the id that it has in the results."""
 
