@@ -1,6 +1,6 @@
 """Score denoisers on the colour faces' test split with fixed noise, and write down the results.
 
-Every photograph that is large enough is brought to one size. Its noise is seeded by its place in the
+Photographs that are large enough are brought to one size. The noise of one is seeded by its place in the
 file; filters that take a strength are told the true one, as in :mod:`train.evaluation.score`.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from denoiser.analysis.results import COLOUR_NAME, NOISY
+from denoiser.analysis.results import COLOUR_NAME, METRICS_NAME, NOISY
 from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.registry import COLOUR_MODELS, create_denoiser, list_denoisers
 from denoiser.metrics import colour_error_map, psnr, ssim
 from denoiser.noise import NoiseChain, NoiseModel, create_noise
-from denoiser.weights.checkpoint import WEIGHTS
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
 from train.colour_faces import read_colour_faces
 from train.evaluation.readme import ROOT, update_colour
@@ -33,10 +33,14 @@ from train.evaluation.score import (
     kept_scores,
     weights_version,
 )
-from train.files import write_json
+from train.files import WEIGHTS_HASH, file_hash, write_json
+from train.publish.cards import write_card
 
 SIZE = 96
 """Height and width of the pictures, in pixels."""
+
+PICTURES = 300
+"""How many are scored, the first ones that are large enough: half an hour of two cores."""
 
 DISCOLOURED = 10.0
 """CIEDE2000 above which a pixel counts as discoloured: nobody overlooks it."""
@@ -49,9 +53,7 @@ CONDITIONS: Mapping[str, NoiseModel] = {
     "salt-and-pepper-10": create_noise("salt-and-pepper", amount=0.1),
     "impulse-30": create_noise("impulse", amount=0.3),
     "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
-    "desaturation-70": create_noise("desaturation", amount=0.7),
     "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
-    "jpeg-20": create_noise("jpeg", quality=20),
     "four-damages": NoiseChain(
         (
             create_noise("desaturation", amount=0.7),
@@ -81,7 +83,7 @@ METHODS: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class ColourScore:
-    """One denoiser under one noise, over the whole split, or its first pictures.
+    """One denoiser under one noise, over the first pictures of the split.
 
     Attributes:
         denoiser: Id, ``"noisy"`` for the noisy pictures themselves.
@@ -89,6 +91,7 @@ class ColourScore:
         psnr: Mean of the pictures' PSNRs in dB, each over all three channels.
         psnr_std: Their standard deviation.
         ssim: Mean of the pictures' SSIMs.
+        ssim_std: Their standard deviation.
         colour_error: Mean CIEDE2000.
         discoloured: Share of pixels whose CIEDE2000 is above :data:`DISCOLOURED`.
         pictures: How many pictures.
@@ -99,6 +102,7 @@ class ColourScore:
     psnr: float
     psnr_std: float
     ssim: float
+    ssim_std: float
     colour_error: float
     discoloured: float
     pictures: int
@@ -177,8 +181,24 @@ def evaluate_colour(
     if not limit:
         write_json(target, content)
         if output is None:
+            for model_id in COLOUR_MODELS:
+                _write_metrics(model_id, content)
             update_colour(content, root)
     return content
+
+
+def _write_metrics(model_id: str, content: Mapping[str, Any]) -> None:
+    """Write a model's own scores beside its weights, and its card."""
+    own = [score for score in content["scores"] if score["denoiser"] in (model_id, NOISY)]
+    if all(score["denoiser"] == NOISY for score in own):
+        return
+    kept = ("command", "split", "pictures", "seed", "metrics")
+    weights = {WEIGHTS_HASH: file_hash(WEIGHTS / model_id / MODEL_NAME)}
+    write_json(
+        WEIGHTS / model_id / METRICS_NAME,
+        {key: content[key] for key in kept} | weights | {"scores": own},
+    )
+    write_card(model_id)
 
 
 def score_colour(method: Denoiser | None, pictures: Pictures, noise_name: str) -> ColourScore:
@@ -189,13 +209,15 @@ def score_colour(method: Denoiser | None, pictures: Pictures, noise_name: str) -
     ]
     pairs = list(zip(denoised, pictures.clean, strict=True))
     psnrs = [min(psnr(*pair), 100.0) for pair in pairs]  # a perfect picture's is infinite
+    ssims = [ssim(*pair) for pair in pairs]
     errors = [colour_error_map(*pair) for pair in pairs]
     return ColourScore(
         denoiser=NOISY if method is None else method.info.id,
         noise=noise_name,
         psnr=round(statistics.fmean(psnrs), 4),
         psnr_std=round(statistics.pstdev(psnrs), 4),
-        ssim=round(statistics.fmean(ssim(*pair) for pair in pairs), 5),
+        ssim=round(statistics.fmean(ssims), 5),
+        ssim_std=round(statistics.pstdev(ssims), 5),
         colour_error=round(statistics.fmean(float(error.mean()) for error in errors), 4),
         discoloured=round(statistics.fmean(float((error > DISCOLOURED).mean()) for error in errors), 5),
         pictures=len(pairs),
@@ -205,7 +227,7 @@ def score_colour(method: Denoiser | None, pictures: Pictures, noise_name: str) -
 @lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
 def _pictures(data: Path, limit: int, noise_name: str) -> Pictures:
     faces = read_colour_faces(data, "test", SIZE)
-    return corrupt_all(first_faces(faces, limit or len(faces)), CONDITIONS[noise_name])
+    return corrupt_all(first_faces(faces, limit or PICTURES), CONDITIONS[noise_name])
 
 
 def _run(task: Task) -> tuple[Task, ColourScore]:
