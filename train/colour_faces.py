@@ -31,7 +31,9 @@ def is_colour_faces(path: Path) -> bool:
         return False
 
 
-def read_colour_faces(path: Path, split: Split, size: int, crops: int = 1) -> FaceSet:
+def read_colour_faces(
+    path: Path, split: Split, size: int, crops: int = 1, gray: bool = False
+) -> FaceSet:
     """Read the photographs of a split that have a square of ``size`` pixels.
 
     Args:
@@ -41,10 +43,11 @@ def read_colour_faces(path: Path, split: Split, size: int, crops: int = 1) -> Fa
         crops: Pictures of each photograph, which follow each other: the whole one first, then squares of
             ``size`` pixels cut out of it at a random place and scale, from its own to the whole one's.
             What is drawn follows from the photograph's pixels.
+        gray: Whether to turn them gray, by the luma of :data:`denoiser.images.LUMA`.
 
     Returns:
-        uint8 (N * crops, size, size, 3). A picture's row, the seed of its noise, is the photograph's
-        place in the file.
+        uint8 (N * crops, size, size, 3), or (N * crops, size, size) in gray. A picture's row, the seed of
+        its noise, is the photograph's place in the file.
 
     Raises:
         FaceDataError: The split is missing or damaged, or has no photograph so large.
@@ -54,9 +57,10 @@ def read_colour_faces(path: Path, split: Split, size: int, crops: int = 1) -> Fa
     if not large:
         raise FaceDataError(f"No photograph of {path} is {size} pixels wide")
     images = [picture for _, photo in large for picture in _cut(photo, size, crops)]
+    pictures = np.stack([_gray(image) for image in images] if gray else images)
     remark = f"{len(large):,} of {len(photographs):,} photographs, those at least {size} pixels wide"
     return FaceSet(
-        np.stack(images),
+        pictures,
         np.repeat(np.array([row for row, _ in large], dtype=np.int64), crops),
         ("",) * len(images),
         split,
@@ -87,6 +91,10 @@ def _shrink(photo: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
         return square
     resized = cv2.resize(square, (int(side), int(side)), interpolation=cv2.INTER_AREA)
     return resized.astype(np.uint8, copy=False)
+
+
+def _gray(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
 def _read(path: Path, split: Split) -> list[npt.NDArray[np.uint8]]:

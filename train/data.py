@@ -63,10 +63,8 @@ def _as_in_fer2013(images: np.ndarray) -> np.ndarray:
 
 def split_name(faces: FaceSet) -> str:
     """Name a split for results, and what is odd about this copy of it."""
-    if faces.images.ndim == 4:
-        name = faces.source
-    else:
-        name = f"FER2013 {faces.split} ({_ORIGINAL_NAMES[faces.split]})"
+    name = f"FER2013 {faces.split} ({_ORIGINAL_NAMES[faces.split]})"
+    name = name if "FER2013" in faces.source else faces.source
     return f"{name}; {faces.remark}" if faces.remark else name
 
 
@@ -114,11 +112,9 @@ def read_splits(
         FaceDataError: They can't be read, or FER2013 is wanted at another size or in colour.
     """
     if is_colour_faces(Path(path)):
-        if not colour:
-            raise FaceDataError(f"{path} holds faces in colour, which gray networks don't train on")
         crops: dict[Split, int] = {"train": CROPS}
         return {
-            split: read_colour_faces(Path(path), split, size, crops.get(split, 1))
+            split: read_colour_faces(Path(path), split, size, crops.get(split, 1), gray=not colour)
             for split in get_args(Split)
         }
     if is_own_faces(Path(path)):

@@ -14,6 +14,7 @@ import torch
 from denoiser.analysis.results import COLOUR_NAME
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.fer2013 import FaceDataError
+from denoiser.images import LUMA
 from denoiser.metrics import psnr
 from denoiser.weights.checkpoint import read_config as read_model_config
 from tests.tiny import ADVERSARIAL, pictures, write_config, write_fer2013
@@ -157,8 +158,12 @@ class TestTraining:
     def test_gray_and_colour_are_not_mixed_up(self, faces, tmp_path):
         colour = read_config(write_config(tmp_path / "colour.toml", **COLOUR))
         gray = read_config(write_config(tmp_path / "gray.toml"))
-        with pytest.raises(FaceDataError, match="faces in colour, which gray networks"):
-            FaceData(faces, gray).setup("fit")
+        in_gray = FaceData(faces, gray)
+        in_gray.setup("fit")
+        assert in_gray.train_set.shape[1] == 1
+        own = read_colour_faces(faces, "validation", 48).images
+        luma = own @ np.array(LUMA)
+        np.testing.assert_allclose(in_gray.validation_sets[0][1][:, 0] * 255, luma, atol=1)
         with pytest.raises(FaceDataError, match="FER2013's pictures are gray"):
             FaceData(write_fer2013(tmp_path / "fer2013"), colour).setup("fit")
         prepared = prepare_faces(tmp_path / "fer2013", tmp_path / "faces.npz")

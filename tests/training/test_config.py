@@ -264,7 +264,7 @@ def test_a_mixture_or_its_own_noise_but_not_both(tmp_path, key):
 def test_a_mixture_that_is_not_there(tmp_path, name):
     with pytest.raises(
         ConfigError,
-        match="mixture must be one of blind, experts, four-damages, gaussian, median, moderate, ",
+        match="mixture must be one of blind, blur, ",
     ):
         written(tmp_path, **MIXTURE | {"mixture": name})
 

@@ -31,7 +31,7 @@ from denoiser.noise import NoiseModel
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
 from denoiser.weights.files import write_together
 from train.ablation.faces import draw_faces
-from train.colour_faces import read_colour_faces
+from train.colour_faces import is_colour_faces, read_colour_faces
 from train.config import (
     ConfigError,
     Count,
@@ -54,7 +54,7 @@ from train.modules.supervised import Engine
 
 _KEYS = {
     *("base", "epochs", "limit", "pictures", "test_pictures"),
-    *("note", "variant", "published", "published_note"),
+    *("size", "note", "variant", "published", "published_note"),
 }
 _NOT_A_VARIANTS = ("id", "epochs", "mixture", "noise", "validation")
 
@@ -103,6 +103,7 @@ class Sweep:
         pictures: How many validation pictures to score on, the first ones; the best variant is the one
             that is best on them.
         test_pictures: How many test pictures to report on, the first ones; 0 for no test figures.
+        size: Height and width of the pictures, in pixels; another than FER2013's is for colour faces.
         note: What the sweep is about.
         published: Figures of others.
         published_note: Why those differ.
@@ -114,6 +115,7 @@ class Sweep:
     limit: Count
     pictures: Count
     test_pictures: int = 0
+    size: Count = FACE_SIZE
     note: str = ""
     published: tuple[Published, ...] = ()
     published_note: str = ""
@@ -246,7 +248,7 @@ def run_sweep(
     ]
     if tasks:
         # Once: finding the near copies takes a while.
-        prepare_faces(data, prepared, colour=sees_colour(sweep.base))
+        prepare_faces(data, prepared, sweep.size, colour=sees_colour(sweep.base))
     noisy = _run_all(tasks, workers, lambda: _score_all(None, sweep, faces))
     results = [json.loads(_finished(folder).read_text(encoding="utf-8")) for folder in folders]
     report = _report(sweep, results, noisy, faces)
@@ -391,6 +393,7 @@ def _key(sweep: Sweep, variant: Variant, weights: Path) -> str:
         "config": asdict(variant.config),
         "limit": sweep.limit,
         "scored": sweep.scored,
+        "size": sweep.size,
         "start": version(variant.config.start_from),
         "teacher": version(variant.config.teacher),
     }
@@ -474,8 +477,8 @@ def _epochs(history: Path) -> int:
 
 def _scored_faces(sweep: Sweep, data: Path) -> dict[Split, FaceSet]:
     def read(split: Split) -> FaceSet:
-        if sees_colour(sweep.base):
-            return read_colour_faces(data, split, FACE_SIZE)
+        if is_colour_faces(data):
+            return read_colour_faces(data, split, sweep.size, gray=not sees_colour(sweep.base))
         return read_fer2013(data, split)
 
     return {split: first_faces(read(split), count) for split, count in sweep.scored.items()}
