@@ -46,8 +46,8 @@ def read_colour_faces(
         gray: Whether to turn them gray, by the luma of :data:`denoiser.images.LUMA`.
 
     Returns:
-        uint8 (N * crops, size, size, 3), or (N * crops, size, size) in gray. A picture's row, its noise's seed,
-        is the photograph's place in the file.
+        uint8 (N * crops, size, size, 3), in gray (N * crops, size, size). A picture's row, the seed of
+        its noise, is the photograph's place in the file.
 
     Raises:
         FaceDataError: The split is missing or damaged, or has no photograph so large.

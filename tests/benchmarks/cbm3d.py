@@ -1,0 +1,54 @@
+"""What CBM3D, told the strength of the noise, scores on the colour faces of ``evaluate-colour``.
+
+Its authors' code may not be shipped here, nor used but for research: ``pip install bm3d`` into an environment
+of its own beside ``requirements.txt``. Run with ``python -m tests.benchmarks.cbm3d --data COLOUR_FACES``:
+about ten minutes of one core. The figures are in ``cbm3d.json``.
+
+References:
+    K. Dabov et al., "Color image denoising via sparse 3D collaborative filtering with grouping constraint in
+    luminance-chrominance space", ICIP 2007, doi:10.1109/ICIP.2007.4378954.
+"""
+
+import argparse
+import importlib.metadata
+import json
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from denoiser.metrics import colour_error, psnr
+from train.colour_faces import read_colour_faces
+from train.evaluation.score import corrupt_all, first_faces
+from train.evaluation.score_colour import CONDITIONS, PICTURES, SIZE
+
+NOISES = ("gaussian-15", "gaussian-25", "gaussian-50")
+RESULTS = Path(__file__).with_suffix(".json")
+
+
+def main() -> None:
+    """Measure, and write the figures."""
+    from bm3d import bm3d_rgb  # no requirement: its licence allows research alone
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of colour faces")
+    faces = first_faces(read_colour_faces(parser.parse_args().data, "test", SIZE), PICTURES)
+    figures = {}
+    for name in NOISES:
+        pictures = corrupt_all(faces, CONDITIONS[name])
+        pairs = []
+        for noisy, clean in tqdm(list(zip(pictures.noisy, pictures.clean, strict=True)), desc=name):
+            denoised = bm3d_rgb(noisy.astype(np.float64), CONDITIONS[name].sigma)
+            pairs.append((denoised.clip(0, 1), clean.astype(np.float64)))
+        figures[name] = {
+            "psnr": round(float(np.mean([psnr(*pair) for pair in pairs])), 4),
+            "colour_error": round(float(np.mean([colour_error(*pair) for pair in pairs])), 4),
+        }
+    versions = {name: importlib.metadata.version(name) for name in ("bm3d", "bm4d", "numpy")}
+    content = {"pictures": len(faces), "size": SIZE, "versions": versions, "figures": figures}
+    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

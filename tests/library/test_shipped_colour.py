@@ -1,0 +1,107 @@
+"""The networks for colour that ship: as they were trained, and worth having beside the gray ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+import denoiser
+import train
+from denoiser.analysis.results import COLOUR_NAME, NOISY
+from denoiser.denoisers.registry import COLOUR_MODELS, DEFAULT_DENOISERS
+from denoiser.weights.checkpoint import WEIGHTS, read_config
+from tests.golden.make import golden_file, golden_input
+from train.config import read_config as read_train_config
+from train.evaluation.score import weights_version
+from train.fit import model_config
+from train.publish.cards import make_card
+
+SHIPPED = [model_id for model_id in COLOUR_MODELS if (WEIGHTS / model_id).is_dir()]
+BLIND = [model_id for model_id in SHIPPED if model_id.endswith("unet-colour")]
+each_model = pytest.mark.parametrize("model_id", SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def colour():
+    return json.loads((WEIGHTS / COLOUR_NAME).read_text())
+
+
+@pytest.fixture(scope="module")
+def scores(colour):
+    return {(score["denoiser"], score["noise"]): score for score in colour["scores"]}
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    return denoiser.load_image(skimage.data.astronaut(), size=96, crop_face=True, gray=False)
+
+
+@each_model
+def test_its_config_is_the_one_it_was_trained_by(model_id):
+    config = read_train_config(Path(train.__file__).parent / "configs" / f"{model_id}.toml")
+    network = denoiser.create_denoiser(model_id).network
+    assert read_config(model_id) == model_config(config, network)
+    assert network.channels == 3
+
+
+def test_the_figures_are_of_these_weights(colour):
+    assert colour["denoisers"]
+    for method in colour["denoisers"]:
+        assert method["weights"] == weights_version(method["id"])
+    assert {method["id"] for method in colour["denoisers"]} >= {*SHIPPED, *DEFAULT_DENOISERS}
+
+
+@pytest.mark.parametrize("model_id", BLIND)
+@pytest.mark.parametrize("noise", ["gaussian-25", "gaussian-50"])
+def test_it_is_a_decibel_ahead_of_its_gray_namesake(scores, model_id, noise):
+    gray = model_id.removesuffix("-colour")
+    assert scores[model_id, noise]["psnr"] >= scores[gray, noise]["psnr"] + 1
+    assert scores[model_id, noise]["colour_error"] < scores[gray, noise]["colour_error"]
+
+
+@each_model
+def test_it_beats_the_median_and_the_noisy_picture_on_a_face(portrait, model_id):
+    kind = "pixel-shuffle" if model_id.endswith("pixel-shuffle") else "impulse"
+    noisy = denoiser.create_noise(kind, amount=0.2)(portrait, seed=1)
+    found = denoiser.psnr(denoiser.create_denoiser(model_id)(noisy), portrait)
+    median = denoiser.psnr(denoiser.create_denoiser("median")(noisy), portrait)
+    assert found > max(denoiser.psnr(noisy, portrait), median)
+
+
+@each_model
+def test_golden_output(model_id):
+    """The stored output, within one step of an 8-bit picture, on any machine."""
+    file = golden_file(model_id)
+    assert file.is_file(), f"python -m tests.golden.make {model_id}"
+    expected = np.load(file, allow_pickle=False).astype(np.float32)
+    output = denoiser.create_denoiser(model_id)(golden_input(colour=True))
+    np.testing.assert_allclose(output, expected, atol=1 / 255, rtol=0)
+    assert np.ptp(output.mean(axis=(0, 1))) > 0.1  # not a gray one
+
+
+@each_model
+def test_a_gray_picture_stays_close_to_what_the_gray_network_makes_of_it(model_id):
+    if model_id not in BLIND:
+        pytest.skip("it has no gray namesake for this noise")
+    noisy = golden_input()
+    gray, colour = (
+        denoiser.create_denoiser(name)(noisy) for name in (model_id.removesuffix("-colour"), model_id)
+    )
+    assert denoiser.psnr(colour, gray) > 25
+
+
+@each_model
+def test_its_card_says_whose_faces_it_learned_from(model_id, scores):
+    card = make_card(model_id)
+    assert card == (WEIGHTS / model_id / "README.md").read_text()
+    assert "faces in colour" in card
+    assert "CelebA's" in card
+    assert "FER2013" not in card
+    assert "colour error" in card
+    for (name, noise), score in scores.items():
+        if name in (model_id, NOISY):
+            assert f"| {noise} |" in card
+        if name == model_id:
+            assert f"{score['psnr']:.2f} ± " in card
