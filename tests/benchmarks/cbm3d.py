@@ -2,12 +2,12 @@
 
 Its authors' code may not be shipped here, nor used but for research: ``pip install bm3d`` into an
 environment of its own beside ``requirements.txt``. Run with
-``python -m tests.benchmarks.cbm3d --data COLOUR_FACES``: a quarter of an hour of one core. The figures are in
+``python -m tests.benchmarks.cbm3d --data COLOUR_FACES``: a quarter of an hour. The figures are in
 ``cbm3d.json``.
 
 References:
-    K. Dabov et al., "Color image denoising via sparse 3D collaborative filtering with grouping constraint
-    in luminance-chrominance space", ICIP 2007, doi:10.1109/ICIP.2007.4378954.
+    K. Dabov et al., "Color image denoising via sparse 3D collaborative filtering with grouping
+    constraint in luminance-chrominance space", ICIP 2007, doi:10.1109/ICIP.2007.4378954.
 """
 
 import argparse
