@@ -3,13 +3,14 @@
 from denoiser.images.decoding import MAX_BYTES, MAX_PIXELS, ImageError, ImageSource
 from denoiser.images.loading import (
     MAX_SIZE,
+    FacePhoto,
     LoadedFace,
-    Photo,
     Square,
     load_face,
     load_image,
     load_photo,
 )
+from denoiser.images.photo import Photo, read_photo, write_photo
 from denoiser.images.values import LUMA, Image, check_image, from_uint8, to_jpeg, to_png, to_uint8
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "MAX_SIZE",
+    "FacePhoto",
     "Image",
     "ImageError",
     "ImageSource",
@@ -28,7 +30,9 @@ __all__ = [
     "load_face",
     "load_image",
     "load_photo",
+    "read_photo",
     "to_jpeg",
     "to_png",
     "to_uint8",
+    "write_photo",
 ]

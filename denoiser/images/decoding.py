@@ -9,8 +9,8 @@ import io
 import math
 import re
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,6 +20,8 @@ import numpy.typing as npt
 import PIL.Image
 from PIL import ImageCms
 from PIL.ImageFile import ImageFile
+
+from denoiser.images.exif import shareable_exif
 
 try:
     import pi_heif
@@ -38,14 +40,15 @@ MAX_PIXELS = 25_000_000
 MAX_DEEP_PIXELS = 12_000_000
 """The most pixels that a colour picture of 16 bits a channel may have."""
 
+MAX_PHOTO_BYTES = 200 * 1024 * 1024
+"""The largest file of a whole photograph, in bytes: the most pixels, with 16 bits and not compressed."""
+
 # Only these are tried: some of Pillow's other formats start external programs.
 _FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 if pi_heif is not None:
     pi_heif.register_heif_opener()
     _FORMATS = (*_FORMATS, "HEIF")
 
-# Pillow needs more memory than for others: several copies of the picture.
-_MAX_PIXELS_OF = {"WEBP": 16_000_000, "AVIF": 16_000_000}
 _MAX_SCANNED_PIXELS = 1_000_000_000  # over all scans of a JPEG; cameras and editors write about ten
 _MAX_PARTS = 50_000  # strips or tiles of a TIFF
 _MAX_SLOW_BYTES = 4_000_000  # of a file that Pillow decodes in Python
@@ -53,11 +56,10 @@ _SLOW_DECODERS = ("ppm_plain", "bmp_rle")
 _MOST_MISSING = 0.05  # of a JPEG's rows; with more, a cut-off file is refused
 _FILLING = 4096  # bytes
 
-_TOO_MANY_BYTES = f"The file is larger than {MAX_BYTES // 1024**2} MB, the most that is allowed."
+_TOO_MANY_BYTES = "The file is larger than {} MB, the most that is allowed."
 _TOO_MANY_PIXELS = "The picture has more than {} megapixels, the most that is allowed for its kind."
 _TOO_MANY_DEEP_PIXELS = (
-    f"The picture has 16 bits in each colour and more than {MAX_DEEP_PIXELS // 1_000_000} megapixels, "
-    "the most that is allowed then."
+    "The picture has 16 bits in each colour and more than {} megapixels, the most that is allowed then."
 )
 _TOO_MANY_SCANS = "The JPEG has too many scans for its size; please save it again, not as progressive."
 _TOO_MANY_PARTS = f"The TIFF has more than {_MAX_PARTS:,} strips or tiles, the most that is allowed."
@@ -86,11 +88,41 @@ _PREMULTIPLIED_ALPHA, _STRAIGHT_ALPHA = 1, 2
 _PROFILE_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 Pixels = np.ndarray
-"""(H, W), (H, W, 3) or (H, W, 4) RGBA; uint8, uint16, or float32 in [0, 1]."""
+"""(H, W), (H, W, 2) gray and alpha, (H, W, 3) or (H, W, 4) RGBA; uint8, uint16, or float32 in [0, 1]."""
 
 
 class ImageError(ValueError):
     """A picture that can't be used; the message is one sentence for the person who gave it."""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a picture is read for: how much it may be, and what of it is kept.
+
+    Attributes:
+        max_bytes: The largest file.
+        max_pixels: The most pixels, by Pillow's name of the kind where that has bounds of its own.
+        max_deep_pixels: The most pixels of colour with 16 bits a channel.
+        keeps_profile: Leave colours as the embedded ICC profile describes them, where pixels of gray or
+            RGB can have that profile, instead of converting them to sRGB; and read the EXIF data.
+    """
+
+    max_bytes: int
+    max_pixels: Mapping[str, int]
+    max_deep_pixels: int
+    keeps_profile: bool
+
+    def pixels_of(self, kind: str | None) -> int:
+        """Return the most pixels that a kind of picture may have."""
+        return self.max_pixels.get(kind or "", MAX_PIXELS)
+
+
+# For WebP and AVIF, Pillow needs more memory than for others: several copies of the picture.
+FACES = Purpose(MAX_BYTES, {"WEBP": 16_000_000, "AVIF": 16_000_000}, MAX_DEEP_PIXELS, False)
+"""Pictures that faces are cut out of, read while somebody waits."""
+
+WHOLE_PHOTOS = Purpose(MAX_PHOTO_BYTES, {}, MAX_PIXELS, True)
+"""Photographs that are kept whole."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +136,9 @@ class Picture:
             they hold values out of range.
         orientation: As in EXIF, 1 to 8; 1 is upright.
         size: (height, width) of the picture as it was given, upright, in pixels.
+        icc_profile: The profile that its values are to be understood by; None where they are sRGB's,
+            or nothing is known.
+        exif: What of its EXIF data may be passed on, see :func:`~denoiser.images.exif.shareable_exif`.
     """
 
     width: int
@@ -111,18 +146,23 @@ class Picture:
     rows: Callable[[int, int], Pixels]
     orientation: int
     size: tuple[int, int]
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
 
 
 ColourTransform = Callable[[PIL.Image.Image], PIL.Image.Image]
 
 
-def decode(source: ImageSource, factor: Callable[[int, int], int]) -> Picture:
+def decode(
+    source: ImageSource, factor: Callable[[int, int], int] = lambda *_: 1, purpose: Purpose = FACES
+) -> Picture:
     """Decode a picture.
 
     Args:
         source: See :func:`denoiser.load_image`.
         factor: Says for a width and a height how many times smaller the picture may come; whoever
             decodes uses as much of that as costs nothing.
+        purpose: What it is read for.
 
     Raises:
         ImageError: See :func:`denoiser.load_image`.
@@ -131,20 +171,20 @@ def decode(source: ImageSource, factor: Callable[[int, int], int]) -> Picture:
         return _from_array(_check_pixels(source))
     if isinstance(source, PIL.Image.Image):
         _check_pixel_count(*source.size)
-        return _from_pil(_loaded(source), source.size)
-    return _from_bytes(_read(source), factor)
+        return _from_pil(_loaded(source), source.size, purpose)
+    return _from_bytes(_read(source, purpose.max_bytes), factor, purpose)
 
 
-def _read(source: str | Path | bytes | BinaryIO) -> bytes:
+def _read(source: str | Path | bytes | BinaryIO, max_bytes: int) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     try:
         if isinstance(source, str | Path):
             if Path(source).is_file():  # not a pipe or a device: reading one may never end
                 with Path(source).open("rb") as file:
-                    return file.read(MAX_BYTES + 1)
+                    return file.read(max_bytes + 1)
             raise ImageError("There is no file of this name.")
-        data = source.read(MAX_BYTES + 1)
+        data = source.read(max_bytes + 1)
     except ImageError:
         raise
     except (OSError, ValueError) as error:
@@ -156,11 +196,11 @@ def _read(source: str | Path | bytes | BinaryIO) -> bytes:
     return data
 
 
-def _from_bytes(data: bytes, factor: Callable[[int, int], int]) -> Picture:
+def _from_bytes(data: bytes, factor: Callable[[int, int], int], purpose: Purpose) -> Picture:
     if not data:
         raise ImageError("The file is empty.")
-    if len(data) > MAX_BYTES:
-        raise ImageError(_TOO_MANY_BYTES)
+    if len(data) > purpose.max_bytes:
+        raise ImageError(_TOO_MANY_BYTES.format(purpose.max_bytes // 1024**2))
     # Pillow makes a list of them when it opens the file.
     if data[:2] in (b"II", b"MM") and any(
         tag in _PARTS and count > _MAX_PARTS for tag, count in _list_tags(data)
@@ -169,22 +209,21 @@ def _from_bytes(data: bytes, factor: Callable[[int, int], int]) -> Picture:
     picture = _open(data)
     with picture:
         size = picture.size
-        _check_pixel_count(*size, picture.format)
+        _check_pixel_count(*size, purpose.pixels_of(picture.format))
         if len(data) > _MAX_SLOW_BYTES and any(tile[0] in _SLOW_DECODERS for tile in picture.tile[:1]):
             raise ImageError(_TOO_MANY_WORDS)
         if picture.format == "TIFF":
             _check_tiff(data, picture)
-        deep = _read_deep_colour(data, picture)
+        if picture.format == "PPM" and picture.tile and picture.tile[0][0] == "ppm":
+            return _from_ppm(data, picture)
+        deep = _read_deep_colour(data, picture, purpose.max_deep_pixels)
         if deep is not None:
-            # OpenCV turns a TIFF upright; for a PNG's EXIF data, Pillow would decode it once more.
-            is_turned = picture.format == "PNG" and ("exif" in picture.info or b"eXIf" in data)
-            orientation = _orientation(picture) if is_turned else 1
-            return _from_array(deep, orientation, _find_transform(picture))
+            return _from_deep_colour(deep, data, picture, purpose)
         if picture.format in ("JPEG", "MPO"):
             if _count_scans(data) * size[0] * size[1] > _MAX_SCANNED_PIXELS:
                 raise ImageError(_TOO_MANY_SCANS)
-            return _from_pil(_load_jpeg(data, factor(*size)), size)
-        return _from_pil(_loaded(picture), picture.size)
+            return _from_pil(_load_jpeg(data, factor(*size)), size, purpose)
+        return _from_pil(_loaded(picture), picture.size, purpose)
 
 
 def _open(data: bytes) -> ImageFile:
@@ -204,8 +243,7 @@ def _loaded(picture: PIL.Image.Image) -> PIL.Image.Image:
     return picture
 
 
-def _check_pixel_count(width: int, height: int, kind: str | None = None) -> None:
-    most = _MAX_PIXELS_OF.get(kind or "", MAX_PIXELS)
+def _check_pixel_count(width: int, height: int, most: int = MAX_PIXELS) -> None:
     if width * height > most:
         raise ImageError(_TOO_MANY_PIXELS.format(most // 1_000_000))
     if width * height == 0:
@@ -260,19 +298,17 @@ def _count_scans(data: bytes) -> int:
 # More than 8 bits
 
 
-def _read_deep_colour(data: bytes, picture: ImageFile) -> Pixels | None:
+def _read_deep_colour(data: bytes, picture: ImageFile, max_pixels: int) -> Pixels | None:
     """Decode what Pillow would cut down to 8 bits; None for anything else."""
     if picture.format == "PNG" and _is_deep_colour_png(data, picture):
-        pixels = _decode_with_opencv(data, picture)
+        pixels = _decode_with_opencv(data, picture, max_pixels)
         clear = picture.info.get("transparency")
         if pixels.shape[2] == 3 and isinstance(clear, tuple):
             return _with_alpha(pixels, (pixels != np.array(clear)).any(axis=2))
         return pixels
     if picture.format == "TIFF" and _is_deep_colour_tiff(picture):
         kind = picture.tag_v2.get(_ALPHA_KIND, (None,))[0]  # type: ignore[attr-defined]
-        return _apply_alpha_kind(_decode_with_opencv(data, picture), kind)
-    if picture.format == "PPM" and picture.tile and picture.tile[0][0] == "ppm":
-        return _decode_ppm(data, picture)
+        return _apply_alpha_kind(_decode_with_opencv(data, picture, max_pixels), kind)
     return None
 
 
@@ -332,9 +368,9 @@ def _list_tags(data: bytes) -> list[tuple[int, int]]:
         raise ImageError(_NOT_A_PICTURE) from error
 
 
-def _decode_with_opencv(data: bytes, picture: PIL.Image.Image) -> Pixels:
-    if picture.width * picture.height > MAX_DEEP_PIXELS:  # it takes twice the memory of the pixels
-        raise ImageError(_TOO_MANY_DEEP_PIXELS)
+def _decode_with_opencv(data: bytes, picture: PIL.Image.Image, max_pixels: int) -> Pixels:
+    if picture.width * picture.height > max_pixels:  # it takes twice the memory of the pixels
+        raise ImageError(_TOO_MANY_DEEP_PIXELS.format(max_pixels // 1_000_000))
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -357,8 +393,11 @@ def _apply_alpha_kind(pixels: Pixels, kind: int | None) -> Pixels:
     return np.minimum(pixels[:, :, :3], alpha) + (65535 - alpha)  # over white
 
 
-def _decode_ppm(data: bytes, picture: ImageFile) -> Pixels:
-    """Decode a PPM or PGM file of any number of levels, for which Pillow takes long and keeps 8 bits."""
+# Rows of pixels
+
+
+def _from_ppm(data: bytes, picture: ImageFile) -> Picture:
+    """Return the rows of a PPM or PGM of any levels, where Pillow takes long and keeps 8 bits."""
     _, _, offset, args = picture.tile[0]
     mode, levels = cast(tuple[str, int], args)
     shape = (*picture.size[::-1], 3) if mode == "RGB" else picture.size[::-1]
@@ -367,10 +406,25 @@ def _decode_ppm(data: bytes, picture: ImageFile) -> Pixels:
         values = np.frombuffer(data, kind, math.prod(shape), offset).reshape(shape)
     except ValueError as error:
         raise ImageError(_DAMAGED) from error
-    return np.minimum(values.astype(np.float32) / np.float32(levels), np.float32(1))
+
+    def rows(top: int, bottom: int) -> Pixels:
+        band = values[top:bottom]
+        if levels == np.iinfo(kind).max:
+            return band.astype(kind.newbyteorder("="))
+        return np.minimum(band.astype(np.float32) / np.float32(levels), np.float32(1))
+
+    return Picture(*picture.size, rows, 1, _upright_size(picture.size, 1))
 
 
-# Rows of pixels
+def _from_deep_colour(pixels: Pixels, data: bytes, picture: ImageFile, purpose: Purpose) -> Picture:
+    # OpenCV turns a TIFF upright; for a PNG's EXIF data, Pillow would decode it once more.
+    is_tiff = picture.format == "TIFF"
+    has_exif = is_tiff or "exif" in picture.info or b"eXIf" in data
+    orientation = _orientation(picture) if has_exif and not is_tiff else 1
+    transform, profile = _find_colours(picture, purpose)
+    decoded = _from_array(pixels, orientation, transform)
+    exif = _find_exif(picture) if purpose.keeps_profile and has_exif else None
+    return replace(decoded, icc_profile=profile, exif=exif)
 
 
 def _from_array(
@@ -387,14 +441,15 @@ def _from_array(
     return Picture(width, height, rows, orientation, _upright_size((width, height), orientation))
 
 
-def _from_pil(picture: PIL.Image.Image, size: tuple[int, int]) -> Picture:
+def _from_pil(picture: PIL.Image.Image, size: tuple[int, int], purpose: Purpose) -> Picture:
     """Return a loaded picture's rows.
 
     Args:
         picture: May be smaller than it was in its file.
         size: (width, height) of what is in the file, turned as the picture is.
+        purpose: What it is read for.
     """
-    transform = _find_transform(picture)
+    transform, profile = _find_colours(picture, purpose)
     is_negative = _is_negative(picture)
 
     def rows(top: int, bottom: int) -> Pixels:
@@ -408,14 +463,18 @@ def _from_pil(picture: PIL.Image.Image, size: tuple[int, int]) -> Picture:
         return _highest(pixels) - pixels if is_negative else pixels
 
     orientation = _orientation(picture)
-    width, height = picture.size
-    return Picture(width, height, rows, orientation, _upright_size(size, orientation))
+    exif = _find_exif(picture) if purpose.keeps_profile else None
+    return Picture(*picture.size, rows, orientation, _upright_size(size, orientation), profile, exif)
 
 
 def _is_negative(picture: PIL.Image.Image) -> bool:
     """Tell whether this is a TIFF that counts from white down, and Pillow leaves that to others."""
     tags = getattr(picture, "tag_v2", {})
     return _is_deep_gray(picture) and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+
+
+def _is_gray(picture: PIL.Image.Image) -> bool:
+    return picture.mode in ("1", "L", "LA", "La") or _is_deep_gray(picture)
 
 
 def _is_deep_gray(picture: PIL.Image.Image) -> bool:
@@ -432,8 +491,8 @@ def _pil_pixels(picture: PIL.Image.Image, transform: ColourTransform | None) -> 
     if transform is not None:
         both = picture.convert("RGBA")
         return _with_alpha(np.asarray(transform(both)), np.asarray(both)[:, :, 3])
-    if picture.mode in ("1", "L") and not is_clear:
-        return np.asarray(picture.convert("L"))
+    if _is_gray(picture):
+        return np.asarray(picture.convert("LA" if is_clear else "L"))
     return np.asarray(picture.convert("RGBA" if is_clear else "RGB"))
 
 
@@ -443,15 +502,14 @@ def _deep_gray_pixels(picture: PIL.Image.Image, transform: ColourTransform | Non
     # I;16, I;16B and I hold 16-bit gray; more, which fits in I, will be out of range.
     pixels = _check_range(np.asarray(picture).astype(np.int64), 65535).astype(np.uint16)
     clear = picture.info.get("transparency")
+    gray = pixels
     if transform is not None:
         gray = np.asarray(transform(PIL.Image.fromarray(_to_8_bit(pixels))))
-    else:
-        gray = pixels if clear is None else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
     return gray if clear is None else _with_alpha(gray, pixels != clear)
 
 
 def _with_alpha(colours: Pixels, alpha: np.ndarray) -> Pixels:
-    """Add a fourth channel, (H, W): of the same type, or which pixels are not transparent."""
+    """Add a last channel, (H, W): of the same type, or which pixels are not transparent."""
     if alpha.dtype == bool:
         alpha = np.where(alpha, _highest(colours), 0).astype(colours.dtype)
     return np.dstack([colours, alpha])
@@ -499,7 +557,34 @@ def _upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return size if orientation in (5, 6, 7, 8) else (size[1], size[0])
 
 
+def _find_exif(picture: PIL.Image.Image) -> bytes | None:
+    try:
+        return shareable_exif(picture.getexif())
+    except Exception:  # broken EXIF data around a good picture: as if there were none
+        return None
+
+
 # Colours
+
+
+def _find_colours(
+    picture: PIL.Image.Image, purpose: Purpose
+) -> tuple[ColourTransform | None, bytes | None]:
+    """Return what brings a picture to sRGB, or the profile in which it stays; at most one of them."""
+    if purpose.keeps_profile and _fits_profile(picture):
+        return None, picture.info["icc_profile"]
+    return _find_transform(picture), None
+
+
+def _fits_profile(picture: PIL.Image.Image) -> bool:
+    """Tell whether a picture's profile describes gray where that is gray, and RGB where it is that."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        kind = profile.profile.xcolor_space.strip()
+    except Exception:  # there is none, or it is broken
+        return False
+    is_rgb = not _is_gray(picture) and picture.mode not in ("CMYK", "LAB")
+    return kind == "GRAY" if _is_gray(picture) else kind == "RGB" and is_rgb
 
 
 def _find_transform(picture: PIL.Image.Image) -> ColourTransform | None:
@@ -513,8 +598,7 @@ def _find_transform(picture: PIL.Image.Image) -> ColourTransform | None:
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_data))
         mode = _PROFILE_MODES[profile.profile.xcolor_space.strip()]
-        is_gray = picture.mode in ("1", "L", "LA") or _is_deep_gray(picture)
-        if (mode == "CMYK") != (picture.mode == "CMYK") or (mode == "L" and not is_gray):
+        if (mode == "CMYK") != (picture.mode == "CMYK") or (mode == "L" and not _is_gray(picture)):
             return None
         # Of a table of few points, the darkest levels of linear gray would come out far too dark.
         flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.HIGHRESPRECALC

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, Picture, decode
+from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, Picture, Pixels, decode
 from denoiser.images.values import Image, to_uint8
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Square:
 
 
 @dataclass(frozen=True, eq=False)
-class Photo:
+class FacePhoto:
     """A whole picture, of which squares can be made ready for the denoisers.
 
     Attributes:
@@ -163,10 +163,10 @@ def load_face(source: ImageSource, size: int = 48, crop_face: bool = True) -> Lo
     )
 
 
-def load_photo(source: ImageSource, size: int = 48) -> tuple[Photo, Image]:
+def load_photo(source: ImageSource, size: int = 48) -> tuple[FacePhoto, Image]:
     """Load a picture of which squares are to become faces of ``size`` pixels, and a small one of it.
 
-    Its :attr:`Photo.square`, cut, is what :func:`load_face` makes of it.
+    Its :attr:`FacePhoto.square`, cut, is what :func:`load_face` makes of it.
 
     Args:
         source: As for :func:`load_image`.
@@ -185,7 +185,7 @@ def load_photo(source: ImageSource, size: int = 48) -> tuple[Photo, Image]:
     image = _reduce(picture, factor, factor, gray=True)
     overview = _reduce(picture, *_overview_factors(picture.height, picture.width), gray=False)
     found = _find_faces(image)
-    photo = Photo(
+    photo = FacePhoto(
         image,
         tuple(sorted((_add_margin(image, face) for face in found), key=lambda square: square.left)),
         _choose_square(image, found),
@@ -253,7 +253,7 @@ def _reduce(picture: Picture, down: int, across: int, gray: bool) -> Image:
                 if down == across == 1
                 else cv2.resize(part, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
             )
-    return np.ascontiguousarray(_turn_upright(image, picture.orientation))
+    return np.ascontiguousarray(turn_upright(image, picture.orientation))
 
 
 def _shrinking(width: int, height: int, size: int | None) -> int:
@@ -268,21 +268,29 @@ def _shrinking(width: int, height: int, size: int | None) -> int:
     return max(1, min(longer // (2 * size * _DETECTION_SIDE // _SMALLEST_FACE), shorter // (2 * size)))
 
 
-def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a picture as its EXIF orientation says; (H, W) or (H, W, 3), a view."""
     return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
 def _convert(pixels: np.ndarray, gray: bool) -> Image:
     """Bring pixels to [0, 1], put them over white where transparent, and make them gray or RGB."""
-    image = _to_float(pixels)
-    if image.ndim == 3 and image.shape[2] == 4:
-        alpha = image[:, :, 3:]
-        image = image[:, :, :3] * alpha + (1 - alpha)
+    image = over_white(pixels)
     if gray and image.ndim == 3:
         image = _luma(image)
     elif not gray and image.ndim == 2:
         image = np.repeat(image[:, :, np.newaxis], 3, axis=2)
     return np.clip(image, 0.0, 1.0)
+
+
+def over_white(pixels: Pixels) -> Image:
+    """Bring pixels to [0, 1] and put them over white where transparent: (H, W) or (H, W, 3)."""
+    image = _to_float(pixels)
+    if image.ndim == 2 or image.shape[2] == 3:
+        return image
+    alpha = image[:, :, -1:]
+    image = image[:, :, :-1] * alpha + (1 - alpha)
+    return image if image.shape[2] == 3 else image[:, :, 0]
 
 
 def _luma(image: Image) -> Image:

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from skimage.data import astronaut
 
-from denoiser.images import Photo, Square, load_photo, to_png, to_uint8
+from denoiser.images import FacePhoto, Square, load_photo, to_png, to_uint8
 from denoiser.ui.experiment.own_picture import GONE
 from tests.browser.lab import EACH_WIDTH, WIDTHS, Lab, assert_fine, open_lab, read_rgb, watched_at
 from tests.conftest import ROOT, app_environment, free_port, running
@@ -32,7 +32,7 @@ class OwnLab(Lab):
         self.picture = page.locator("#crop .crop-picture")
         self.note = page.locator("#face-note")
 
-    def give(self, data, tmp_path) -> Photo:
+    def give(self, data, tmp_path) -> FacePhoto:
         """Give a picture, wait until its face is shown, and return what the server reads of it."""
         file = tmp_path / "own.png"
         file.write_bytes(data)
@@ -48,7 +48,7 @@ class OwnLab(Lab):
         side, left, top = map(int, re.findall(r"\d+", self.box.get_attribute("aria-valuetext")))
         return Square(top, left, side)
 
-    def assert_cut(self, photo: Photo, square: Square):
+    def assert_cut(self, photo: FacePhoto, square: Square):
         """The square is told, drawn where it is, and what is shown in the grid and the strip."""
         assert self.square() == square
         outer, inner = self.picture.bounding_box(), self.box.bounding_box()

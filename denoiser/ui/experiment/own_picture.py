@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from weakref import WeakKeyDictionary
 
 from denoiser.faces.fer2013 import FACE_SIZE
-from denoiser.images import Image, ImageError, Photo, Square, load_photo, to_jpeg
+from denoiser.images import FacePhoto, Image, ImageError, Square, load_photo, to_jpeg
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.run import Face
 
@@ -54,7 +54,7 @@ class OwnPictures:
 
     def __init__(self, max_bytes: int = KEPT_BYTES):
         self._max_bytes = max_bytes
-        self._photos: WeakKeyDictionary[_Place, Photo] = WeakKeyDictionary()  # the last used is last
+        self._photos: WeakKeyDictionary[_Place, FacePhoto] = WeakKeyDictionary()  # the last used is last
         self._lock = threading.Lock()
 
     def receive(self, data: bytes) -> tuple[Upload, Payload, str]:
@@ -89,7 +89,7 @@ class OwnPictures:
         square = _parse_square(sent, photo)
         return Upload(upload.id, upload.place, square, _cut(photo, square))
 
-    def _keep(self, place: _Place, photo: Photo) -> None:
+    def _keep(self, place: _Place, photo: FacePhoto) -> None:
         with self._lock:
             self._photos[place] = photo
             too_many = sum(kept.image.nbytes for kept in self._photos.values()) - self._max_bytes
@@ -98,7 +98,7 @@ class OwnPictures:
                     break
                 too_many -= self._photos.pop(oldest).image.nbytes
 
-    def _find(self, place: _Place) -> Photo | None:
+    def _find(self, place: _Place) -> FacePhoto | None:
         with self._lock:
             photo = self._photos.pop(place, None)
             if photo is not None:
@@ -111,12 +111,12 @@ def is_own(face: Face) -> bool:
     return face.id.startswith(_UPLOAD)
 
 
-def _cut(photo: Photo, square: Square) -> Face:
+def _cut(photo: FacePhoto, square: Square) -> Face:
     # Another id for each: what was computed for one square is not true of another.
     return Face(f"{_UPLOAD}{secrets.token_hex(8)}", "Your picture", photo.cut(square, FACE_SIZE))
 
 
-def _describe(photo: Photo, overview: Image, upload_id: str) -> Payload:
+def _describe(photo: FacePhoto, overview: Image, upload_id: str) -> Payload:
     height, width = photo.image.shape
     is_square = width == height
     several = len(photo.faces) > 1
@@ -139,7 +139,7 @@ def _describe(photo: Photo, overview: Image, upload_id: str) -> Payload:
     }
 
 
-def _parse_square(sent: Mapping[str, object], photo: Photo) -> Square:
+def _parse_square(sent: Mapping[str, object], photo: FacePhoto) -> Square:
     height, width = photo.image.shape
     smallest, largest = photo.smallest_side, min(height, width)
     top, left, side = (sent.get(name) for name in ("top", "left", "side"))
