@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from denoiser.architectures.impulses import with_extremes
-from denoiser.architectures.network import Network, activation
+from denoiser.architectures.network import Network, WindowFunction, activation
 from denoiser.architectures.residual_unet import EXPERTS, ResidualUNet, ResidualUNetConfig, part_of
 
 _ROUTER_WIDTH = 24
@@ -120,6 +120,26 @@ class ExpertUNet(Network):
         """See :meth:`Network.forward`."""
         return self.denoise_with(noisy, self.score_experts(noisy).argmax(dim=1))
 
+    @property
+    def needs_statistics(self) -> bool:
+        """Where there is a router: it looks at all of a picture."""
+        return self.router is not None
+
+    def statistics(self, noisy: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+        """Return what the router goes by. See :meth:`Network.statistics`."""
+        if self.router is None:
+            return super().statistics(noisy, rows, columns)
+        return self.router.powers(noisy, rows, columns)
+
+    def for_windows(
+        self, statistics: torch.Tensor, shape: tuple[int, int], **values: float
+    ) -> WindowFunction:
+        """One expert for all windows of a picture. See :meth:`Network.for_windows`."""
+        if self.router is None:
+            return super().for_windows(statistics, shape, **values)
+        choice = self.router.score(statistics).argmax(dim=1)
+        return lambda noisy, index, rows, columns: self.denoise_with(noisy, choice[index : index + 1])
+
     def _expert(self, name: str) -> ResidualUNet:
         return cast(ResidualUNet, self.experts[name])
 
@@ -146,7 +166,27 @@ class Router(nn.Module):
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
         """Return scores, (B, experts), of pictures (B, 1, H, W) in [0, 1]."""
         with torch.autocast(noisy.device.type, enabled=False):  # faint noise is lost on bfloat16
-            fine = self.fine(with_extremes(noisy)).relu()
-            coarse = self.coarse(fine).relu()
-            powers = [features.square().mean(dim=(2, 3)) for features in (fine, coarse)]
-            return self.scores(torch.cat(powers, dim=1).add(_LEAST_POWER).log())
+            return self.score(self.powers(noisy))
+
+    def powers(
+        self, noisy: torch.Tensor, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> torch.Tensor:
+        """Return the responses' mean power in a part of the pictures, (B, filters); see :meth:`forward`.
+
+        Args:
+            noisy: (B, 1, H, W) in [0, 1].
+            rows: Of the part, even; all by default.
+            columns: Likewise.
+        """
+        fine = self.fine(with_extremes(noisy)).relu()
+        coarse = self.coarse(fine).relu()
+        parts = fine[:, :, rows, columns], coarse[:, :, _halved(rows), _halved(columns)]
+        return torch.cat([features.square().mean(dim=(2, 3)) for features in parts], dim=1)
+
+    def score(self, powers: torch.Tensor) -> torch.Tensor:
+        """Return scores, (B, experts), of pictures of these powers, (B, filters)."""
+        return self.scores(powers.add(_LEAST_POWER).log())
+
+
+def _halved(part: slice) -> slice:
+    return slice(*(None if edge is None else edge // 2 for edge in (part.start, part.stop)))

@@ -21,9 +21,13 @@ from torch import nn
 
 from denoiser.architectures.attention_unet import AttentionUNet, AttentionUNetConfig
 from denoiser.architectures.impulses import with_extremes
-from denoiser.architectures.network import Network, activation
+from denoiser.architectures.network import Network, WindowFunction, activation
 from denoiser.architectures.residual_unet import check_blocks, down_and_up, pass_scales
 from denoiser.noise import Parameter
+
+REACH = 160
+"""How far a pixel counts for another one, measured: every step looks 96 pixels around itself, but at 160
+what changes there changes nothing by 1e-5 any more, after four steps or sixteen."""
 
 _FREQUENCIES = 8
 _EMBEDDING = 64
@@ -129,6 +133,27 @@ class FlowUNet(Network):
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn((1, *shape[1:]), generator=generator)
         return (self.config.start_sigma * noise).expand(shape)
+
+    def reach(self, **values: float) -> int:
+        """See :meth:`Network.reach`."""
+        return REACH
+
+    def for_windows(
+        self,
+        statistics: torch.Tensor,
+        shape: tuple[int, int],
+        **values: float,
+    ) -> WindowFunction:
+        """Every window starts with its part of the whole draw. See :meth:`Network.for_windows`."""
+        steps, draw, realism = (values.get(p.name, p.default) for p in self.hyperparameters)
+        start = self.start((1, 1, *shape), int(draw))
+
+        def run(noisy: torch.Tensor, index: int, rows: slice, columns: slice) -> torch.Tensor:
+            if realism == 0:
+                return self.mean(noisy)
+            return self.sample(noisy, start[:, :, rows, columns].to(noisy), int(steps), realism)
+
+        return run
 
     def sample(
         self, noisy: torch.Tensor, start: torch.Tensor, steps: int, realism: float = 1.0

@@ -8,12 +8,13 @@ The network sees the filtered picture beside the noisy one, which it corrects: i
 network whose weights it takes over, and learns where the median knows better.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from denoiser.architectures.expert_unet import ExpertUNet, ExpertUNetConfig
-from denoiser.architectures.impulses import trimmed_median
+from denoiser.architectures.impulses import WINDOWS, trimmed_median
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class MedianUNet(ExpertUNet):
 
     architecture = "median-unet"
     Config = MedianUNetConfig
+
+    def reach(self, **values: float) -> int:
+        """Return the experts', and the median's. See :meth:`Network.reach`."""
+        unit = self.multiple_of
+        return super().reach(**values) + math.ceil(WINDOWS[-1] // 2 / unit) * unit
 
     def expert_input(self, noisy: torch.Tensor) -> torch.Tensor:
         """Return the filtered and the noisy pictures, (B, 2, H, W)."""

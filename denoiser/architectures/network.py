@@ -1,7 +1,9 @@
 """What all denoising networks have in common."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,6 +15,9 @@ from denoiser.noise import Parameter
 from denoiser.weights.checkpoint import WeightsError, find_pretrained
 
 SLOPE = 0.1
+
+WindowFunction = Callable[[torch.Tensor, int, slice, slice], torch.Tensor]
+"""See :meth:`Network.for_windows`."""
 
 
 def activation() -> nn.Module:
@@ -120,6 +125,71 @@ class Network(nn.Module, ABC):
         Returns:
             Same shape, not clipped.
         """
+
+    def reach(self, **values: float) -> int:
+        """Say how many pixels away one may be that counts for another one.
+
+        A multiple of :attr:`multiple_of`. What :meth:`statistics` takes from all of it is left out.
+
+        Args:
+            **values: Of :attr:`hyperparameters`.
+        """
+        return self._reach
+
+    @cached_property
+    def _reach(self) -> int:
+        """Found out by what is not a number: whatever is computed of it is none either."""
+        unit = self.multiple_of
+        device = next(self.parameters()).device
+        away = 8
+        while True:
+            side = (2 * away + 1) * unit
+            probe = torch.full((1, self.channels, side, side), 0.5, device=device)
+            middle = slice(away * unit, (away + 1) * unit)
+            probe[:, :, middle, middle] = torch.nan
+            with torch.inference_mode():
+                touched = self(probe.contiguous(memory_format=torch.channels_last)).isnan()[0, 0]
+            rows = touched.any(dim=1).nonzero()
+            if rows.min() > 0 and rows.max() < side - 1:
+                farthest = max(middle.start - int(rows.min()), int(rows.max()) + 1 - middle.stop)
+                return math.ceil(farthest / unit) * unit
+            away *= 2
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether pixels depend on all of a picture, by :meth:`statistics`, not only on what is near."""
+        return False
+
+    def statistics(self, noisy: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+        """Return what :meth:`forward` takes from whole pictures, as means over a part of them.
+
+        Args:
+            noisy: (B, C, H, W), which goes on for :attr:`multiple_of` pixels around the part, where the
+                pictures do.
+            rows: Of the part; multiples of :attr:`multiple_of`.
+            columns: Likewise.
+
+        Returns:
+            (B, N); none, N = 0, unless :attr:`needs_statistics`.
+        """
+        return noisy.new_zeros(len(noisy), 0)
+
+    def for_windows(
+        self, statistics: torch.Tensor, shape: tuple[int, int], **values: float
+    ) -> WindowFunction:
+        """Return what denoises windows of a picture as :meth:`forward` does all of it.
+
+        Args:
+            statistics: Of each of the pictures (C of them, where the network sees one channel at a
+                time): the means of :meth:`statistics` over all, (B, N).
+            shape: Height and width of the pictures, multiples of :attr:`multiple_of`.
+            **values: Of :attr:`hyperparameters`.
+
+        Returns:
+            ``function(noisy, index, rows, columns)``, for a window (1, C, h, w) of the picture of this
+            index, which lies there in it.
+        """
+        return lambda noisy, index, rows, columns: self(noisy, **values)
 
     @property
     def has_intermediate(self) -> bool:

@@ -10,7 +10,9 @@ from typing import Literal, Self
 import numpy as np
 from skimage.restoration import estimate_sigma
 
+from denoiser.denoisers.windows import WholePicture
 from denoiser.images import Image, check_image
+from denoiser.images.values import to_unit
 from denoiser.noise import Parameter
 from denoiser.weights.checkpoint import Family
 from denoiser.weights.training_noise import TrainingNoise
@@ -75,7 +77,7 @@ def check_sigma(sigma: float | None) -> float | None:
     return float(sigma)
 
 
-def estimate_noise(noisy: Image) -> float:
+def estimate_noise(noisy: np.ndarray) -> float:
     """Estimate the standard deviation of Gaussian noise from the noisy picture alone.
 
     The median absolute deviation of the finest wavelet details, as in scikit-image's
@@ -83,7 +85,7 @@ def estimate_noise(noisy: Image) -> float:
     single value, has no such details and says nothing; a picture without any counts as free of noise.
 
     Args:
-        noisy: (H, W) or (H, W, 3).
+        noisy: (H, W) or (H, W, 3), floats in [0, 1] or whole numbers.
 
     Returns:
         Standard deviation on the [0, 1] scale.
@@ -95,7 +97,7 @@ def estimate_noise(noisy: Image) -> float:
     if min(noisy.shape[:2]) < 2:
         return 0.0
     channels = np.moveaxis(noisy, -1, 0) if noisy.ndim == 3 else noisy[None]
-    sigmas = [estimate_sigma(channel) for channel in channels if channel.min() < channel.max()]
+    sigmas = [estimate_sigma(to_unit(channel)) for channel in channels if channel.min() < channel.max()]
     known = [sigma for sigma in sigmas if not np.isnan(sigma)]
     return float(np.clip(np.mean(known), 0.0, 1.0)) if known else 0.0
 
@@ -155,7 +157,7 @@ class Denoiser(ABC):
         denoised = self._denoise(noisy, 0.0 if used.value is None else used.value)
         return np.clip(denoised, 0.0, 1.0).astype(np.float32, copy=False)
 
-    def resolve_sigma(self, noisy: Image, sigma: float | None = None) -> SigmaUsed:
+    def resolve_sigma(self, noisy: np.ndarray, sigma: float | None = None) -> SigmaUsed:
         """Say which strength a call with these arguments works with, and where it comes from."""
         sigma = check_sigma(sigma)
         if not self.info.uses_sigma:
@@ -163,6 +165,17 @@ class Denoiser(ABC):
         if sigma is not None:
             return SigmaUsed(sigma, "known")
         return SigmaUsed(estimate_noise(noisy), "estimated")
+
+    def denoise_whole(self, whole: WholePicture, sigma: float) -> np.ndarray:
+        """Denoise a large picture in windows, to less than 1e-4 from what a call makes of it.
+
+        A method of which nothing else is known gets it in one piece.
+
+        Args:
+            whole: The picture.
+            sigma: Standard deviation of the noise; 0 for methods that take none.
+        """
+        return whole.apply(lambda image, _: self._denoise(image, sigma), None)
 
     def with_hyperparameters(self, **values: float) -> Self:
         """Return this denoiser with hyperparameters of its own; those left out take their defaults.

@@ -21,6 +21,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_
 
 from denoiser.architectures import impulses
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.windows import WholePicture
 from denoiser.images import Image
 from denoiser.noise import Parameter
 
@@ -65,11 +66,14 @@ class Filter(Denoiser):
         info: What there is to know about it.
         function: ``function(noisy)``, or ``function(noisy, sigma)`` with sigma > 0 if the filter
             uses sigma, and hyperparameters by name. Returns an array of the same shape.
+        reach: How many pixels away a pixel may be that counts for another one, whatever is set; None if
+            all of them do.
         values: See :class:`Denoiser`.
     """
 
     info: DenoiserInfo
     function: Callable[..., np.ndarray]
+    reach: int | None = None
     values: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def _with_values(self, values: Mapping[str, float]) -> Self:
@@ -81,6 +85,10 @@ class Filter(Denoiser):
         if sigma == 0:  # nothing to remove; most filters divide by their strength
             return noisy
         return self.function(noisy, sigma, **self.values)
+
+    def denoise_whole(self, whole: WholePicture, sigma: float) -> np.ndarray:
+        """See :meth:`Denoiser.denoise_whole`."""
+        return whole.apply(lambda image, _: self._denoise(image, sigma), self.reach)
 
 
 def median(noisy: Image, radius: int = 1) -> np.ndarray:
@@ -297,6 +305,7 @@ def _filter(
     function: Callable[..., np.ndarray],
     reference: str,
     *,
+    reach: int | None = None,
     uses_sigma: bool = False,
     hyperparameters: tuple[Parameter, ...] = (),
     intended_for: tuple[str, ...] = (),
@@ -312,7 +321,7 @@ def _filter(
         hyperparameters=hyperparameters,
         intended_for=intended_for,
     )
-    return Filter(info, function)
+    return Filter(info, function, reach)
 
 
 def _over_sigma(name: str, label: str, default: float, maximum: float, unit: str) -> Parameter:
@@ -325,16 +334,20 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         "Median 3x3",
         median,
         "Tukey 1977, ISBN 0-201-07616-0",
+        reach=7,
         hyperparameters=(
             Parameter("radius", "Radius of the window", 1, 7, 1, 7, 1, "pixels", integer=True),
         ),
     ),
-    _filter("median-5", "Median 5x5", partial(median, radius=2), "Tukey 1977, ISBN 0-201-07616-0"),
+    _filter(
+        "median-5", "Median 5x5", partial(median, radius=2), "Tukey 1977, ISBN 0-201-07616-0", reach=2
+    ),
     _filter(
         "adaptive-median",
         "Adaptive median",
         adaptive_median,
         "Hwang and Haddad 1995, doi:10.1109/83.370679",
+        reach=ADAPTIVE_WINDOWS[-1] // 2,
         intended_for=_IMPULSES,
     ),
     _filter(
@@ -342,6 +355,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         "Trimmed median",
         trimmed_median,
         "Esakkirajan et al. 2011, doi:10.1109/LSP.2011.2122333",
+        reach=impulses.WINDOWS[-1] // 2,
         intended_for=_IMPULSES,
     ),
     _filter(
@@ -349,6 +363,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         "Gaussian filter",
         gaussian,
         "Wand and Jones 1995, doi:10.1201/b14876",
+        reach=17,  # OpenCV's window has 4 deviations to each side, and the widest has 4 pixels
         uses_sigma=True,
         intended_for=_SPREAD_OUT,
         hyperparameters=(
@@ -360,6 +375,7 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         "Bilateral filter",
         bilateral,
         "Tomasi and Manduchi 1998, doi:10.1109/ICCV.1998.710815",
+        reach=2,  # OpenCV's window has 1.5 deviations to each side
         uses_sigma=True,
         intended_for=_SPREAD_OUT,
         hyperparameters=(
@@ -371,6 +387,8 @@ CLASSICAL_DENOISERS: tuple[Filter, ...] = (
         "Non-local means",
         nl_means,
         "Buades et al. 2005, doi:10.1109/CVPR.2005.38",
+        reach=4
+        + NL_MEANS_MARGIN,  # half a patch and half the search; its own margin is at most doubtful
         uses_sigma=True,
         intended_for=_SPREAD_OUT,
         hyperparameters=(_over_sigma("strength", "Strength", NL_MEANS_STRENGTH, 3, "times sigma"),),

@@ -1,5 +1,6 @@
 """A trained network as a denoiser."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
@@ -10,6 +11,7 @@ import torch
 from denoiser.architectures import ARCHITECTURES, Network
 from denoiser.architectures.loading import load_from_hub, load_network
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.windows import WholePicture, Window
 from denoiser.images import Image
 from denoiser.weights.checkpoint import (
     HubSource,
@@ -19,6 +21,8 @@ from denoiser.weights.checkpoint import (
     read_cached_config,
     read_config,
 )
+
+_STATISTICS_SHARE = 0.05  # of the time, which the router takes
 
 NetworkPart = Callable[[torch.Tensor], torch.Tensor]
 
@@ -55,6 +59,38 @@ class NetworkDenoiser(Denoiser):
 
     def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
         return self.run_padded(self._forward, noisy)
+
+    def denoise_whole(self, whole: WholePicture, sigma: float) -> np.ndarray:
+        """See :meth:`Denoiser.denoise_whole`; channel by channel, where the network sees one."""
+        network, unit = self.network, self.network.multiple_of
+        height, width = (math.ceil(side / unit) * unit for side in whole.pixels.shape[:2])
+        first = _STATISTICS_SHARE if network.needs_statistics else 0.0
+        statistics = self._statistics(whole.part(0, first)) if first else torch.empty(0)
+        run = network.for_windows(statistics, (height, width), **self.values)
+
+        def denoise(image: Image, window: Window) -> Image:
+            def one_by_one(batch: torch.Tensor) -> torch.Tensor:
+                parts = enumerate(batch.split(1))
+                return torch.cat([run(part, i, window.rows, window.columns) for i, part in parts])
+
+            return self.run_padded(one_by_one, image)
+
+        return whole.part(first, 1).apply(denoise, network.reach(**self.values), unit)
+
+    def _statistics(self, whole: WholePicture) -> torch.Tensor:
+        """Return what the network takes from the whole picture, found out window by window."""
+        network = self.network
+
+        def measure(image: Image, window: Window) -> tuple[int, np.ndarray]:
+            rows, columns = window.inner
+            area = (rows.stop - rows.start) * (columns.stop - columns.start)
+            part = partial(network.statistics, rows=rows, columns=columns)
+            return area, self._run(part, as_batch(image, network.channels))
+
+        measured = list(whole.map(measure, network.multiple_of, network.multiple_of))
+        total = sum(area for area, _ in measured)
+        means = np.sum([area / total * means.astype(np.float64) for area, means in measured], axis=0)
+        return torch.from_numpy(means.astype(np.float32))
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the network on gray pictures, (B, 1, H, W) float32, whose sides fit; not yet clipped."""
@@ -156,6 +192,12 @@ def _check_id(config: ModelConfig, model_id: str, source: HubSource) -> None:
         )
 
 
+def as_batch(noisy: Image, channels: int) -> np.ndarray:
+    """Return a picture, (H, W) or (H, W, 3), as networks of so many channels see it: (B, C, H, W)."""
+    planes = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else np.repeat(noisy[None], channels, axis=0)
+    return planes.reshape(-1, channels, *noisy.shape[:2])
+
+
 def denoise_padded(
     noisy: Image,
     multiple_of: int,
@@ -178,9 +220,8 @@ def denoise_padded(
         Same shape as ``noisy``, not clipped.
     """
     height, width = noisy.shape[:2]
-    planes = np.moveaxis(noisy, 2, 0) if noisy.ndim == 3 else np.repeat(noisy[None], channels, axis=0)
-    batch = planes.reshape(-1, channels, height, width)
+    batch = as_batch(noisy, channels)
     bottom, right = -height % multiple_of, -width % multiple_of
     padded = np.pad(batch, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="symmetric")
-    denoised = network(padded)[..., :height, :width].reshape(planes.shape)
+    denoised = network(padded)[..., :height, :width].reshape(-1, height, width)
     return np.moveaxis(denoised, 0, 2) if noisy.ndim == 3 else denoised.mean(axis=0)

@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.windows import WholePicture
 from denoiser.images import Image
 from denoiser.noise import Parameter
 
@@ -58,6 +59,22 @@ class ProbabilityFlow(Denoiser):
             mean = self.prior(picture)
             picture = np.clip(mean + following / level * (picture - mean), *_HELD)
         return self.prior(picture)
+
+    def denoise_whole(self, whole: WholePicture, sigma: float) -> np.ndarray:
+        """See :meth:`Denoiser.denoise_whole`; every step goes over the whole picture, kept as floats."""
+        levels = noise_levels(sigma, int(self.values.get("steps", STEPS.default)))
+        picture = whole.pixels
+        for step, (level, following) in enumerate(pairwise(levels)):
+            remaining = following / level
+
+            def go_on(mean: Image, before: Image, remaining: float = remaining) -> Image:
+                return np.clip(mean + remaining * (before - mean), *_HELD)
+
+            part = whole.part(step / len(levels), (step + 1) / len(levels))
+            on_its_way = replace(part, pixels=picture, dtype=np.float32, finish=go_on)
+            picture = self.prior.denoise_whole(on_its_way, 0.0)
+        last = whole.part(1 - 1 / len(levels), 1)
+        return self.prior.denoise_whole(replace(last, pixels=picture), 0.0)
 
 
 def describe_flow(flow_id: str, prior: DenoiserInfo) -> DenoiserInfo:

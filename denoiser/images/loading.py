@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, Picture, Pixels, decode
-from denoiser.images.values import Image, to_uint8
+from denoiser.images.values import Image, to_uint8, to_unit
 
 if TYPE_CHECKING:
     from skimage.feature import Cascade
@@ -285,7 +285,7 @@ def _convert(pixels: np.ndarray, gray: bool) -> Image:
 
 def over_white(pixels: Pixels) -> Image:
     """Bring pixels to [0, 1] and put them over white where transparent: (H, W) or (H, W, 3)."""
-    image = _to_float(pixels)
+    image = to_unit(pixels)
     if image.ndim == 2 or image.shape[2] == 3:
         return image
     alpha = image[:, :, -1:]
@@ -296,12 +296,6 @@ def over_white(pixels: Pixels) -> Image:
 def _luma(image: Image) -> Image:
     """Return ITU-R 601 luma, with the weights :data:`LUMA`; (H, W, 3) to (H, W)."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.float32)
-
-
-def _to_float(pixels: np.ndarray) -> Image:
-    if np.issubdtype(pixels.dtype, np.integer):
-        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    return pixels.astype(np.float32)
 
 
 def _resize(image: Image, size: int) -> Image:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from denoiser.images.decoding import WHOLE_PHOTOS, ImageError, ImageSource, Picture, Pixels, decode
 from denoiser.images.loading import over_white, turn_upright
+from denoiser.images.values import from_unit
 
 PhotoPixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """(H, W) gray or (H, W, 3) RGB, upright; 0 to 255 or 0 to 65535."""
@@ -133,8 +134,7 @@ def _as_photo(pixels: Pixels) -> PhotoPixels:
     if is_whole and (pixels.ndim == 2 or pixels.shape[2] == 3):
         return pixels
     kind = pixels.dtype.type if is_whole else np.uint16
-    highest = np.float32(np.iinfo(kind).max)
-    return np.rint(np.clip(over_white(pixels), 0, 1) * highest).astype(kind)
+    return from_unit(np.clip(over_white(pixels), 0, 1), kind)
 
 
 def _encode(photo: Photo, bits: int) -> bytes:

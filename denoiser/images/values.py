@@ -50,6 +50,20 @@ def from_uint8(pixels: npt.NDArray[np.uint8]) -> Image:
     return pixels.astype(np.float32) / np.float32(255.0)
 
 
+def to_unit(pixels: np.ndarray) -> Image:
+    """Convert whole numbers, 0 to their type's highest, to float32 in [0, 1]; floats stay."""
+    if np.issubdtype(pixels.dtype, np.integer):
+        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return pixels.astype(np.float32, copy=False)
+
+
+def from_unit(image: Image, dtype: npt.DTypeLike) -> np.ndarray:
+    """Convert floats in [0, 1] to the nearest whole numbers of a type; :func:`to_unit` undoes it."""
+    if np.issubdtype(dtype, np.integer):
+        return np.rint(image * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    return image.astype(dtype, copy=False)
+
+
 def to_png(image: Image) -> bytes:
     """Encode a picture, (H, W) or (H, W, 3) in [0, 1], as an 8-bit PNG file's bytes."""
     buffer = io.BytesIO()
