@@ -19,7 +19,7 @@ class Experiment:
     """What to corrupt, how, and which denoisers to run.
 
     Attributes:
-        noise: One noise, or a :class:`~denoiser.noise.NoiseChain` of two.
+        noise: One noise, or a :class:`~denoiser.noise.NoiseChain`.
         seed: Seed of the noise, a whole number from 0.
         clip: Clip the noisy picture to [0, 1].
         round_8bit: Round the noisy picture to 8 bits.

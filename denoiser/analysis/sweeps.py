@@ -65,8 +65,16 @@ class Axis:
 def noise_axes(noise: NoiseModel) -> dict[str, str]:
     """Name for people every parameter that a sweep can go along, the first noise's strength first."""
     parts = noise_stages(noise)
+    labels = [stage.label for stage in parts]
+
+    def prefix(index: int) -> str:
+        if len(parts) == 1:
+            return ""
+        is_twice = labels.count(labels[index]) > 1
+        return f"{labels[index]}, noise {index + 1}: " if is_twice else f"{labels[index]}: "
+
     return {
-        f"{index}:{parameter.name}": (f"{stage.label}: " if len(parts) > 1 else "") + parameter.title
+        f"{index}:{parameter.name}": prefix(index) + parameter.title
         for index, stage in enumerate(parts)
         for parameter in stage.parameters
     }

@@ -105,6 +105,11 @@ class TestAxes:
         changed = vary(CHAIN, "1:amount", 30)
         assert changed.stages == (GaussianNoise(0.1), SaltAndPepperNoise(0.3, 0.5))
 
+    def test_two_of_a_kind_are_told_apart(self):
+        axes = noise_axes(NoiseChain((GaussianNoise(), SaltAndPepperNoise(), GaussianNoise())))
+        assert len(set(axes.values())) == len(axes) == 4
+        assert axes["2:sigma"].startswith("Gaussian, noise 3: ")
+
     @pytest.mark.parametrize("axis_id", ["0:peak", "1:sigma", "median:radius", "", "0"])
     def test_unknown(self, axis_id):
         with pytest.raises(ValueError, match="no parameter"):

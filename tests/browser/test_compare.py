@@ -22,7 +22,7 @@ from denoiser.denoisers.registry import (
 )
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
-from denoiser.noise import GaussianNoise, create_noise
+from denoiser.noise import GaussianNoise, NoiseChain, create_noise
 from denoiser.pipeline import compare
 from denoiser.ui.compare.payload import LIVE_NETWORKS
 from tests.browser.lab import (
@@ -414,6 +414,47 @@ class TestNoise:
         assert_shows(lab, expected)
         expect(lab.slider()).to_be_hidden()
         expect(lab.slider("noise-salt-and-pepper-amount")).to_be_visible()
+
+    def test_up_to_four_noises_one_after_the_other(self, lab):
+        more = lab.page.locator("#more-noises")
+        add = more.get_by_role("button", name="Add a noise")
+        rows = more.get_by_role("group")
+        expect(rows).to_have_count(0)
+        add.click()
+        expect(more.get_by_label("Kind of noise 2")).to_be_focused()
+        add.click()
+        add.click()
+        expect(add).to_be_hidden()
+        expect(rows).to_have_count(3)
+        # By hand, with the keyboard and as a number; each row has settings of its own.
+        more.get_by_label("Kind of noise 2").select_option("jpeg")
+        more.get_by_label("Quality (of 100), noise 2", exact=True).press("Home")
+        more.get_by_label("Kind of noise 4").select_option("impulse")
+        typed = more.get_by_label("Share of pixels (% of pixels), noise 4, as a number")
+        typed.fill("150")
+        typed.press("Tab")
+        expect(typed).to_have_value("60")
+        stages = [create_noise("gaussian"), create_noise("jpeg", quality=1), create_noise("gaussian")]
+        chain = NoiseChain((*stages, create_noise("impulse", amount=0.6)))
+        given, four = lab.root.locator(".lab-given"), f"{chain.describe()}, seed 0"
+        expect(given).to_have_text(four)
+        shown = get_sample(bundled_faces(), lab.sample_ids()[0]).image
+        noisy = compare(shown, chain, 0, []).corruption.noisy
+        np.testing.assert_array_equal(lab.gray("noisy"), to_uint8(noisy))
+        # Any of them can go, and Undo brings it back.
+        lab.page.wait_for_timeout(1000)  # so that it is a step of its own
+        more.get_by_role("button", name="Remove noise 3").click()
+        expect(given).to_have_text(re.compile("^Gaussian.*JPEG.*impulses"))
+        expect(add).to_be_focused()
+        expect(more.get_by_label("Kind of noise 3")).to_have_value("impulse")
+        lab.page.locator("#history").get_by_role("button", name="Undo").click()
+        expect(given).to_have_text(four)
+        expect(more.get_by_label("Kind of noise 3")).to_have_value("gaussian")
+        # A preset is one noise.
+        lab.page.locator("#preset-gaussian-high").click()
+        expect(rows).to_have_count(0)
+        expect(add).to_be_visible()
+        assert lab.overflow() <= 0
 
     def test_no_noise_at_all(self, lab):
         """Nothing is scored against infinity, nothing is best, and every card says what it destroys."""

@@ -27,7 +27,7 @@ from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.denoisers.registry import find_available
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import load_face, to_uint8
-from denoiser.noise import GaussianNoise, NoiseModel, Parameter, SaltAndPepperNoise
+from denoiser.noise import GaussianNoise, NoiseChain, NoiseModel, Parameter, SaltAndPepperNoise
 from denoiser.pipeline import compare
 from denoiser.ui.api import endpoints as api
 from denoiser.ui.api.endpoints import describe
@@ -118,6 +118,19 @@ class TestCompare:
     def test_every_noise_has_defaults(self, client, sample, noise):
         answer = ask(client, noise=noise, denoisers=["median"])
         assert_same_scores(answer, compare(sample, denoiser.create_noise(noise), 0, ["median"]))
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            [{"noise": "jpeg", "quality": 20}],
+            [{"noise": "gaussian-low"}, {"noise": "blur"}, {"noise": "jpeg"}],
+        ],
+    )
+    def test_noises_on_top(self, client, sample, more):
+        stages = (GaussianNoise(0.1), *(denoiser.create_noise(s["noise"]) for s in more))
+        answer = ask(client, sigma=0.1, seed=3, more_noises=more)
+        assert_same_scores(answer, compare(sample, NoiseChain(stages), 3, QUICK))
+        assert answer["noise"] == NoiseChain(stages).describe()
 
     def test_default_denoisers(self, client):
         answer = ask(client, denoisers=None)
@@ -225,8 +238,8 @@ def client_of_stripes():
 BEFORE = ["face", "sample", "noise", "sigma", "amount", "salt_ratio", "peak", "radius", "size", "count"]
 AFTER = ["clip", "round_8bit", "crop_face", "level", "grain"]
 POSTED = {
-    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER, "hyperparameters"],
-    "/intermediate": [*BEFORE, "quality", "seed", "denoiser", *AFTER],
+    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER, "hyperparameters", "more_noises"],
+    "/intermediate": [*BEFORE, "quality", "seed", "denoiser", *AFTER, "more_noises"],
 }
 """What programs that post a list count on: nothing here ever moves, what is new comes after it."""
 
@@ -279,7 +292,7 @@ class TestANewNoise:
         posted = [None, SAMPLE, "stripes", 0.4, *[None] * 7, 0, QUICK, True, False, True]
         posted = httpx.post(
             f"{client_of_stripes.src.rstrip('/')}/gradio_api/run/compare",
-            json={"data": [*posted, None, None, None, 3, 0.1]},
+            json={"data": [*posted, None, None, None, None, 3, 0.1]},
             timeout=60,
         ).json()["data"][0]
         assert_same_scores(posted, expected)
@@ -370,6 +383,15 @@ class TestRefusals:
             ({"sigma": True}, "sigma must be a number"),
             ({"noise": "poisson", "peak": 0}, "peak must be a number from 1 to 100000"),
             ({"noise": "jpeg", "quality": 101}, "quality must be a whole number from 1 to 100"),
+            ({"more_noises": "jpeg"}, "more_noises must be a list"),
+            ({"more_noises": ["jpeg"]}, "more_noises must be a list"),
+            ({"more_noises": [{"quality": 20}]}, "more_noises must be a list"),
+            ({"more_noises": [{"noise": "jpeg"}] * 4}, "more_noises must hold 3 noises at most"),
+            ({"more_noises": [{"noise": "fog"}]}, "Unknown noise"),
+            ({"more_noises": [{"noise": ["jpeg"]}]}, "noise must be the id of a noise"),
+            ({"more_noises": [{"noise": "jpeg", "noise_id": 1}]}, "a strength that no noise has"),
+            ({"more_noises": [{"noise": "jpeg", "sigma": 0.1}]}, "has no parameter 'sigma'"),
+            ({"more_noises": [{"noise": "jpeg", "quality": [20]}]}, "quality must be a number"),
             ({"noise": "occlusion", "size": 2.5}, "size must be a whole number from 0 to 512"),
             ({"noise": "occlusion", "count": 10**9}, "count must be a whole number from 0 to 64"),
             ({"amount": 0.1}, "no parameter 'amount'; it takes sigma"),

@@ -25,13 +25,19 @@ from denoiser.denoisers.registry import (
 from denoiser.faces.fer2013 import FaceSet
 from denoiser.faces.samples import bundled_faces
 from denoiser.images import to_uint8
-from denoiser.noise import NOISES, PRESETS, GaussianNoise, NoiseChain
+from denoiser.noise import NOISES, PRESETS, GaussianNoise, NoiseChain, create_noise
 from denoiser.pipeline import Comparison, Experiment, compare
 from denoiser.ui.common.gain_labels import gain_flag, write_loss
 from denoiser.ui.common.payload import encode_picture, error_payload, new_version, write_payload
 from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
 from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face
-from denoiser.ui.experiment.parsing import MAX_SEED, NO_NOISE, ExperimentError, parse_experiment
+from denoiser.ui.experiment.parsing import (
+    MAX_SEED,
+    MAX_STAGES,
+    ExperimentError,
+    parse_experiment,
+    write_stages,
+)
 from denoiser.ui.experiment.run import Face, describe_methods, run_methods
 from denoiser.ui.page import build_app, warm_up
 from denoiser.weights.checkpoint import WeightsError
@@ -39,14 +45,10 @@ from denoiser.weights.checkpoint import WeightsError
 DEFAULTS = {(kind.id, p.name): p.displayed(p.default) for kind in NOISES for p in kind.parameters}
 
 
-def parse(first="gaussian", second=NO_NOISE, values=None, second_values=None, **others) -> Experiment:
-    return parse_experiment(
-        first,
-        second,
-        DEFAULTS | (values or {}),
-        DEFAULTS | (second_values or {}),
-        **{"seed": 0, "methods": ["median"], **others},
-    )
+def parse(first="gaussian", *more, values=None, **others) -> Experiment:
+    further = write_stages(create_noise(kind) for kind in more)
+    given = {"more": further, "seed": 0, "methods": ["median"], **others}
+    return parse_experiment(first, DEFAULTS | (values or {}), **given)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +79,38 @@ def test_settings_have_physical_units():
     assert (settings.seed, settings.clip, settings.round_8bit) == (3, False, True)
 
 
-def test_second_noise_comes_on_top():
-    settings = parse("jpeg", "salt-and-pepper")
+@pytest.mark.parametrize("more", [["salt-and-pepper"], ["gaussian", "jpeg", "gaussian"]])
+def test_more_noises_come_on_top(more):
+    settings = parse("jpeg", *more)
     assert isinstance(settings.noise, NoiseChain)
-    assert [stage.id for stage in settings.noise.stages] == ["jpeg", "salt-and-pepper"]
+    assert [stage.id for stage in settings.noise.stages] == ["jpeg", *more]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (None, "can't be read"),
+        (3, "can't be read"),
+        ("", "can't be read"),
+        ("[" * 100_000, "can't be read"),
+        ('{"gaussian": {}}', "can't be read"),
+        ('["gaussian"]', "can't be read"),
+        ('[["gaussian", {}, 3]]', "can't be read"),
+        ('[["gaussian", [25]]]', "can't be read"),
+        ('[["fog", {}]]', "kind of noise is unknown"),
+        ('[[["gaussian"], {}]]', "kind of noise is unknown"),
+        ('[["gaussian", {}]]', "has to be a number from 0 to 100"),
+        ('[["gaussian", {"sigma": 101}]]', "has to be a number from 0 to 100"),
+        ('[["gaussian", {"sigma": NaN}]]', "has to be a number from 0 to 100"),
+        ('[["gaussian", {"sigma": "25"}]]', "has to be a number from 0 to 100"),
+        (json.dumps([["jpeg", {"quality": 20}]] * MAX_STAGES), "4 noises at most"),
+    ],
+    ids=str,
+)
+def test_more_noises_that_are_none(more, said):
+    with pytest.raises(ExperimentError, match=said) as caught:
+        parse(more=more)
+    assert len(str(caught.value)) < 100
 
 
 @pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
@@ -110,7 +140,7 @@ def test_fraction_where_a_whole_number_is_needed():
 
 
 def test_bad_number_of_a_noise_that_is_not_used_is_no_error():
-    parse(values={("jpeg", "quality"): None}, second_values={("gaussian", "sigma"): None})
+    parse(values={("jpeg", "quality"): None})
 
 
 @pytest.mark.parametrize("seed", [None, -1, 1.5, 1e30, 10**400, MAX_SEED + 1, math.nan, "1", False])
@@ -120,7 +150,8 @@ def test_bad_seed_is_one_sentence(seed):
 
 
 @pytest.mark.parametrize(
-    "others", [{"first": "fog"}, {"first": ["gaussian"]}, {"second": None}, {"methods": ["magic"]}]
+    "others",
+    [{"first": "fog"}, {"first": ["gaussian"]}, {"more": '[["fog", {}]]'}, {"methods": ["magic"]}],
 )
 def test_unknown_ids_are_one_sentence(others):
     with pytest.raises(ExperimentError, match="unknown"):
@@ -248,10 +279,10 @@ def test_versions_grow():
     assert versions[-1] < 2**53  # exact in JavaScript
 
 
-@pytest.mark.parametrize("second", [NO_NOISE, "jpeg"])
-def test_a_gray_face_says_that_it_has_no_colour_to_lose(face, second):
+@pytest.mark.parametrize("noises", [["desaturation"], ["jpeg", "gaussian", "desaturation"]])
+def test_a_gray_face_says_that_it_has_no_colour_to_lose(face, noises):
     methods = describe_methods()
-    payload = live_payload(face, parse("desaturation", second), methods, 1)
+    payload = live_payload(face, parse(*noises), methods, 1)
     assert payload["notice"].startswith("Desaturation changes nothing here: this face is gray")
     assert "notice" not in live_payload(face, parse("jpeg"), methods, 1)
 

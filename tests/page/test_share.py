@@ -26,7 +26,7 @@ from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.experiment.link_components import _find_face, describe_link
 from denoiser.ui.experiment.link_format import Link, describe_problems, link_keys, read_link, write_link
-from denoiser.ui.experiment.parsing import MAX_SEED, ExperimentError, parse_value
+from denoiser.ui.experiment.parsing import MAX_SEED, MAX_STAGES, ExperimentError, parse_value
 from denoiser.ui.experiment.run import Face
 from denoiser.weights.hub import WEIGHTS_VERSION
 from tests.conftest import ROOT
@@ -60,7 +60,8 @@ def settings_after(controls: Controls, updates: list) -> tuple[Face, Experiment]
 @pytest.mark.parametrize("kind", NOISES, ids=lambda kind: kind.id)
 def test_every_noise_can_be_shown_alone_and_on_top(controls, faces, kind):
     noise = kind(**{p.name: p.slider_maximum for p in kind.parameters})
-    for shown in (noise, NoiseChain((create_noise("jpeg", quality=7), noise))):
+    jpeg = create_noise("jpeg", quality=7)
+    for shown in (noise, NoiseChain((jpeg, noise)), NoiseChain((noise, jpeg, noise, noise))):
         experiment = Experiment(shown, 5, False, True, ("median", "nl-means"), "lfw-9")
         face, settings = settings_after(controls, controls.show(experiment, faces))
         assert (face.id, settings.noise, settings.seed) == ("lfw-9", shown, 5)
@@ -122,7 +123,12 @@ def test_a_sample_that_is_not_in_the_strip_comes_with_its_picture(controls, face
 
 @pytest.mark.parametrize(
     "noise",
-    [create_noise("gaussian", sigma=0.9), NoiseChain(()), NoiseChain((create_noise("jpeg"),) * 3)],
+    [
+        create_noise("gaussian", sigma=0.9),
+        NoiseChain((create_noise("jpeg"), create_noise("gaussian", sigma=0.9))),
+        NoiseChain(()),
+        NoiseChain((create_noise("jpeg"),) * 5),
+    ],
 )
 def test_noise_that_the_controls_cannot_hold(controls, faces, noise):
     with pytest.raises(ValueError, match="page"):
@@ -170,6 +176,13 @@ def test_a_link_reads_like_this():
     )
 
 
+def test_noises_of_a_link_are_in_their_order():
+    link = read_link("sigma=25&fourth=jpeg&fourth-quality=7&second=impulse&second-amount=50&fifth=blur")
+    stages = (GaussianNoise(25 / 255), create_noise("impulse", amount=0.5), JpegArtifacts(7))
+    assert (link.experiment.noise, link.problems) == (NoiseChain(stages), ())
+    assert "&second=impulse&second-amount=50&third=jpeg&third-quality=7&" in write_link(link.experiment)
+
+
 def test_a_link_of_today_means_the_same_when_defaults_have_changed():
     # What a link leaves out belongs to its format: this is what it says, written out.
     link = read_link("face=astronaut&noise=gaussian&sigma=25&seed=0&methods=median")
@@ -191,7 +204,7 @@ def test_every_number_survives_exactly(kind):
             )
             strengths[parameter.name] = parse_value(parameter, float(shown))
         noise = kind(**strengths)
-        for chain in (noise, NoiseChain((noise, noise))):
+        for chain in (noise, NoiseChain((noise, noise)), NoiseChain((noise,) * MAX_STAGES)):
             experiment = Experiment(chain, seed=MAX_SEED, methods=(), sample="lfw-0")
             assert read_link(write_link(experiment)).experiment == experiment
 
@@ -228,6 +241,7 @@ NOISE_IS_25 = Experiment(GaussianNoise(25 / 255))
         ("noise=fog&seed=4", Experiment(seed=4), "its noise is unknown"),
         ("noise=&seed=4", Experiment(seed=4), "its noise is unknown"),
         ("second=fog", NOISE_IS_25, "its second noise is unknown"),
+        ("third=fog&third-sigma=3", NOISE_IS_25, "its third noise is unknown"),
         ("sigma=101", NOISE_IS_25, r"standard deviation \(of 255\) .* from 0 to 100"),
         ("sigma=-1", NOISE_IS_25, "from 0 to 100"),
         ("sigma=nan", NOISE_IS_25, "from 0 to 100"),
@@ -308,7 +322,10 @@ def test_strengths_have_names_of_their_own():
     kinds = [[p.name.replace("_", "-") for p in kind.parameters] for kind in NOISES]
     assert len(set(link_keys())) == len(link_keys())
     assert all(
-        name in link_keys() and f"second-{name}" in link_keys() for names in kinds for name in names
+        prefix + name in link_keys()
+        for names in kinds
+        for name in names
+        for prefix in ("", "second-", "third-", "fourth-")
     )
 
 

@@ -25,11 +25,12 @@ from denoiser.denoisers.registry import (
 )
 from denoiser.faces.samples import pick_samples, sample_emotions
 from denoiser.images import Image, ImageError, load_face, to_png
-from denoiser.noise import NOISES, PRESETS, NoiseModel, Parameter, create_noise
+from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, create_noise
 from denoiser.pipeline import Comparison, DenoiseResult, compare
 from denoiser.ui.api.accelerator import compare_processors
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.own_picture import ONE_PICTURE
+from denoiser.ui.experiment.parsing import MAX_STAGES
 from denoiser.ui.server.uploads import read_upload
 from denoiser.weights.checkpoint import WeightsError
 
@@ -69,6 +70,7 @@ def register_api(source: FaceSource) -> None:
         crop_face: bool = True,
         *,
         hyperparameters: dict[str, dict[str, float]] | None = None,
+        more_noises: list[dict[str, Any]] | None = None,
         **strengths: float | None,
     ) -> dict[str, Any]:
         """Corrupt a face with noise, denoise it with several methods, and score them.
@@ -79,7 +81,8 @@ def register_api(source: FaceSource) -> None:
         takes the kind's default. `clip` keeps the noisy picture within black and white, `round_8bit`
         rounds it to 256 levels, `crop_face` looks for the largest face in `face`. `hyperparameters`
         sets what methods have of their own, such as `{"nl-means": {"strength": 1.2}}`; `/denoisers`
-        lists them.
+        lists them. `more_noises` come on top of `noise`, up to three, one after the other, such as
+        `[{"noise": "jpeg", "quality": 20}]`.
 
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
         `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture; null
@@ -88,7 +91,7 @@ def register_api(source: FaceSource) -> None:
         and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
         a method has no result: its weights are missing, damaged, or still being downloaded.
         """
-        model = _create_noise(noise, **strengths)
+        model = _create_chain(noise, strengths, more_noises)
         methods = _check_denoisers(denoisers)
         own = _check_hyperparameters(hyperparameters, methods)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
@@ -108,6 +111,8 @@ def register_api(source: FaceSource) -> None:
         clip: bool = True,
         round_8bit: bool = False,
         crop_face: bool = True,
+        *,
+        more_noises: list[dict[str, Any]] | None = None,
         **strengths: float | None,
     ) -> dict[str, Any]:
         """Show the image between the two halves of a dual autoencoder, and score both halves.
@@ -119,7 +124,7 @@ def register_api(source: FaceSource) -> None:
         Answer: as of `/compare`; `methods` holds `intermediate`, what the first half alone makes of
         the noisy face, and the denoiser by its id, what the two make together.
         """
-        model = _create_noise(noise, **strengths)
+        model = _create_chain(noise, strengths, more_noises)
         whole = _check_denoiser(denoiser)
         _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
         image, note = _load(source, request, face, sample, crop_face)
@@ -298,6 +303,21 @@ def _say_strengths() -> str:
         f"{kind.id} ({', '.join(f'{p.name} {p.minimum:g} to {p.maximum:g}' for p in kind.parameters)})"
         for kind in NOISES
     )
+
+
+def _create_chain(noise: object, strengths: dict[str, Any], more: object) -> NoiseModel:
+    """Create a noise, or a chain of it and those on top of it."""
+    first = _create_noise(noise, **strengths)
+    if more is None or more == []:
+        return first
+    if not isinstance(more, list) or any(not isinstance(s, dict) or "noise" not in s for s in more):
+        raise ValueError('more_noises must be a list such as [{"noise": "jpeg", "quality": 20}]')
+    known = {"noise", *(parameter.name for kind in NOISES for parameter in kind.parameters)}
+    if any(not known.issuperset(stage) for stage in more):
+        raise ValueError("more_noises names a strength that no noise has; /noises lists them")
+    if len(more) >= MAX_STAGES:
+        raise ValueError(f"more_noises must hold {MAX_STAGES - 1} noises at most")
+    return NoiseChain((first, *(_create_noise(**stage) for stage in more)))
 
 
 def _create_noise(noise: object, **strengths: Any) -> NoiseModel:

@@ -25,7 +25,15 @@ from denoiser.ui.common.events import LATEST, SILENT
 from denoiser.ui.common.html import NOTHING, painted
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import FaceControls
-from denoiser.ui.experiment.parsing import NO_NOISE, ExperimentError, ParameterKey, parse_experiment
+from denoiser.ui.experiment.more_noises import create_more_noises
+from denoiser.ui.experiment.parsing import (
+    MAX_STAGES,
+    UNREADABLE,
+    ExperimentError,
+    ParameterKey,
+    parse_experiment,
+    write_stages,
+)
 from denoiser.ui.experiment.run import Face
 
 _PRESETS: Mapping[str, NoiseModel] = {"gaussian": GaussianNoise(), **PRESETS}
@@ -65,23 +73,11 @@ class NoiseControls:
         """All components, for ``outputs`` of an event; :meth:`show` makes their values."""
         return [self.kind, *self.sliders.values()]
 
-    def show(self, noise: NoiseModel | None) -> list[Any]:
-        """Make the values of :attr:`outputs` for a noise, or for none; other kinds keep their sliders.
-
-        Raises:
-            ValueError: The noise is no kind of the menu, or stronger than its slider goes.
-        """
+    def show(self, noise: NoiseModel) -> list[Any]:
+        """Make the values of :attr:`outputs` for a noise; other kinds keep their sliders."""
         values: dict[ParameterKey, Any] = dict.fromkeys(self.sliders, gr.skip())
-        if noise is None:
-            return [NO_NOISE, *values.values()]
-        for parameter in noise_kind(noise.id).parameters:
-            value = parameter.displayed(getattr(noise, parameter.name))
-            low, high = parameter.slider_range
-            if not low <= value <= high:
-                raise ValueError(
-                    f"{parameter.title} goes from {low:g} to {high:g} on the page, not to {value:g}"
-                )
-            values[noise.id, parameter.name] = value
+        for parameter in noise.parameters:
+            values[noise.id, parameter.name] = parameter.displayed(getattr(noise, parameter.name))
         return [noise.id, *values.values()]
 
 
@@ -129,18 +125,18 @@ class Controls:
     Attributes:
         faces: What holds and shows the session's face.
         first: The noise.
-        second: The noise on top of it.
+        more: The noises on top of it, as text.
         seed: Seed of the noise.
         clip: Clip the noisy picture.
         round_8bit: Round it to 8 bits.
-        options: Holds the second noise and the two boxes; closed at first.
+        options: Holds the two boxes; closed at first.
         methods: Which denoisers to show, and how they are set.
         written: What they all say but the face, as JSON.
     """
 
     faces: FaceControls
     first: NoiseControls
-    second: NoiseControls
+    more: gr.HTML
     seed: gr.Number
     clip: gr.Checkbox
     round_8bit: gr.Checkbox
@@ -158,13 +154,12 @@ class Controls:
         """All components but the face, in the order in which they are written down."""
         return [
             self.first.kind,
-            self.second.kind,
+            self.more,
             self.seed,
             self.clip,
             self.round_8bit,
             self.methods.chosen,
             *self.first.sliders.values(),
-            *self.second.sliders.values(),
             *self.methods.sliders.values(),
         ]
 
@@ -177,7 +172,7 @@ class Controls:
         return [
             *self.faces.outputs,
             *self.first.outputs,
-            *self.second.outputs,
+            self.more,
             self.seed,
             self.clip,
             self.round_8bit,
@@ -222,18 +217,17 @@ class Controls:
             ExperimentError: Something is missing or out of range.
         """
         face, written = values
-        count, both = len(self.first.sliders), len(self.first.sliders) + len(self.second.sliders)
+        count = len(self.first.sliders)
         try:
-            first, second, seed, clip, round_8bit, methods, *numbers = json.loads(written)
-            if len(numbers) != both + len(self.methods.sliders):
+            first, more, seed, clip, round_8bit, methods, *numbers = json.loads(written)
+            if len(numbers) != count + len(self.methods.sliders):
                 raise ValueError("too few or too many numbers")
         except (TypeError, ValueError, RecursionError):  # it comes from a browser
-            raise ExperimentError("The controls can't be read. Please load the page anew.") from None
+            raise ExperimentError(UNREADABLE) from None
         return face, parse_experiment(
             first,
-            second,
             dict(zip(self.first.sliders, numbers[:count], strict=True)),
-            dict(zip(self.second.sliders, numbers[count:both], strict=True)),
+            more,
             seed=seed,
             clip=clip,
             round_8bit=round_8bit,
@@ -241,7 +235,7 @@ class Controls:
             hyperparameters=[
                 (method_id, parameter, shown)
                 for ((method_id, _), parameter), shown in zip(
-                    self.methods.parameters.items(), numbers[both:], strict=True
+                    self.methods.parameters.items(), numbers[count:], strict=True
                 )
             ],
         )
@@ -252,26 +246,39 @@ class Controls:
         A sample that is not here leaves the face as it is, and the note below the faces says so.
 
         Args:
-            experiment: One noise or a chain of one or two; its strengths within the sliders' ranges.
+            experiment: One noise or a chain of up to four; its strengths within the sliders' ranges.
             faces: Where the sample comes from.
 
         Raises:
             ValueError: The controls can't hold this noise.
         """
         stages = noise_stages(experiment.noise)
-        if not 1 <= len(stages) <= 2:
-            raise ValueError(f"the page has room for one or two noises, not {len(stages)}")
-        has_options = len(stages) == 2 or not experiment.clip or experiment.round_8bit
+        if not 1 <= len(stages) <= MAX_STAGES:
+            raise ValueError(f"the page has room for one to {MAX_STAGES} noises, not {len(stages)}")
+        for stage in stages:
+            _check_fits(stage)
+        has_options = not experiment.clip or experiment.round_8bit
         return [
             *self.faces.show(experiment.sample, faces),
             *self.first.show(stages[0]),
-            *self.second.show(stages[1] if len(stages) == 2 else None),
+            write_stages(stages[1:]),
             experiment.seed,
             experiment.clip,
             experiment.round_8bit,
             gr.Accordion(open=True) if has_options else gr.skip(),  # nothing chosen stays out of sight
             *self.methods.show(experiment),
         ]
+
+
+def _check_fits(noise: NoiseModel) -> None:
+    """Raise ValueError where a noise is no kind of the menu, or stronger than its sliders go."""
+    for parameter in noise_kind(noise.id).parameters:
+        value = parameter.displayed(getattr(noise, parameter.name))
+        low, high = parameter.slider_range
+        if not low <= value <= high:
+            raise ValueError(
+                f"{parameter.title} goes from {low:g} to {high:g} on the page, not to {value:g}"
+            )
 
 
 def preset_of(experiment: Experiment) -> str:
@@ -283,13 +290,13 @@ def preset_of(experiment: Experiment) -> str:
 
 
 def create_noise_section() -> tuple[
-    NoiseControls, NoiseControls, gr.Number, gr.Checkbox, gr.Checkbox, gr.Accordion
+    NoiseControls, gr.HTML, gr.Number, gr.Checkbox, gr.Checkbox, gr.Accordion
 ]:
     """Add the noise's controls to the page.
 
     Returns:
-        First noise, second noise, seed, the boxes for clipping and rounding, and what holds these two
-        and the second noise.
+        The noise, those on top of it, seed, the boxes for clipping and rounding, and what holds these
+        two.
     """
     gr.Markdown("### 2. Noise")
     painted("experiment/presets.js", NOTHING, elem_classes="unseen")
@@ -298,13 +305,12 @@ def create_noise_section() -> tuple[
             name: gr.Button(_preset_label(noise), size="sm", min_width=0, elem_id=f"preset-{name}")
             for name, noise in _PRESETS.items()
         }
-    first = _create_noise_controls("noise", "Kind of noise", [kind.id for kind in NOISES], "")
+    first = _create_noise_controls()
+    more = create_more_noises()
     with gr.Row():
         seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
         reroll = gr.Button("Other noise", size="md", min_width=110, elem_id="reroll")
     with gr.Accordion("More noise options", open=False, elem_id="more-noise") as options:
-        kinds = [NO_NOISE, *(kind.id for kind in NOISES)]
-        second = _create_noise_controls("second-noise", "Second noise on top", kinds, "Second: ")
         clip = gr.Checkbox(True, label="Clip to black and white", elem_id="clip")
         round_8bit = gr.Checkbox(False, label="Round to 8 bits", elem_id="round-8bit")
 
@@ -317,8 +323,8 @@ def create_noise_section() -> tuple[
         api_visibility="private",
     )
     for name, button in presets.items():
-        _connect_preset(button, _PRESETS[name], first, second, clip, round_8bit)
-    return first, second, seed, clip, round_8bit, options
+        _connect_preset(button, _PRESETS[name], first, more, clip, round_8bit)
+    return first, more, seed, clip, round_8bit, options
 
 
 def create_method_section(methods: dict[str, DenoiserInfo], noise_kind: gr.Dropdown) -> MethodControls:
@@ -425,16 +431,16 @@ def _preset_label(noise: NoiseModel) -> str:
     return f"{noise.label} {value}{' %' if strength.unit.startswith('%') else ''}"
 
 
-def _create_noise_controls(name: str, label: str, kinds: Sequence[str], prefix: str) -> NoiseControls:
-    choices = [("None" if k == NO_NOISE else noise_kind(k).label, k) for k in kinds]
-    kind = gr.Dropdown(choices, value=kinds[0], label=label, elem_id=f"{name}-kind")
+def _create_noise_controls() -> NoiseControls:
+    choices = [(noise.label, noise.id) for noise in NOISES]
+    kind = gr.Dropdown(choices, value=NOISES[0].id, label="Kind of noise", elem_id="noise-kind")
     sliders: dict[ParameterKey, gr.Slider] = {}
     groups = {}
     for noise in NOISES:
-        with gr.Column(visible=noise.id == kinds[0]) as groups[noise.id]:
+        with gr.Column(visible=noise.id == kind.value) as groups[noise.id]:
             for parameter in noise.parameters:
-                elem_id = f"{name}-{noise.id}-{parameter.name}".replace("_", "-")
-                slider = _create_slider(parameter, prefix, elem_id)
+                elem_id = f"noise-{noise.id}-{parameter.name}".replace("_", "-")
+                slider = _create_slider(parameter, "", elem_id)
                 sliders[noise.id, parameter.name] = slider
     kind.change(
         lambda chosen: [gr.Column(visible=noise_id == chosen) for noise_id in groups],
@@ -463,7 +469,7 @@ def _connect_preset(
     button: gr.Button,
     preset: NoiseModel,
     first: NoiseControls,
-    second: NoiseControls,
+    more: gr.HTML,
     clip: gr.Checkbox,
     round_8bit: gr.Checkbox,
 ) -> None:
@@ -471,9 +477,9 @@ def _connect_preset(
     values = [p.displayed(getattr(preset, p.name)) for p in preset.parameters]
     sliders = [first.sliders[preset.id, p.name] for p in preset.parameters]
     button.click(
-        lambda: [preset.id, NO_NOISE, True, False, *values],
+        lambda: [preset.id, write_stages([]), True, False, *values],
         None,
-        [first.kind, second.kind, clip, round_8bit, *sliders],
+        [first.kind, more, clip, round_8bit, *sliders],
         queue=False,
         **SILENT,
     )

@@ -2,8 +2,8 @@
 
 ``?face=lfw-7&noise=gaussian&sigma=25&seed=3&methods=attention-unet,median&weights=v1&show=error``
 
-Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``; a
-method's own settings are ``nl-means:strength=1.2``.
+Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``, and
+there may be a third and a fourth; a method's own settings are ``nl-means:strength=1.2``.
 ``clip=no`` and ``round=yes`` are written where they apply. ``show`` is the view of the grid, ``tab`` the
 open tab, and ``lesson`` the lesson that is open there or, with ``tab=compare``, whose task stands above
 the comparison; none of them changes a number, and the page's script adds them. ``embed=true`` leaves the
@@ -71,10 +71,12 @@ COMPARE_TAB, LESSONS_TAB = "compare", "lessons"
 CLASS_PARAMETER = "class"
 """The key under which an address names a class of the blind test."""
 
+_STAGES = {"noise": "", "second": "second-", "third": "third-", "fourth": "fourth-"}
+"""The key of each noise, and what comes before the names of its strengths."""
+
 _KEYS = (
     "face",
-    "noise",
-    "second",
+    *_STAGES,
     "seed",
     "clip",
     "round",
@@ -85,7 +87,6 @@ _KEYS = (
     "lesson",
     EMBED_PARAMETER,
 )
-_SECOND = "second-"
 _NO_METHODS = "none"
 _LONGEST = 4000  # characters; the longest that the app writes has about 1,000
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -117,7 +118,7 @@ def write_link(experiment: Experiment) -> str:
     """Write an experiment as a query, without the question mark; no sample means an uploaded face."""
     stages = noise_stages(experiment.noise)
     fields = {"face": experiment.sample or OWN_FACE}
-    for key, prefix, stage in zip(("noise", "second"), ("", _SECOND), stages, strict=False):
+    for (key, prefix), stage in zip(_STAGES.items(), stages, strict=False):
         fields[key] = stage.id
         for parameter in stage.parameters:
             fields[prefix + _key(parameter)] = _write_number(parameter, getattr(stage, parameter.name))
@@ -157,12 +158,12 @@ def read_link(query: str) -> Link | None:
         return None
 
     problems: list[str] = []
-    first = _read_noise(fields, "noise", "", problems) or GaussianNoise()
-    second = _read_noise(fields, "second", _SECOND, problems)
+    first, *others = (_read_noise(fields, key, problems) for key in _STAGES)
+    stages = (first or GaussianNoise(), *(stage for stage in others if stage is not None))
     face = fields.get("face")
     methods = _read_methods(fields, problems)
     experiment = Experiment(
-        noise=first if second is None else NoiseChain((first, second)),
+        noise=NoiseChain(stages) if len(stages) > 1 else stages[0],
         seed=_read_seed(fields, problems),
         clip=_read_switch(fields, "clip", True, problems),
         round_8bit=_read_switch(fields, "round", False, problems),
@@ -193,7 +194,7 @@ def link_keys() -> list[str]:
         hyperparameter_key(method_id, parameter)
         for method_id, parameter in list_hyperparameters(list_denoisers())
     ]
-    return [*_KEYS, *strengths, *(_SECOND + key for key in strengths), *own]
+    return [*_KEYS, *(prefix + key for prefix in _STAGES.values() for key in strengths), *own]
 
 
 def hyperparameter_key(method_id: str, parameter: Parameter) -> str:
@@ -223,14 +224,13 @@ def _write_number(parameter: Parameter, value: float) -> str:
     return repr(parameter.displayed(value))
 
 
-def _read_noise(
-    fields: Mapping[str, str], key: str, prefix: str, problems: list[str]
-) -> NoiseModel | None:
-    """Read one noise; None where it is unknown, and where no second one is named."""
+def _read_noise(fields: Mapping[str, str], key: str, problems: list[str]) -> NoiseModel | None:
+    """Read one noise; None where it is unknown, and where none is named on top of the first."""
+    prefix = _STAGES[key]
     noise_id = fields.get(key, "" if prefix else GaussianNoise.id)
     if not noise_id or noise_id not in list_noises():
         if key in fields:
-            problems.append("its second noise is unknown" if prefix else "its noise is unknown")
+            problems.append(f"its {key} noise is unknown" if prefix else "its noise is unknown")
         return None
     values = {}
     for parameter in noise_kind(noise_id).parameters:

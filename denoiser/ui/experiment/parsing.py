@@ -1,5 +1,6 @@
 """From what the controls of the page hold to an experiment, checked; no Gradio in here."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,8 +16,11 @@ from denoiser.noise import (
 from denoiser.pipeline import Experiment
 
 MAX_SEED = 2**31 - 1
-NO_NOISE = "none"
-"""What the menu of the second noise says for no second noise."""
+
+MAX_STAGES = 4
+"""So many noises can be applied one after the other, on the page, in a link and over HTTP."""
+
+UNREADABLE = "The controls can't be read. Please load the page anew."
 
 ParameterKey = tuple[str, str]
 """Id of a noise or a denoiser, and name of one of its parameters or hyperparameters."""
@@ -28,9 +32,8 @@ class ExperimentError(ValueError):
 
 def parse_experiment(
     first: Any,
-    second: Any,
     first_values: Mapping[ParameterKey, Any],
-    second_values: Mapping[ParameterKey, Any],
+    more: Any = "[]",
     *,
     seed: Any,
     clip: Any = True,
@@ -42,9 +45,8 @@ def parse_experiment(
 
     Args:
         first: Id of the noise.
-        second: Id of the noise on top of it, or :data:`NO_NOISE`.
-        first_values: The first noise's sliders, in the units they show; None where one is emptied.
-        second_values: Likewise for the second noise.
+        first_values: The sliders of all kinds, in the units they show; None where one is emptied.
+        more: The noises on top of it, as :func:`write_stages` writes them.
         seed: What the seed's box holds.
         clip: Whether to clip.
         round_8bit: Whether to round to 8 bits.
@@ -55,9 +57,12 @@ def parse_experiment(
     Raises:
         ExperimentError: Something is missing or out of range.
     """
-    noise = _parse_noise(first, first_values)
-    if second != NO_NOISE:
-        noise = NoiseChain((noise, _parse_noise(second, second_values)))
+    noise = _parse_noise(
+        first, {name: shown for (kind, name), shown in first_values.items() if kind == first}
+    )
+    further = _parse_stages(more)
+    if further:
+        noise = NoiseChain((noise, *further))
     known = list_denoisers()
     if not isinstance(methods, list | tuple) or any(m not in known for m in methods):
         raise ExperimentError("One of the methods is unknown.")
@@ -91,13 +96,34 @@ def parse_hyperparameters(
     return changed
 
 
-def _parse_noise(noise_id: Any, values: Mapping[ParameterKey, Any]) -> NoiseModel:
+def write_stages(noises: Iterable[NoiseModel]) -> str:
+    """Write noises as the page's further rows have them: ids, and what their sliders show, as JSON."""
+    return json.dumps(
+        [
+            [noise.id, {p.name: p.displayed(getattr(noise, p.name)) for p in noise.parameters}]
+            for noise in noises
+        ]
+    )
+
+
+def _parse_stages(written: Any) -> list[NoiseModel]:
+    try:
+        rows = json.loads(written)
+        if not isinstance(rows, list) or not all(isinstance(values, dict) for _, values in rows):
+            raise ValueError("no rows of noises")
+    except (TypeError, ValueError, RecursionError):
+        raise ExperimentError(UNREADABLE) from None
+    if len(rows) >= MAX_STAGES:
+        raise ExperimentError(f"There can be {MAX_STAGES} noises at most.")
+    return [_parse_noise(noise_id, values) for noise_id, values in rows]
+
+
+def _parse_noise(noise_id: Any, values: Mapping[str, Any]) -> NoiseModel:
+    """Make a noise of its id and what its sliders show."""
     if noise_id not in list_noises():
         raise ExperimentError("This kind of noise is unknown.")
     parameters = noise_kind(noise_id).parameters
-    return create_noise(
-        noise_id, **{p.name: parse_value(p, values[noise_id, p.name]) for p in parameters}
-    )
+    return create_noise(noise_id, **{p.name: parse_value(p, values.get(p.name)) for p in parameters})
 
 
 def parse_value(parameter: Parameter, slider_value: Any) -> float:
