@@ -39,8 +39,8 @@ from train.publish.cards import write_card
 SIZE = 96
 """Height and width of the pictures, in pixels."""
 
-PICTURES = 300
-"""How many are scored, the first ones that are large enough: half an hour of two cores."""
+PICTURES = 150
+"""How many are scored, the first ones that are large enough: a quarter of an hour of two cores."""
 
 DISCOLOURED = 10.0
 """CIEDE2000 above which a pixel counts as discoloured: nobody overlooks it."""
