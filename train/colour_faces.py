@@ -32,9 +32,9 @@ def is_colour_faces(path: Path) -> bool:
 
 
 def read_colour_faces(
-    path: Path, split: Split, size: int, crops: int = 1, gray: bool = False
+    path: Path, split: Split, size: int, crops: int = 1, gray: bool = False, least: int = 0
 ) -> FaceSet:
-    """Read the photographs of a split that have a square of ``size`` pixels.
+    """Read the photographs of a split that have a square of ``size`` pixels, or of ``least``.
 
     Args:
         path: The folder.
@@ -44,6 +44,7 @@ def read_colour_faces(
             ``size`` pixels cut out of it at a random place and scale, from its own to the whole one's.
             What is drawn follows from the photograph's pixels.
         gray: Whether to turn them gray, by the luma of :data:`denoiser.images.LUMA`.
+        least: How wide they have to be where that is more than ``size``.
 
     Returns:
         uint8 (N * crops, size, size, 3), in gray (N * crops, size, size). A picture's row, the seed of
@@ -53,12 +54,13 @@ def read_colour_faces(
         FaceDataError: The split is missing or damaged, or has no photograph so large.
     """
     photographs = _read(path, split)
-    large = [(row, photo) for row, photo in enumerate(photographs) if min(photo.shape[:2]) >= size]
+    least = max(size, least)
+    large = [(row, photo) for row, photo in enumerate(photographs) if min(photo.shape[:2]) >= least]
     if not large:
-        raise FaceDataError(f"No photograph of {path} is {size} pixels wide")
+        raise FaceDataError(f"No photograph of {path} is {least} pixels wide")
     images = [picture for _, photo in large for picture in _cut(photo, size, crops)]
     pictures = np.stack([_gray(image) for image in images] if gray else images)
-    remark = f"{len(large):,} of {len(photographs):,} photographs, those at least {size} pixels wide"
+    remark = f"{len(large):,} of {len(photographs):,} photographs, those at least {least} pixels wide"
     return FaceSet(
         pictures,
         np.repeat(np.array([row for row, _ in large], dtype=np.int64), crops),

@@ -39,11 +39,27 @@ from train.publish.cards import write_card
 SIZE = 96
 """Height and width of the pictures, in pixels."""
 
-PICTURES = 150
+PICTURES = 130
 """How many are scored, the first ones that are large enough: a quarter of an hour of two cores."""
+
+LARGEST = 128
+"""How wide photographs have to be that are shown at several sizes, in pixels."""
 
 DISCOLOURED = 10.0
 """CIEDE2000 above which a pixel counts as discoloured: nobody overlooks it."""
+
+
+def _four_damages(square: int) -> NoiseChain:
+    """Reference C's damages, one after the other; the square covers the same part of a face."""
+    return NoiseChain(
+        (
+            create_noise("desaturation", amount=0.7),
+            create_noise("gaussian", sigma=15 / 255),
+            create_noise("impulse", amount=0.1),
+            create_noise("occlusion", size=square, count=1),
+        )
+    )
+
 
 CONDITIONS: Mapping[str, NoiseModel] = {
     "gaussian-15": create_noise("gaussian", sigma=15 / 255),
@@ -54,16 +70,18 @@ CONDITIONS: Mapping[str, NoiseModel] = {
     "impulse-30": create_noise("impulse", amount=0.3),
     "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
     "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
-    "four-damages": NoiseChain(
-        (
-            create_noise("desaturation", amount=0.7),
-            create_noise("gaussian", sigma=15 / 255),
-            create_noise("impulse", amount=0.1),
-            create_noise("occlusion", size=8, count=1),
-        )
-    ),
+    "four-damages-48": _four_damages(8),
+    "four-damages-96": _four_damages(16),
+    "four-damages-128": _four_damages(21),
 }
 """What the pictures are damaged by, by the id that it has in the results."""
+
+_SIZES: Mapping[str, int] = {
+    "four-damages-48": 48,
+    "four-damages-96": 96,
+    "four-damages-128": LARGEST,
+}
+"""Height and width of the pictures, the same photographs at each, where it is not :data:`SIZE`."""
 
 METHODS: tuple[str, ...] = (
     "attention-unet",
@@ -226,7 +244,8 @@ def score_colour(method: Denoiser | None, pictures: Pictures, noise_name: str) -
 
 @lru_cache(maxsize=1)  # a worker meets the denoisers of one noise one after the other
 def _pictures(data: Path, limit: int, noise_name: str) -> Pictures:
-    faces = read_colour_faces(data, "test", SIZE)
+    size = _SIZES.get(noise_name, SIZE)
+    faces = read_colour_faces(data, "test", size, least=LARGEST if noise_name in _SIZES else 0)
     return corrupt_all(first_faces(faces, limit or PICTURES), CONDITIONS[noise_name])
 
 
