@@ -149,6 +149,8 @@ class AttentionUNet(Network):
                 gate = cast(AttentionGate, self.gates[scale])
                 maps.append(gate.attention(skip, features))
                 skip = skip * maps[-1]
-            features = stage(torch.cat([skip, features], dim=1))
+            features = torch.cat([skip, features], dim=1)
+            del skip  # not kept while the stage runs: a whole photograph's features are large
+            features = stage(features)
         output = self.output(features).to(noisy)  # in the input's precision, whatever it was trained in
         return (noisy[:, : self.channels] - output if self.config.residual else output), maps

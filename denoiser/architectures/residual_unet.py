@@ -76,7 +76,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return features of the same shape, (B, C, H, W)."""
-        return features + self.body(features)
+        return self.body(features).add_(features)  # in place: a whole photograph's features are large
 
 
 class ResidualUNet(Network):
@@ -212,7 +212,7 @@ def pass_scales(
         features = down(features)
     features = run(encoder[-1], features)
     for skip, up, stage in zip(skips[::-1], ups[::-1], decoder[::-1], strict=True):
-        features = run(stage, skip + up(features))
+        features = run(stage, up(features).add_(skip))
     return features
 
 

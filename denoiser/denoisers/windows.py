@@ -4,6 +4,7 @@ What is computed in a window goes on as in the whole picture as far as its margi
 core is kept. So cores join without seams, if nothing that is computed looks further than the margin.
 """
 
+import ctypes
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from denoiser.images import Image
 from denoiser.images.values import from_unit, to_unit
 
-SIDE = 512
+SIDE = 256
 """Pixels of a core's sides, at most. Of larger ones less is margin, and they take more memory."""
 
 _AHEAD = 2  # windows that wait for a thread, so that none waits for the next window
@@ -160,7 +161,9 @@ class WholePicture:
                 future.cancel()
 
     def _compute(self, function: Callable[[Image, Window], ResultT], window: Window) -> ResultT:
-        return function(self._cut(window), window)
+        result = function(self._cut(window), window)
+        _give_back_memory()
+        return result
 
     def _cut(self, window: Window) -> Image:
         pixels = self.pixels[window.rows, window.columns]
@@ -190,6 +193,23 @@ def _divide(length: int, margin: int, multiple_of: int) -> list[tuple[slice, sli
         (slice(max(0, first - margin), min(edges[-1], last + margin)), slice(first, last))
         for first, last in itertools.pairwise(edges)
     ]
+
+
+def _find_trim() -> Callable[[int], int] | None:
+    """Return glibc's function that gives freed memory back to the system, where there is one."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+_TRIM = _find_trim()
+
+
+def _give_back_memory() -> None:
+    """Give back what a window has freed: a thread keeps it, in ever more pieces, with every window."""
+    if _TRIM is not None:
+        _TRIM(0)
 
 
 def _within(part: slice, whole: slice) -> slice:
