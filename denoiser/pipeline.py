@@ -13,6 +13,9 @@ from denoiser.images import Image, check_image
 from denoiser.metrics import psnr, sharpness, ssim
 from denoiser.noise import GaussianNoise, NoiseModel, create_noise
 
+FACE_SIZES = (48, 96, 128)
+"""The sizes that a face can be compared at, in pixels; the first is FER2013's."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -26,6 +29,8 @@ class Experiment:
         methods: Ids of the denoisers.
         sample: Id of the sample face; None leaves the face as it is.
         hyperparameters: The methods' own that are not at their defaults, by id and name.
+        face_size: Height and width of the face in pixels, one of :data:`FACE_SIZES`.
+        colour: Whether the face is in colour.
     """
 
     noise: NoiseModel = field(default_factory=GaussianNoise)
@@ -35,6 +40,8 @@ class Experiment:
     methods: tuple[str, ...] = DEFAULT_DENOISERS
     sample: str | None = None
     hyperparameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    face_size: int = FACE_SIZES[0]
+    colour: bool = False
 
 
 @dataclass(frozen=True)

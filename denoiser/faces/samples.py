@@ -1,12 +1,34 @@
 """Faces to choose from: FER2013's test split at hand, or those that ship with scikit-image."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from denoiser.faces.fer2013 import EMOTIONS, FACE_SIZE, FaceDataError, FaceSet, read_fer2013
-from denoiser.images import Image, from_uint8, load_image, to_uint8
+from denoiser.images import (
+    Image,
+    from_uint8,
+    load_image,
+    load_photo,
+    resize_square,
+    to_gray,
+    to_uint8,
+)
+
+Detail = npt.NDArray[np.uint8]
+"""A face with all there is of it: (S, S) gray or (S, S, 3) in colour."""
+
+MOST_DETAIL = 128
+"""The largest side of a face's detail, in pixels."""
+
+ASTRONAUT = "astronaut"
+"""Id of the one sample face that has more than 48x48 gray pixels.
+
+Of scikit-image's pictures, all free to pass on, it is the only person's face in colour.
+"""
 
 _BUNDLED = "bundled"
 
@@ -23,12 +45,32 @@ class Sample:
         label: Name for people.
         emotion: A word of :data:`EMOTIONS`, ``""`` where it is unknown.
         image: (48, 48) float32 in [0, 1].
+        detail: What there is of it beyond that; see :func:`face_at`. None for most.
     """
 
     id: str
     label: str
     emotion: str
     image: Image
+    detail: Detail | None = None
+
+
+def face_at(image: Image, detail: Detail | None, size: int, colour: bool) -> Image:
+    """Return a face at a size, in gray or in colour, as far as there is more of it.
+
+    Args:
+        image: The face at 48x48 in gray, which is returned where nothing more is asked for, or there.
+        detail: The face with all there is of it.
+        size: Of the result, in pixels.
+        colour: Whether it is to be in colour, if it has any.
+
+    Returns:
+        float32 in [0, 1], (size, size) or (size, size, 3).
+    """
+    if detail is None or (size == FACE_SIZE and not (colour and detail.ndim == 3)):
+        return image
+    whole = from_uint8(detail)
+    return resize_square(whole if colour or whole.ndim == 2 else to_gray(whole), size)
 
 
 def bundled_faces() -> FaceSet:
@@ -49,6 +91,14 @@ def bundled_faces() -> FaceSet:
         split=_BUNDLED,
         source="Faces that ship with scikit-image: Labeled Faces in the Wild and the astronaut",
     )
+
+
+@cache
+def _astronaut_detail() -> Detail:
+    from skimage.data import astronaut
+
+    photo, _ = load_photo(astronaut())
+    return photo.cut_detail(photo.square, MOST_DETAIL)
 
 
 def load_samples(fer_path: Path | None) -> FaceSet:
@@ -103,18 +153,20 @@ def get_sample(faces: FaceSet, sample_id: str) -> Sample:
 
 def _sample(faces: FaceSet, index: int) -> Sample:
     row = int(faces.rows[index])
+    sample_id = _sample_id(faces.split, row)
     return Sample(
-        id=_sample_id(faces.split, row),
+        id=sample_id,
         label=_sample_label(faces.split, row),
         emotion=faces.emotions[index],
         image=from_uint8(faces.images[index]),
+        detail=_astronaut_detail() if sample_id == ASTRONAUT else None,
     )
 
 
 def _sample_id(split: str, row: int) -> str:
     if split != _BUNDLED:
         return f"fer2013-{split}-{row}"
-    return f"lfw-{row}" if row < _LFW_FACES else "astronaut"
+    return f"lfw-{row}" if row < _LFW_FACES else ASTRONAUT
 
 
 def _sample_label(split: str, row: int) -> str:

@@ -9,6 +9,8 @@ from denoiser.images.loading import (
     load_face,
     load_image,
     load_photo,
+    resize_square,
+    to_gray,
 )
 from denoiser.images.photo import Photo, read_photo, write_photo
 from denoiser.images.values import LUMA, Image, check_image, from_uint8, to_jpeg, to_png, to_uint8
@@ -31,6 +33,8 @@ __all__ = [
     "load_image",
     "load_photo",
     "read_photo",
+    "resize_square",
+    "to_gray",
     "to_jpeg",
     "to_png",
     "to_uint8",

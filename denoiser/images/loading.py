@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from denoiser.images.decoding import MAX_PIXELS, ImageError, ImageSource, Picture, Pixels, decode
-from denoiser.images.values import Image, to_uint8, to_unit
+from denoiser.images.values import Image, from_uint8, to_uint8, to_unit
 
 if TYPE_CHECKING:
     from skimage.feature import Cascade
@@ -45,7 +46,7 @@ class LoadedFace:
     """A face made ready for the denoisers, and what was done to get there.
 
     Attributes:
-        image: (size, size) float32 in [0, 1], gray.
+        image: (size, size) float32 in [0, 1], or (size, size, 3) where colour was asked for.
         face_found: Whether the picture was cropped to a detected face.
         faces: How many faces were detected; 0 when none were looked for.
         note: A sentence for the person who gave the picture; empty when there is nothing to say.
@@ -79,6 +80,7 @@ class FacePhoto:
     Attributes:
         image: (H, W) float32 in [0, 1], gray and upright; smaller than the picture was where that is
             still fine enough for the smallest square.
+        colour: The same in colour, (H, W, 3) uint8; None where the picture has none.
         faces: A square around each face that was detected, from left to right.
         square: The one that :func:`load_face` uses: around the largest face, or the centre.
         note: A sentence for the person who gave the picture; empty when there is nothing to say.
@@ -86,10 +88,16 @@ class FacePhoto:
     """
 
     image: Image
+    colour: npt.NDArray[np.uint8] | None
     faces: tuple[Square, ...]
     square: Square
     note: str
     size: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return self.image.nbytes + (0 if self.colour is None else self.colour.nbytes)
 
     @property
     def centre(self) -> Square:
@@ -105,7 +113,20 @@ class FacePhoto:
 
     def cut(self, square: Square, size: int) -> Image:
         """Return a square that lies within the picture as (size, size) float32 in [0, 1]."""
-        return _resize(square.crop(self.image), size)
+        return resize_square(square.crop(self.image), size)
+
+    def cut_detail(self, square: Square, most: int) -> npt.NDArray[np.uint8]:
+        """Return a square with all there is of it: in colour where there is any, and as large as it is.
+
+        Args:
+            square: Has to lie within the picture.
+            most: The largest side.
+
+        Returns:
+            (S, S) or (S, S, 3), with S at most ``most``.
+        """
+        pixels = square.crop(to_uint8(self.image) if self.colour is None else self.colour)
+        return to_uint8(resize_square(from_uint8(pixels), min(square.side, most)))
 
 
 def load_image(
@@ -140,22 +161,25 @@ def load_image(
         image = _choose_square(image, _find_faces(image)).crop(image)
     elif size is not None:
         image = _centre_square(image).crop(image)
-    return image if size is None else _resize(image, size)
+    return image if size is None else resize_square(image, size)
 
 
-def load_face(source: ImageSource, size: int = 48, crop_face: bool = True) -> LoadedFace:
-    """Load a picture as a square gray face, and say how that went.
+def load_face(
+    source: ImageSource, size: int = 48, crop_face: bool = True, gray: bool = True
+) -> LoadedFace:
+    """Load a picture as a square face, and say how that went.
 
     Args:
         source: As for :func:`load_image`.
         size: Height and width of the result in pixels, 1 to 5000.
         crop_face: Whether to crop to the largest face; otherwise the centre is cropped.
+        gray: Whether to convert to gray.
 
     Raises:
         ImageError: As for :func:`load_image`.
     """
     size = _check_size(size)
-    image, original_size = _load(source, size, gray=True)
+    image, original_size = _load(source, size, gray)
     return (
         _crop_to_face(image, original_size, size)
         if crop_face
@@ -185,8 +209,10 @@ def load_photo(source: ImageSource, size: int = 48) -> tuple[FacePhoto, Image]:
     image = _reduce(picture, factor, factor, gray=True)
     overview = _reduce(picture, *_overview_factors(picture.height, picture.width), gray=False)
     found = _find_faces(image)
+    is_gray = not np.ptp(overview, axis=2).any()
     photo = FacePhoto(
         image,
+        None if is_gray else to_uint8(_reduce(picture, factor, factor, gray=False)),
         tuple(sorted((_add_margin(image, face) for face in found), key=lambda square: square.left)),
         _choose_square(image, found),
         _describe(len(found), is_square=picture.size[0] == picture.size[1]),
@@ -215,13 +241,15 @@ def _check_size(size: int) -> int:
 
 def _crop_to_face(image: Image, original_size: tuple[int, int], size: int) -> LoadedFace:
     faces = _find_faces(image)
-    face = _resize(_choose_square(image, faces).crop(image), size)
+    face = resize_square(_choose_square(image, faces).crop(image), size)
     note = _describe(len(faces), is_square=original_size[0] == original_size[1])
     return LoadedFace(face, bool(faces), len(faces), note, original_size)
 
 
 def _crop_to_centre(image: Image, original_size: tuple[int, int], size: int) -> LoadedFace:
-    return LoadedFace(_resize(_centre_square(image).crop(image), size), False, 0, "", original_size)
+    return LoadedFace(
+        resize_square(_centre_square(image).crop(image), size), False, 0, "", original_size
+    )
 
 
 def _load(source: ImageSource, size: int | None, gray: bool) -> tuple[Image, tuple[int, int]]:
@@ -277,7 +305,7 @@ def _convert(pixels: np.ndarray, gray: bool) -> Image:
     """Bring pixels to [0, 1], put them over white where transparent, and make them gray or RGB."""
     image = over_white(pixels)
     if gray and image.ndim == 3:
-        image = _luma(image)
+        image = to_gray(image)
     elif not gray and image.ndim == 2:
         image = np.repeat(image[:, :, np.newaxis], 3, axis=2)
     return np.clip(image, 0.0, 1.0)
@@ -293,12 +321,12 @@ def over_white(pixels: Pixels) -> Image:
     return image if image.shape[2] == 3 else image[:, :, 0]
 
 
-def _luma(image: Image) -> Image:
+def to_gray(image: Image) -> Image:
     """Return ITU-R 601 luma, with the weights :data:`LUMA`; (H, W, 3) to (H, W)."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.float32)
 
 
-def _resize(image: Image, size: int) -> Image:
+def resize_square(image: Image, size: int) -> Image:
     """Resize a square picture: area average when it shrinks, bicubic when it grows."""
     if image.shape[0] == size:
         return image

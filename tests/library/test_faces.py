@@ -16,7 +16,15 @@ import pytest
 from denoiser.faces import fer2013
 from denoiser.faces.download import Dataset, parse_dataset
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError, FaceSet, find_fer2013, read_fer2013
-from denoiser.faces.samples import bundled_faces, get_sample, load_samples, pick_samples, sample_emotions
+from denoiser.faces.samples import (
+    bundled_faces,
+    face_at,
+    get_sample,
+    load_samples,
+    pick_samples,
+    sample_emotions,
+)
+from denoiser.images import resize_square, to_gray
 
 ROOT = Path(__file__).resolve().parents[2]
 VOTES = [f"votes_{emotion.replace(' ', '_')}" for emotion in EMOTIONS]
@@ -308,6 +316,38 @@ class TestBundled:
             [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
         )
         assert done.stdout.strip() == "[]"
+
+
+class TestDetail:
+    """A face beyond its 48x48 gray pixels."""
+
+    def test_of_the_bundled_the_astronaut_has_it(self):
+        faces = bundled_faces()
+        assert get_sample(faces, "lfw-7").detail is None
+        detail = get_sample(faces, "astronaut").detail
+        assert (detail.shape, detail.dtype) == ((117, 117, 3), np.uint8)
+
+    def test_sizes_and_colours(self):
+        sample = get_sample(bundled_faces(), "astronaut")
+        for size in (48, 96, 128):
+            colour = face_at(sample.image, sample.detail, size, True)
+            gray = face_at(sample.image, sample.detail, size, False)
+            assert (colour.shape, gray.shape) == ((size, size, 3), (size, size))
+            assert colour.dtype == gray.dtype == np.float32
+            assert 0 <= colour.min() < colour.max() <= 1
+            # The same face at all sizes, and its luma.
+            assert np.abs(to_gray(colour) - gray).max() < 0.06
+            assert np.abs(resize_square(gray, 48) - sample.image).mean() < 0.02
+        assert face_at(sample.image, sample.detail, 48, False) is sample.image
+
+    def test_a_gray_detail_stays_gray(self):
+        image, detail = random_faces(1)[0] / np.float32(255), random_faces(1, 100)[0]
+        assert face_at(image, detail, 128, True).shape == (128, 128)
+        assert face_at(image, detail, 48, True) is image
+
+    def test_where_there_is_no_more_it_stays_as_it_is(self):
+        image = random_faces(1)[0] / np.float32(255)
+        assert face_at(image, None, 128, True) is image
 
 
 class TestPick:

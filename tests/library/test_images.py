@@ -713,6 +713,32 @@ class TestPhotos:
         assert photo.smallest_side <= max(loading._SMALLEST_SIDE, max(rows, columns) / 10)
         assert photo.cut(Square(0, 0, photo.smallest_side), 48).shape == (48, 48)
 
+    def test_in_colour_where_there_is_any(self):
+        pixels = random_rgb(80, 100)
+        photo, _ = load_photo(pixels)
+        np.testing.assert_array_equal(photo.colour, pixels)
+        assert photo.nbytes == photo.image.nbytes + pixels.nbytes
+        for gray in (pixels[..., 0], np.repeat(pixels[..., :1], 3, axis=2)):
+            assert load_photo(gray)[0].colour is None
+
+    def test_a_large_picture_is_as_small_in_colour_as_in_gray(self):
+        pixels = random_rgb(2000, 2400)
+        photo, _ = load_photo(pixels)
+        assert photo.colour.shape == (*photo.image.shape, 3)
+        assert photo.image.shape < (2000, 2400)
+        assert np.abs(photo.colour @ LUMA / 255 - photo.image).max() < 2 / 255
+
+    def test_a_square_with_all_there_is_of_it(self):
+        pixels = random_rgb(80, 100)
+        photo, _ = load_photo(pixels)
+        square = Square(7, 40, 48)
+        np.testing.assert_array_equal(photo.cut_detail(square, 128), pixels[7:55, 40:88])
+        smaller = photo.cut_detail(square, 24)
+        expected = pixels[7:55, 40:88].reshape(24, 2, 24, 2, 3).mean(axis=(1, 3))
+        assert np.abs(smaller - expected).max() <= 0.51
+        gray, _ = load_photo(pixels[..., 0])
+        np.testing.assert_array_equal(gray.cut_detail(square, 128), pixels[7:55, 40:88, 0])
+
     def test_any_square_can_be_cut(self):
         pixels = random_rgb(80, 100)
         photo, _ = load_photo(pixels)

@@ -25,7 +25,7 @@ from denoiser.architectures import build_network
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.network import NetworkDenoiser
 from denoiser.denoisers.registry import find_available
-from denoiser.faces.samples import bundled_faces, get_sample
+from denoiser.faces.samples import bundled_faces, face_at, get_sample
 from denoiser.images import load_face, to_uint8
 from denoiser.noise import GaussianNoise, NoiseChain, NoiseModel, Parameter, SaltAndPepperNoise
 from denoiser.pipeline import compare
@@ -132,6 +132,25 @@ class TestCompare:
         assert_same_scores(answer, compare(sample, NoiseChain(stages), 3, QUICK))
         assert answer["noise"] == NoiseChain(stages).describe()
 
+    @pytest.mark.parametrize(("size", "colour"), [(48, True), (96, False), (128, True)])
+    def test_larger_and_in_colour(self, client, astronaut_file, size, colour):
+        sample = get_sample(bundled_faces(), "astronaut")
+        clean = face_at(sample.image, sample.detail, size, colour)
+        assert clean.shape == ((size, size, 3) if colour else (size, size))
+        answer = ask(client, sample="astronaut", face_size=size, colour=colour, seed=2)
+        assert_same_scores(answer, compare(clean, GaussianNoise(), 2, QUICK))
+        np.testing.assert_array_equal(pixels(answer["clean"]), to_uint8(clean))
+        own = load_face(astronaut_file, size, gray=not colour).image
+        picture = handle_file(astronaut_file)
+        answer = ask(client, sample=None, face=picture, face_size=size, colour=colour)
+        assert_same_scores(answer, compare(own, GaussianNoise(), 0, QUICK))
+
+    def test_what_would_take_too_long_is_refused(self, client):
+        methods = ["flow-unet", "median"]
+        answer = ask(client, sample="astronaut", face_size=128, colour=True, denoisers=methods)
+        assert answer["failures"]["flow-unet"].startswith("Takes too long at 128x128 in colour")
+        assert list(answer["methods"]) == ["median"]
+
     def test_default_denoisers(self, client):
         answer = ask(client, denoisers=None)
         assert list(answer["methods"]) == ["attention-unet", "patchgan", "autoencoder", "median"]
@@ -197,7 +216,7 @@ def client_of_dual(dual):
     """A server in this process, whose ``dual-autoencoder`` is the small one."""
     methods = {"dual-autoencoder": dual, "median": denoiser.create_denoiser("median")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "list_denoisers", lambda: list(methods))
+        patch.setattr(api, "list_denoisers", lambda colour=False: list(methods))
         patch.setattr(api, "create_denoiser", methods.__getitem__)
         with served() as client:
             yield client
@@ -237,8 +256,9 @@ def client_of_stripes():
 
 BEFORE = ["face", "sample", "noise", "sigma", "amount", "salt_ratio", "peak", "radius", "size", "count"]
 AFTER = ["clip", "round_8bit", "crop_face", "level", "grain"]
+NEWER = ["more_noises", "face_size", "colour"]
 POSTED = {
-    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER, "hyperparameters", "more_noises"],
+    "/compare": [*BEFORE, "quality", "seed", "denoisers", *AFTER, "hyperparameters", *NEWER],
     "/intermediate": [*BEFORE, "quality", "seed", "denoiser", *AFTER, "more_noises"],
 }
 """What programs that post a list count on: nothing here ever moves, what is new comes after it."""
@@ -292,7 +312,7 @@ class TestANewNoise:
         posted = [None, SAMPLE, "stripes", 0.4, *[None] * 7, 0, QUICK, True, False, True]
         posted = httpx.post(
             f"{client_of_stripes.src.rstrip('/')}/gradio_api/run/compare",
-            json={"data": [*posted, None, None, None, None, 3, 0.1]},
+            json={"data": [*posted, None, None, None, None, 48, False, 3, 0.1]},
             timeout=60,
         ).json()["data"][0]
         assert_same_scores(posted, expected)
@@ -383,6 +403,12 @@ class TestRefusals:
             ({"sigma": True}, "sigma must be a number"),
             ({"noise": "poisson", "peak": 0}, "peak must be a number from 1 to 100000"),
             ({"noise": "jpeg", "quality": 101}, "quality must be a whole number from 1 to 100"),
+            ({"face_size": 47}, "face_size must be one of 48, 96, 128"),
+            ({"face_size": 128.0}, "face_size must be one of 48, 96, 128"),
+            ({"face_size": [96]}, "face_size must be one of 48, 96, 128"),
+            ({"colour": "yes"}, "colour must be true or false"),
+            ({"face_size": 96}, "This sample is 48x48 and gray: face_size must be 48"),
+            ({"colour": True}, "This sample is 48x48 and gray: face_size must be 48"),
             ({"more_noises": "jpeg"}, "more_noises must be a list"),
             ({"more_noises": ["jpeg"]}, "more_noises must be a list"),
             ({"more_noises": [{"quality": 20}]}, "more_noises must be a list"),
@@ -498,7 +524,7 @@ class TestLists:
     def test_denoisers(self, client):
         answer = client.predict(api_name="/denoisers")
         listed = {method["id"]: method for method in answer["denoisers"]}
-        assert list(listed) == denoiser.list_denoisers()
+        assert list(listed) == denoiser.list_denoisers(colour=True)
         assert set(answer["default"]) <= set(listed)
         assert listed["median"]["family"] == "classical"
         assert listed["median"]["available"] is True

@@ -246,7 +246,7 @@ def test_a_session_whose_state_is_gone(ask, source, event, data):
 
 
 def test_of_too_many_photos_those_unused_for_longest_go():
-    one = load_photo(TWO_FACES)[0].image.nbytes
+    one = load_photo(TWO_FACES)[0].nbytes
     pictures = OwnPictures(max_bytes=2 * one)
     first, second = (pictures.receive(TWO_FACES)[0] for _ in range(2))
     square = asdict(Square(0, 0, 260))

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -16,6 +17,7 @@ import denoiser.ui
 from denoiser.denoisers import registry
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.registry import (
+    COLOUR_MODELS,
     DEFAULT_DENOISERS,
     MODELS,
     create_denoiser,
@@ -23,14 +25,15 @@ from denoiser.denoisers.registry import (
     list_denoisers,
 )
 from denoiser.faces.fer2013 import FaceSet
-from denoiser.faces.samples import bundled_faces
+from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_uint8
 from denoiser.noise import NOISES, PRESETS, GaussianNoise, NoiseChain, create_noise
 from denoiser.pipeline import Comparison, Experiment, compare
 from denoiser.ui.common.gain_labels import gain_flag, write_loss
 from denoiser.ui.common.payload import encode_picture, error_payload, new_version, write_payload
-from denoiser.ui.compare.payload import LIVE_NETWORKS, live_methods, live_payload, slow_payload
-from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face
+from denoiser.ui.compare.payload import live_payload, slow_payload
+from denoiser.ui.experiment.costs import LIVE_MS, LONGEST_MS, cost, plan, plan_methods
+from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face, sample_face
 from denoiser.ui.experiment.parsing import (
     MAX_SEED,
     MAX_STAGES,
@@ -158,7 +161,105 @@ def test_unknown_ids_are_one_sentence(others):
         parse(**others)
 
 
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        (None, "can't be read"),
+        (7, "can't be read"),
+        ("[" * 100_000, "can't be read"),
+        ("[48]", "can't be read"),
+        ("48", "can't be read"),
+        ("[64, false]", "one of 48, 96, 128"),
+        ('["48", false]', "one of 48, 96, 128"),
+        ("[true, false]", "one of 48, 96, 128"),
+        ("[NaN, false]", "one of 48, 96, 128"),
+        ("[1e999, false]", "one of 48, 96, 128"),
+        ("[[48], false]", "one of 48, 96, 128"),
+    ],
+)
+def test_a_form_that_is_none_is_one_sentence(form, said):
+    with pytest.raises(ExperimentError, match=said):
+        parse(form=form)
+
+
 # What the grid is sent
+
+
+@pytest.fixture(scope="module")
+def astronaut(faces) -> Face:
+    return sample_face(get_sample(faces, "astronaut"))
+
+
+@pytest.mark.parametrize(("size", "colour"), [(48, True), (96, False), (128, True)])
+def test_pictures_travel_in_their_size_and_colour(astronaut, size, colour):
+    settings = parse(form=json.dumps([size, colour]))
+    payload = json.loads(write_payload(live_payload(astronaut, settings, describe_methods(), 1)))
+    clean = astronaut.at(size, colour)
+    assert (payload["width"], payload["height"]) == (size, size)
+    assert payload["caption"].endswith(f", {size}x{size} in {'colour' if colour else 'gray'}")
+    expected = compare(clean, GaussianNoise(), 0, ["median"])
+    pictures = [clean, expected.corruption.noisy, expected["median"].image]
+    for card, picture in zip(payload["cards"], pictures, strict=True):
+        np.testing.assert_array_equal(decode(card["pixels"]).reshape(clean.shape), to_uint8(picture))
+    fine = decode(payload["fine"], "<i2") / 8192
+    np.testing.assert_allclose(fine.reshape(clean.shape), expected.corruption.noisy, atol=1e-4)
+
+
+def test_colour_has_something_to_lose(astronaut):
+    settings = parse("desaturation", form="[48, true]")
+    payload = live_payload(astronaut, settings, describe_methods(), 1)
+    assert "notice" not in payload
+    assert payload["cards"][1]["psnr"] != "∞ dB"
+
+
+def test_what_a_face_can_be_had_in_is_said(face, astronaut):
+    def form(shown, written):
+        settings = shown.fit(parse(form=written))
+        return live_payload(shown, settings, describe_methods(), 1)["form"]
+
+    small = form(face, "[128, true]")
+    assert (small["size"], small["colour"], small["sizes"], small["colours"]) == (
+        48,
+        False,
+        False,
+        False,
+    )
+    assert small["why"].startswith("This sample is 48x48 and gray")
+    assert small["other"] == "astronaut"
+    large = form(astronaut, "[128, true]")
+    assert (large["size"], large["colour"], large["sizes"], large["colours"]) == (128, True, True, True)
+    assert (large["why"], large["other"]) == ("", "")
+    own = Face("upload-1", "Your picture", face.image, detail=np.zeros((60, 60), np.uint8))
+    gray = form(own, "[96, true]")
+    assert (gray["size"], gray["colour"], gray["sizes"], gray["colours"]) == (96, False, True, False)
+    assert (gray["why"], gray["other"]) == ("Your picture is gray.", "")
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 3), (96, 96), (96, 96, 3), (128, 128), (128, 128, 3)])
+def test_larger_pictures_leave_fewer_methods_live(shape):
+    methods = describe_methods()
+    small, large = (plan(DEFAULT_DENOISERS, methods, s) for s in ((48, 48), shape))
+    assert small.live == DEFAULT_DENOISERS
+    assert "median" in large.live
+    assert sum(cost(methods[m], shape) for m in large.live) <= LIVE_MS
+    assert sorted((*large.live, *large.later)) == sorted(DEFAULT_DENOISERS)
+    assert not large.refused
+
+
+def test_what_takes_too_long_says_so_and_is_not_run(astronaut):
+    settings = parse(methods=["flow-unet", "median"], form="[128, true]")
+    methods = describe_methods()
+    assert cost(methods["flow-unet"], (128, 128, 3)) > LONGEST_MS > cost(methods["flow-unet"], (48, 48))
+    flow = live_payload(astronaut, settings, methods, 1)["cards"][2]
+    assert flow["error"] == "Takes too long at 128x128 in colour; choose a smaller size."
+    assert "pending" not in flow
+    assert slow_payload(astronaut, settings, methods, 2)["cards"] == []
+
+
+def test_a_network_for_colour_takes_three_channels_as_one():
+    info = describe_methods()["attention-unet"]
+    assert cost(replace(info, colour=True), (96, 96, 3)) == cost(info, (96, 96))
+    assert cost(info, (96, 96, 3)) > 2 * cost(info, (96, 96))
 
 
 def test_live_payload_is_json_with_the_model_s_pixels(face):
@@ -227,17 +328,21 @@ def test_where_there_is_nothing_to_remove_harm_is_told(psnr, text, flag):
 def test_many_networks_do_not_keep_the_first_ones_waiting(face):
     methods = describe_methods()
     settings = parse(methods=list_denoisers())
-    quick = [m for m in settings.methods if m in MODELS and methods[m].family != "flow"]
-    flows = [m for m in settings.methods if methods[m].family == "flow"]
+    planned = plan_methods(face, settings, methods)
+    later = list(planned.later)
+    flows = {m for m in settings.methods if methods[m].family == "flow"}
     assert flows  # they run a network many times
-    later = [m for m in settings.methods if m in quick[LIVE_NETWORKS:] or m in flows]
+    assert flows < set(later)
+    assert not any(methods[m].family == "classical" for m in later)
+    assert set(DEFAULT_DENOISERS) < set(planned.live)
+    assert sum(cost(methods[m], (48, 48)) for m in planned.live) <= LIVE_MS
+    assert not planned.refused
     live = live_payload(face, settings, methods, 1)
     slow = slow_payload(face, settings, methods, 2)
     assert [card["id"] for card in live["cards"] if card.get("pending")] == later
     assert not any("psnr" in card for card in live["cards"] if card["id"] in later)
     assert slow["key"] == live["key"]
     assert [card["id"] for card in slow["cards"] if "psnr" in card] == later
-    assert live_methods(DEFAULT_DENOISERS, methods) == list(DEFAULT_DENOISERS)
 
 
 def test_a_card_says_how_its_method_is_set(face):
@@ -256,7 +361,8 @@ def test_a_card_says_how_its_method_is_set(face):
 
 
 @pytest.mark.parametrize(
-    "others", [{"seed": 1}, {"values": {("gaussian", "sigma"): 26}}, {"clip": False}]
+    "others",
+    [{"seed": 1}, {"values": {("gaussian", "sigma"): 26}}, {"clip": False}, {"form": "[96, false]"}],
 )
 def test_key_changes_with_what_the_methods_are_given(face, others):
     methods = describe_methods()
@@ -334,19 +440,21 @@ def test_image_components_are_lossless(app):
 
 
 def is_headings(value):
-    return isinstance(value, list) and bool(value) and all(len(entry) == 3 for entry in value)
+    return isinstance(value, list) and bool(value) and all(len(entry) == 4 for entry in value)
 
 
 def test_default_methods_are_chosen_and_all_stand_in_groups(app):
     groups = [b for b in app.blocks.values() if isinstance(b, gr.CheckboxGroup)]
     [methods] = [group for group in groups if group.elem_id == "methods"]
     listed = [choice[1] for choice in methods.choices]
-    assert sorted(listed) == sorted(list_denoisers())
+    assert sorted(listed) == sorted(list_denoisers(colour=True))
     [headings] = [b for b in app.blocks.values() if isinstance(b, gr.HTML) and is_headings(b.value)]
     ends = list(itertools.accumulate(count for *_, count in headings.value))
     groups = [listed[end - count : end] for end, (*_, count) in zip(ends, headings.value, strict=True)]
     assert ends[-1] == len(listed)
-    *_, filters, specialists = groups
+    assert [for_colour for _, _, for_colour, _ in headings.value] == [False] * (len(groups) - 1) + [True]
+    *_, filters, specialists, colour = groups
+    assert colour == list(COLOUR_MODELS)
     assert specialists == [m for m in list_denoisers() if "." in m]
     assert filters == [m for m in list_denoisers() if describe_denoiser(m).family == "classical"]
     assert methods.value == list(DEFAULT_DENOISERS)

@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from denoiser.denoisers.registry import list_denoisers, list_hyperparameters
+from denoiser.denoisers.registry import COLOUR_MODELS, list_denoisers, list_hyperparameters
 from denoiser.faces.fer2013 import FaceDataError, FaceSet
 from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.lessons import LESSONS
@@ -135,6 +135,51 @@ def test_noise_that_the_controls_cannot_hold(controls, faces, noise):
         controls.show(Experiment(noise), faces)
 
 
+def astronaut_in(controls, faces, size, colour, methods=("median",), **others):
+    experiment = Experiment(methods=methods, face_size=size, colour=colour, **others)
+    return settings_after(controls, controls.show(replace(experiment, sample="astronaut"), faces))
+
+
+@pytest.mark.parametrize(("size", "colour"), [(48, True), (96, False), (128, True)])
+def test_size_and_colour_can_be_shown(controls, faces, size, colour):
+    face, settings = astronaut_in(controls, faces, size, colour)
+    assert (settings.face_size, settings.colour) == (size, colour)
+    assert face.at(size, colour).shape[:2] == (size, size)
+    told = describe_link(face, settings)["link"]
+    assert read_link(told).experiment == replace(settings, sample="astronaut")
+
+
+def test_a_face_that_has_no_more_stays_small_and_gray(controls, faces):
+    updates = controls.show(Experiment(sample="lfw-7", face_size=128, colour=True), faces)
+    face, settings = settings_after(controls, updates)
+    assert (settings.face_size, settings.colour) == (48, False)
+    link = describe_link(face, settings)["link"]
+    assert not re.search("colour|face-size", link)
+
+
+def test_networks_for_colour_are_for_colour(controls, faces):
+    both = (*COLOUR_MODELS, "median")
+    _, settings = astronaut_in(controls, faces, 48, True, both)
+    assert set(settings.methods) == set(both)
+    _, settings = astronaut_in(controls, faces, 48, False, both)
+    assert settings.methods == ("median",)
+
+
+def test_other_tabs_have_the_small_gray_face(controls, faces):
+    experiment = Experiment(
+        sample="astronaut", face_size=128, colour=True, methods=(*COLOUR_MODELS, "median")
+    )
+    updates = controls.show(experiment, faces)
+    values = {id(part): part.value for part in [controls.faces.face, *controls.settings]}
+    for component, update in zip(controls.outputs, updates, strict=True):
+        if update != gr.skip():
+            values[id(component)] = update
+    written = json.dumps([values[id(component)] for component in controls.settings])
+    face, small = controls.read_small([values[id(controls.faces.face)], written])
+    assert (small.face_size, small.colour, small.methods) == (48, False, ("median",))
+    assert face.at(small.face_size, small.colour) is face.image
+
+
 # What the browser writes down
 
 
@@ -240,6 +285,9 @@ NOISE_IS_25 = Experiment(GaussianNoise(25 / 255))
     [
         ("noise=fog&seed=4", Experiment(seed=4), "its noise is unknown"),
         ("noise=&seed=4", Experiment(seed=4), "its noise is unknown"),
+        ("face-size=64&sigma=25", NOISE_IS_25, "the face's size has to be one of 48, 96, 128"),
+        ("face-size=1e999&sigma=25", NOISE_IS_25, "the face's size has to be one of 48, 96, 128"),
+        ("colour=red", NOISE_IS_25, "colour has to be yes or no"),
         ("second=fog", NOISE_IS_25, "its second noise is unknown"),
         ("third=fog&third-sigma=3", NOISE_IS_25, "its third noise is unknown"),
         ("sigma=101", NOISE_IS_25, r"standard deviation \(of 255\) .* from 0 to 100"),

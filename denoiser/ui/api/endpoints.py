@@ -26,11 +26,13 @@ from denoiser.denoisers.registry import (
 from denoiser.faces.samples import pick_samples, sample_emotions
 from denoiser.images import Image, ImageError, load_face, to_png
 from denoiser.noise import NOISES, PRESETS, NoiseChain, NoiseModel, Parameter, create_noise
-from denoiser.pipeline import Comparison, DenoiseResult, compare
+from denoiser.pipeline import FACE_SIZES, Comparison, DenoiseResult, compare
 from denoiser.ui.api.accelerator import compare_processors
-from denoiser.ui.experiment.face_source import FaceSource
+from denoiser.ui.experiment.costs import plan
+from denoiser.ui.experiment.face_source import FaceSource, sample_face
 from denoiser.ui.experiment.own_picture import ONE_PICTURE
 from denoiser.ui.experiment.parsing import MAX_STAGES
+from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.server.uploads import read_upload
 from denoiser.weights.checkpoint import WeightsError
 
@@ -71,6 +73,8 @@ def register_api(source: FaceSource) -> None:
         *,
         hyperparameters: dict[str, dict[str, float]] | None = None,
         more_noises: list[dict[str, Any]] | None = None,
+        face_size: int = FACE_SIZES[0],
+        colour: bool = False,
         **strengths: float | None,
     ) -> dict[str, Any]:
         """Corrupt a face with noise, denoise it with several methods, and score them.
@@ -82,24 +86,29 @@ def register_api(source: FaceSource) -> None:
         rounds it to 256 levels, `crop_face` looks for the largest face in `face`. `hyperparameters`
         sets what methods have of their own, such as `{"nl-means": {"strength": 1.2}}`; `/denoisers`
         lists them. `more_noises` come on top of `noise`, up to three, one after the other, such as
-        `[{"noise": "jpeg", "quality": 20}]`.
+        `[{"noise": "jpeg", "quality": 20}]`. `face_size` is 48, 96 or 128 pixels, and `colour` asks for
+        the face in colour; of the sample faces, `astronaut` alone has more than 48x48 gray pixels.
 
         Answer: `noise`, `seed`, `note` (what happened to the face), `clean` (a PNG as base64),
         `noisy`, and `methods` by id, each with psnr (dB), ssim, gain (dB above the noisy picture; null
         where there is no noise to remove),
         milliseconds, sigma (used by the method, or null), sigma_source (known, estimated, unused)
-        and image (a PNG as base64, 48x48). Infinity is the text "inf". `failures` says, by id, why
-        a method has no result: its weights are missing, damaged, or still being downloaded.
+        and image (a PNG as base64, of `face_size`). Infinity is the text "inf". `failures` says, by id,
+        why a method has no result: its weights are missing, damaged, or still being downloaded, or it
+        takes too long at this size.
         """
         model = _create_chain(noise, strengths, more_noises)
         methods = _check_denoisers(denoisers)
         own = _check_hyperparameters(hyperparameters, methods)
-        _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face)
-        image, note = _load(source, request, face, sample, crop_face)
+        _check_switches(clip=clip, round_8bit=round_8bit, crop_face=crop_face, colour=colour)
+        size = _check_face_size(face_size)
+        image, note = _load(source, request, face, sample, crop_face, size, colour)
+        refused = plan(methods, describe_methods(colour=True), image.shape).refused
+        methods = [method_id for method_id in methods if method_id not in refused]
         available = find_available(methods, HUB_SECONDS, own)
         usable = list(available.denoisers.values())
         comparison = compare(image, model, _check_seed(seed), usable, clip=clip, round_8bit=round_8bit)
-        return {**describe(comparison), "failures": available.refusals, "note": note}
+        return {**describe(comparison), "failures": {**available.refusals, **refused}, "note": note}
 
     def intermediate_endpoint(
         request: gr.Request,
@@ -203,7 +212,7 @@ def denoisers_endpoint() -> dict[str, Any]:
     available (false, with a `message`, where weights are missing or on their way), and
     `default`, the ids that `/compare` takes when none are given.
     """
-    listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers()]
+    listed = [_describe_denoiser(denoiser_id) for denoiser_id in list_denoisers(colour=True)]
     return {"denoisers": listed, "default": list(DEFAULT_DENOISERS)}
 
 
@@ -346,10 +355,9 @@ def _check_denoisers(denoisers: object) -> list[str]:
 
 
 def _check_known(denoiser_id: str) -> None:
-    if denoiser_id not in list_denoisers():
-        raise ValueError(
-            f"Unknown denoiser {denoiser_id[:40]!r}; choose one of {', '.join(list_denoisers())}"
-        )
+    known = list_denoisers(colour=True)
+    if denoiser_id not in known:
+        raise ValueError(f"Unknown denoiser {denoiser_id[:40]!r}; choose one of {', '.join(known)}")
 
 
 def _check_denoiser(denoiser: object) -> Denoiser:
@@ -400,8 +408,20 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _check_face_size(size: int) -> int:
+    if not _is_whole(size) or size not in FACE_SIZES:
+        raise ValueError(f"face_size must be one of {', '.join(map(str, FACE_SIZES))}")
+    return size
+
+
 def _load(
-    source: FaceSource, request: gr.Request, face: object, sample: object, crop_face: bool
+    source: FaceSource,
+    request: gr.Request,
+    face: object,
+    sample: object,
+    crop_face: bool,
+    size: int = FACE_SIZES[0],
+    colour: bool = False,
 ) -> tuple[Image, str]:
     """Return the clean face and a note on how it was made."""
     if (face is None) == (sample is None):
@@ -409,12 +429,15 @@ def _load(
     if face is None:
         if not isinstance(sample, str):
             raise ValueError("sample must be the id of a sample face; /samples lists them")
-        return source.get(sample).image, ""
+        found = sample_face(source.get(sample))
+        if (size != FACE_SIZES[0] and found.detail is None) or (colour and not found.has_colour):
+            raise ValueError("This sample is 48x48 and gray: face_size must be 48, and colour false")
+        return found.at(size, colour), ""
     if not isinstance(face, dict):
         raise ImageError("face must be an uploaded picture, such as handle_file('face.jpg')")
     data = read_upload(face, request.session_hash)
     with ONE_PICTURE:
-        loaded = load_face(data, crop_face=crop_face)
+        loaded = load_face(data, size, crop_face, gray=not colour)
     return loaded.image, loaded.note
 
 

@@ -177,7 +177,7 @@ def parse_setup(
         raise ExperimentError(f"Choose at least {setup.restored} methods.")
     if noise != _COMPARE:
         return setup
-    _, experiment = controls.read(values)
+    _, experiment = controls.read_small(values)
     return replace(setup, noise=experiment.noise, clip=experiment.clip, round_8bit=experiment.round_8bit)
 
 

@@ -169,7 +169,7 @@ def look(method_id: str) -> Look:
     """Return how a method, or the noisy picture, is drawn: the same in every chart."""
     if method_id == NOISY:
         return Look(NOISY_COLOUR, "dash", "x")
-    methods = list_denoisers()
+    methods = list_denoisers(colour=True)
     return numbered_look(methods.index(method_id) if method_id in methods else len(methods))
 
 

@@ -20,6 +20,12 @@ const LEGENDS = {
   residual: "Residual: noisy − picture, what was taken away. Mid-gray is 0, black −64 and white +64 of 255.",
 };
 
+const IN_COLOUR = { // what the legends say besides
+  picture: "",
+  error: " It is the mean of red, green and blue.",
+  residual: " Red, green and blue each have their own.",
+};
+
 const lab = element.querySelector(".lab");
 const list = lab.querySelector(".lab-cards");
 const part = (name) => lab.querySelector(".lab-" + name);
@@ -44,9 +50,9 @@ const GRAYS = Uint32Array.from({ length: 256 }, (_, value) =>
 const errorColour = (value) => colours[Math.round((255 * Math.min(value, ERROR_MAX)) / ERROR_MAX)];
 const residualGray = (value) => Math.round(127.5 + (127.5 * value) / RESIDUAL_MAX);
 
-// A pixel of a card in the chosen view, in units of 1 of 255. The card's picture is of a comparison: the live one, or
-// an earlier one.
-function valueAt(card, index, of = live) {
+// One channel of a pixel of a card in the chosen view, in units of 1 of 255. The card's picture is of a comparison: the
+// live one, or an earlier one.
+function valueAt(card, index, of) {
   if (view === "picture") return card.pixels[index];
   // The noisy picture may lie outside 0 to 255 where it was not clipped; only here that shows.
   const noisy = of.fine[index] / FINE;
@@ -54,14 +60,21 @@ function valueAt(card, index, of = live) {
   return view === "error" ? Math.abs(value - of.clean[index]) : noisy - value;
 }
 
-function colourAt(card, index, of = live) {
-  const value = valueAt(card, index, of);
-  if (view === "error") return errorColour(value);
-  const gray = view === "residual" ? residualGray(value) : value;
-  return [gray, gray, gray];
+// What a pixel is in the chosen view: one number for gray, and for an error; three for colour.
+function valuesAt(card, pixel, of = live) {
+  if (of.channels === 1) return [valueAt(card, pixel, of)];
+  const values = [0, 1, 2].map((channel) => valueAt(card, 3 * pixel + channel, of));
+  return view === "error" ? [(values[0] + values[1] + values[2]) / 3] : values;
 }
 
-const isWhole = (card) => Boolean(card.pixels) && live !== null && card.pixels.length === live.width * live.height;
+function colourAt(card, pixel, of = live) {
+  const values = valuesAt(card, pixel, of);
+  if (view === "error") return errorColour(values[0]);
+  const parts = view === "residual" ? values.map(residualGray) : values;
+  return parts.length === 3 ? parts : [parts[0], parts[0], parts[0]];
+}
+
+const isWhole = (card) => Boolean(card.pixels) && live !== null && card.pixels.length === live.clean.length;
 
 function paintCard(card) {
   if (!isWhole(card)) return;
@@ -82,19 +95,25 @@ function paintOn(canvas, card, of = live) {
   const image = context.createImageData(of.width, of.height);
   if (view === "picture") {
     // By far the most common, and as fast as the slider moves.
-    const words = new Uint32Array(image.data.buffer);
-    for (let index = 0; index < words.length; index++) words[index] = GRAYS[card.pixels[index]];
+    const { pixels } = card, words = new Uint32Array(image.data.buffer);
+    for (let pixel = 0; pixel < words.length; pixel++) words[pixel] = GRAYS[pixels[of.channels * pixel]];
+    if (of.channels === 3) {
+      for (let pixel = 0; pixel < words.length; pixel++) {
+        image.data[4 * pixel + 1] = pixels[3 * pixel + 1];
+        image.data[4 * pixel + 2] = pixels[3 * pixel + 2];
+      }
+    }
   } else {
-    for (let index = 0; index < card.pixels.length; index++) {
-      image.data.set(colourAt(card, index, of), 4 * index);
-      image.data[4 * index + 3] = 255;
+    for (let pixel = 0; pixel < of.width * of.height; pixel++) {
+      image.data.set(colourAt(card, pixel, of), 4 * pixel);
+      image.data[4 * pixel + 3] = 255;
     }
   }
   context.putImageData(image, 0, 0);
 }
 
 function paintLens(card) {
-  const shown = spot !== null && live !== null && Boolean(card.pixels);
+  const shown = spot !== null && isWhole(card);
   card.lens.hidden = card.box.hidden = card.reading.hidden = !shown;
   if (!shown) return;
   const { width, height } = live;
@@ -122,8 +141,9 @@ function paintLens(card) {
 }
 
 function reading(card) {
-  const value = Math.round(valueAt(card, spot.row * live.width + spot.column));
-  return view === "residual" ? (value > 0 ? "+" : "") + String(value).replace("-", "−") : String(value);
+  const values = valuesAt(card, spot.row * live.width + spot.column).map(Math.round);
+  const write = (value) => (view === "residual" && value > 0 ? "+" : "") + String(value).replace("-", "−");
+  return values.map(write).join(" ");
 }
 
 function moveSpot(row, column) {
@@ -216,7 +236,7 @@ function createCard(id) {
 // of another size are not mixed with these.
 function noteTime(card, data) {
   if (data === card.data || typeof data.ms !== "number") return;
-  const size = `${live.width}x${live.height}`;
+  const size = `${live.width}x${live.height}x${live.channels}`;
   if (card.timedSize !== size) card.times = [];
   card.timedSize = size;
   card.times = [...card.times, data.ms].slice(-TIMES);
@@ -372,7 +392,7 @@ function spokenSummary() {
 
 function spokenSpot() {
   if (!spot) return "";
-  const values = [...cards.values()].filter((card) => card.pixels);
+  const values = [...cards.values()].filter(isWhole);
   const numbers = values.map((card) => `${card.data.label} ${reading(card)}`).join(", ");
   return `Row ${spot.row}, column ${spot.column}: ${numbers}.`;
 }
@@ -419,12 +439,16 @@ function receive(payload) {
   const failed = payload.error && `${payload.error} The pictures show the last good settings.`;
   setText(part("status"), failed || payload.notice || "");
   if (payload.error) return announce(); // the last good settings are what is shown
+  const clean = decode(payload.cards[0].pixels);
   live = {
     ...payload,
-    clean: decode(payload.cards[0].pixels),
+    clean,
+    channels: clean.length / (payload.width * payload.height),
     fine: new Int16Array(decode(payload.fine).buffer),
   };
+  writeLegend();
   draw();
+  lab.dataset.form = JSON.stringify(payload.form);
   lab.dataset.link = payload.link;
   lab.dataset.ownFace = payload.ownFace;
   announce();
@@ -445,10 +469,15 @@ function receiveSlow(payload) {
   else if (live.cards.some((card) => card.note)) settleLater(); // the charts lack a model that has come
 }
 
+function writeLegend() {
+  const inColour = live && live.channels === 3 ? IN_COLOUR[view] : "";
+  part("legend").lastElementChild.textContent = LEGENDS[view] + inColour;
+}
+
 function showView(name) {
   view = name;
   lab.dataset.view = name;
-  part("legend").lastElementChild.textContent = LEGENDS[name];
+  writeLegend();
   const scale = part("scale");
   scale.hidden = name === "picture";
   const [low, canvas, high] = scale.children;

@@ -2,17 +2,13 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from denoiser.denoisers.base import DenoiserInfo, describe_values
 from denoiser.denoisers.purpose import describe_purpose, is_made_for
-from denoiser.denoisers.registry import (
-    comes_from_hub,
-    create_denoiser,
-    model_of,
-)
+from denoiser.denoisers.registry import comes_from_hub, create_denoiser
 from denoiser.metrics import sharpness, write_number
 from denoiser.noise import NoiseModel, noise_stages
 from denoiser.pipeline import (
@@ -26,14 +22,9 @@ from denoiser.pipeline import (
 from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture
 from denoiser.ui.experiment.controls import preset_of
-from denoiser.ui.experiment.run import Face, Outcome, experiment_key, run_methods
-
-LIVE_NETWORKS = 6
-"""So many networks answer while a slider moves; more of them would keep every picture waiting.
-
-Six take about 50 ms on one core (``weights/benchmark.json``).
-See ``tests/benchmarks/slider_to_pixels.py`` too.
-"""
+from denoiser.ui.experiment.costs import Plan, plan_methods
+from denoiser.ui.experiment.face_form import describe_offer
+from denoiser.ui.experiment.run import Face, Outcome, experiment_key, name_face, run_methods
 
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
@@ -46,16 +37,6 @@ _FORGOTTEN = (
 )
 
 
-def live_methods(chosen: Sequence[str], methods: Mapping[str, DenoiserInfo]) -> list[str]:
-    """Return which of the methods chosen answer while a slider moves: filters, and some networks.
-
-    A flow runs its network many times, and follows.
-    """
-    quick = [method_id for method_id in chosen if methods[method_id].family != "flow"]
-    networks = [method_id for method_id in quick if model_of(method_id) is not None]
-    return [method_id for method_id in quick if method_id not in networks[LIVE_NETWORKS:]]
-
-
 def live_payload(
     face: Face,
     experiment: Experiment,
@@ -66,10 +47,11 @@ def live_payload(
 
     Other methods, and those whose weights are on their way, are announced only.
     """
-    live = live_methods(experiment.methods, methods)
-    outcome = run_methods(face, experiment, live)
+    planned = plan_methods(face, experiment, methods)
+    outcome = run_methods(face, experiment, planned.live)
     corruption = outcome.comparison.corruption
-    height, width = corruption.clean.shape
+    height, width = corruption.clean.shape[:2]
+    caption = name_face(face, experiment)
     stages = noise_stages(experiment.noise)
     first = stages[0]
     strength = first.parameters[0]
@@ -83,24 +65,23 @@ def live_payload(
         "sigma": f"{strength.displayed(getattr(first, strength.name)):g}",
         "seed": experiment.seed,
         "preset": preset_of(experiment),
-        "caption": face.caption,
+        "caption": caption,
         "width": width,
         "height": height,
+        "form": describe_offer(face, experiment),
         "fine": _encode_fine(corruption),
         "cards": [
             {
                 "id": "clean",
                 "label": "Clean",
-                "kind": face.caption,
+                "kind": caption,
                 "pixels": encode_picture(corruption.clean),
             },
             {"id": "noisy", "label": "Noisy"}
             | _scores(outcome.comparison.noisy, corruption)
             | ({"flag": NOTHING_TO_REMOVE} if outcome.comparison.nothing_to_remove else {}),
             *(
-                _card(methods[method_id], outcome, experiment.noise)
-                if method_id in live
-                else _pending(methods[method_id])
+                _announce(methods[method_id], outcome, experiment.noise, planned)
                 for method_id in experiment.methods
             ),
         ],
@@ -117,11 +98,11 @@ def slow_payload(
 
     The card of a model whose weights are still on their way is pending again.
     """
-    live = live_methods(experiment.methods, methods)
+    planned = plan_methods(face, experiment, methods)
     infos = [
         methods[method_id]
         for method_id in experiment.methods
-        if method_id not in live or comes_from_hub(method_id)
+        if method_id in planned.later or (method_id in planned.live and comes_from_hub(method_id))
     ]
     outcome = run_methods(face, experiment, [info.id for info in infos])
     return {
@@ -134,6 +115,19 @@ def slow_payload(
 def forgotten_payload(face: Face) -> Payload:
     """Say of a face that stands in for another that it does; nothing of any other face."""
     return {"notice": _FORGOTTEN} if face.stands_in else {}
+
+
+def _announce(info: DenoiserInfo, outcome: Outcome, noise: NoiseModel, planned: Plan) -> Payload:
+    if info.id in planned.live:
+        return _card(info, outcome, noise)
+    if info.id in planned.refused:
+        return {
+            "id": info.id,
+            "label": info.label,
+            "kind": _kind(info),
+            "error": planned.refused[info.id],
+        }
+    return _pending(info)
 
 
 def _card(info: DenoiserInfo, outcome: Outcome, noise: NoiseModel) -> Payload:

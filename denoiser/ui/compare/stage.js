@@ -36,9 +36,13 @@ function createStage(root, onChoose) {
     canvas.height = one.height;
     const context = canvas.getContext("2d");
     const image = context.createImageData(one.width, one.height);
-    for (let i = 0; i < one.pixels.length; i++) {
-      const gray = Math.round(127.5 + (127.5 * (one.pixels[i] - two.pixels[i])) / DIFFERENCE_MAX);
-      image.data.set([gray, gray, gray, 255], 4 * i); // clamped
+    const count = one.width * one.height, channels = one.pixels.length / count;
+    for (let i = 0; i < count; i++) {
+      for (let c = 0; c < 3; c++) {
+        const at = channels * i + (c % channels);
+        image.data[4 * i + c] = Math.round(127.5 + (127.5 * (one.pixels[at] - two.pixels[at])) / DIFFERENCE_MAX); // clamped
+      }
+      image.data[4 * i + 3] = 255;
     }
     context.putImageData(image, 0, 0);
   }

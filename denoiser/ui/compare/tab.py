@@ -8,13 +8,16 @@ from typing import Any
 import gradio as gr
 
 from denoiser.denoisers.base import DenoiserInfo, describe_values
-from denoiser.pipeline import Comparison
-from denoiser.ui.common.events import RAW
+from denoiser.faces.samples import ASTRONAUT
+from denoiser.pipeline import Experiment
+from denoiser.ui.common.events import RAW, SILENT
 from denoiser.ui.common.html import NOTHING, create_download, painted, read_asset
 from denoiser.ui.common.payload import Payload, error_payload, new_version, write_payload
 from denoiser.ui.compare.exports import contact_sheet_png, numbers_csv, pictures_zip
 from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_payload
 from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
+from denoiser.ui.experiment.costs import plan_methods
+from denoiser.ui.experiment.face_form import create_face_form
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import create_face_section
 from denoiser.ui.experiment.history import connect_history, create_history
@@ -25,7 +28,13 @@ from denoiser.ui.experiment.link_components import (
     restore_on_load,
 )
 from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.experiment.run import describe_methods, run_methods
+from denoiser.ui.experiment.run import (
+    Face,
+    Outcome,
+    describe_methods,
+    name_face,
+    run_methods,
+)
 
 _MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
 
@@ -44,12 +53,13 @@ def create_compare_tab(
     Returns:
         What other tabs read the experiment from.
     """
-    methods = describe_methods()
+    methods = describe_methods(colour=True)
     painted("compare/folding.js", NOTHING, elem_classes="unseen")
     with gr.Row(elem_id="compare"):
         with gr.Column(scale=1, min_width=300, elem_id="controls"):
             with gr.Column(elem_id="face-panel"):
                 face_controls = create_face_section(faces, load)
+                form = create_face_form()
             with gr.Column(elem_id="noise-panel"):
                 history = create_history()
                 noise_controls = create_noise_section()
@@ -74,13 +84,15 @@ def create_compare_tab(
                 bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
                 histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
 
-    controls = Controls(face_controls, *noise_controls, shown, gr.Textbox(visible=False))
+    controls = Controls(face_controls, form, *noise_controls, shown, gr.Textbox(visible=False))
     controls.keep_written()
+    # Queued, as all that changes the session's face.
+    form.select(lambda: face_controls.show(ASTRONAUT, faces), None, face_controls.outputs, **SILENT)
     connect_history(history, controls)
     restored = restore_on_load(link_note, link_box, controls, faces, tabs, face_controls.begin)
     _connect_grid(controls, methods, grid, slow, restored)
-    _connect_charts(controls, grid, charts, [bars, histogram])
-    _connect_downloads(controls, buttons, download)
+    _connect_charts(controls, methods, grid, charts, [bars, histogram])
+    _connect_downloads(controls, methods, buttons, download)
     return controls
 
 
@@ -126,7 +138,11 @@ def _connect_grid(
 
 
 def _connect_charts(
-    controls: Controls, grid: gr.HTML, charts: gr.Accordion, plots: list[gr.Plot]
+    controls: Controls,
+    methods: Mapping[str, DenoiserInfo],
+    grid: gr.HTML,
+    charts: gr.Accordion,
+    plots: list[gr.Plot],
 ) -> None:
     """Draw the charts when they are opened, and anew when the grid rests and they are in view."""
     is_open = gr.State(True)
@@ -136,10 +152,10 @@ def _connect_charts(
         from denoiser.ui.compare.charts import metric_bars, noise_histogram
 
         try:
-            comparison = _compare(controls, values)
+            _, _, outcome = _compare(controls, methods, values)
         except ExperimentError:
             return gr.skip(), gr.skip()
-        return metric_bars(comparison), noise_histogram(comparison)
+        return metric_bars(outcome.comparison), noise_histogram(outcome.comparison)
 
     def draw_if_open(opened: bool, *values: Any) -> Any:
         return draw(*values) if opened else (gr.skip(), gr.skip())
@@ -150,20 +166,26 @@ def _connect_charts(
     grid.settle(draw_if_open, [is_open, *controls.inputs], plots, **RAW)
 
 
-def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], download: gr.HTML) -> None:
+def _connect_downloads(
+    controls: Controls,
+    methods: Mapping[str, DenoiserInfo],
+    buttons: Mapping[str, gr.Button],
+    download: gr.HTML,
+) -> None:
     def connect(button: gr.Button, name: str, kind: str, make: Callable[..., bytes]) -> None:
         def save(*values: Any) -> Payload:
             try:
-                face, experiment = controls.read(values)
+                face, experiment, outcome = _compare(controls, methods, values)
             except ExperimentError as error:
                 raise gr.Error(str(error)) from error
-            outcome = run_methods(face, experiment, experiment.methods)
             labels = {
                 method_id: ", ".join([method.info.label, describe_values(method.info, method.values)])
                 for method_id, method in outcome.available.denoisers.items()
                 if method.values
             }
-            data = base64.b64encode(make(outcome.comparison, face.caption, labels)).decode()
+            data = base64.b64encode(
+                make(outcome.comparison, name_face(face, experiment), labels)
+            ).decode()
             # The version makes a second click on the same file a change.
             return {"version": new_version(), "name": name, "type": kind, "data": data}
 
@@ -184,14 +206,18 @@ def _connect_downloads(controls: Controls, buttons: Mapping[str, gr.Button], dow
     )
 
 
-def _compare(controls: Controls, values: tuple[Any, ...]) -> Comparison:
-    """Compare all methods shown that can run.
+def _compare(
+    controls: Controls, methods: Mapping[str, DenoiserInfo], values: tuple[Any, ...]
+) -> tuple[Face, Experiment, Outcome]:
+    """Compare all methods shown that can run, at once or later.
 
     Raises:
         ExperimentError: A number is missing or out of range.
     """
     face, experiment = controls.read(values)
-    return run_methods(face, experiment, experiment.methods).comparison
+    refused = plan_methods(face, experiment, methods).refused
+    run = [method_id for method_id in experiment.methods if method_id not in refused]
+    return face, experiment, run_methods(face, experiment, run)
 
 
 def create_grid() -> gr.HTML:

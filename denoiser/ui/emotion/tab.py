@@ -94,14 +94,14 @@ def create_emotion_tab(
 
     def read(*values: Any) -> Any:
         try:
-            return read_face(*controls.read(values)), gr.Markdown(visible=False)
+            return read_face(*controls.read_small(values)), gr.Markdown(visible=False)
         except (ExperimentError, WeightsError) as error:
             return _error(error), gr.Markdown(visible=False)
 
     def find(*values: Any) -> Any:
         same_face = controls.faces.show(None, faces)
         try:
-            _, experiment = controls.read(values)
+            _, experiment = controls.read_small(values)
             samples = pick_samples(faces.offer.faces, None, secrets.randbelow(2**31), SEARCHED)
             sample = find_changed(samples, experiment, create_classifier(weights))
         except (ExperimentError, WeightsError) as error:
@@ -117,7 +117,7 @@ def create_emotion_tab(
         except ResultsError as error:
             return _heading(html.escape(str(error))), gr.Column(visible=False), gr.skip()
         try:
-            methods = controls.read(values)[1].methods
+            methods = controls.read_small(values)[1].methods
         except ExperimentError:
             methods = ()
         return (

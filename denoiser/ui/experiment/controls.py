@@ -10,7 +10,7 @@ import gradio as gr
 
 from denoiser.analysis.results import ResultsError, read_benchmark
 from denoiser.denoisers.base import DenoiserInfo
-from denoiser.denoisers.registry import DEFAULT_DENOISERS
+from denoiser.denoisers.registry import COLOUR_MODELS, DEFAULT_DENOISERS
 from denoiser.noise import (
     NOISES,
     PRESETS,
@@ -20,7 +20,7 @@ from denoiser.noise import (
     noise_kind,
     noise_stages,
 )
-from denoiser.pipeline import Experiment
+from denoiser.pipeline import FACE_SIZES, Experiment
 from denoiser.ui.common.events import LATEST, SILENT
 from denoiser.ui.common.html import NOTHING, painted
 from denoiser.ui.experiment.face_source import FaceSource
@@ -32,12 +32,16 @@ from denoiser.ui.experiment.parsing import (
     ExperimentError,
     ParameterKey,
     parse_experiment,
+    write_form,
     write_stages,
 )
-from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.run import Face, in_form
 
 _PRESETS: Mapping[str, NoiseModel] = {"gaussian": GaussianNoise(), **PRESETS}
 """What one click sets: the noise that a page starts with, and the reference's three."""
+
+_FOR_COLOUR = "Networks for colour", "see red, green and blue together"
+"""The group of methods that is offered where the face is in colour."""
 
 _PRESETS_IN_WORDS = {noise.describe(): name for name, noise in _PRESETS.items()}
 
@@ -124,6 +128,7 @@ class Controls:
 
     Attributes:
         faces: What holds and shows the session's face.
+        form: Its size, and whether it is in colour, as text.
         first: The noise.
         more: The noises on top of it, as text.
         seed: Seed of the noise.
@@ -135,6 +140,7 @@ class Controls:
     """
 
     faces: FaceControls
+    form: gr.HTML
     first: NoiseControls
     more: gr.HTML
     seed: gr.Number
@@ -153,6 +159,7 @@ class Controls:
     def settings(self) -> list[Any]:
         """All components but the face, in the order in which they are written down."""
         return [
+            self.form,
             self.first.kind,
             self.more,
             self.seed,
@@ -171,6 +178,7 @@ class Controls:
         """
         return [
             *self.faces.outputs,
+            self.form,
             *self.first.outputs,
             self.more,
             self.seed,
@@ -219,26 +227,38 @@ class Controls:
         face, written = values
         count = len(self.first.sliders)
         try:
-            first, more, seed, clip, round_8bit, methods, *numbers = json.loads(written)
+            form, first, more, seed, clip, round_8bit, methods, *numbers = json.loads(written)
             if len(numbers) != count + len(self.methods.sliders):
                 raise ValueError("too few or too many numbers")
         except (TypeError, ValueError, RecursionError):  # it comes from a browser
             raise ExperimentError(UNREADABLE) from None
-        return face, parse_experiment(
-            first,
-            dict(zip(self.first.sliders, numbers[:count], strict=True)),
-            more,
-            seed=seed,
-            clip=clip,
-            round_8bit=round_8bit,
-            methods=methods,
-            hyperparameters=[
-                (method_id, parameter, shown)
-                for ((method_id, _), parameter), shown in zip(
-                    self.methods.parameters.items(), numbers[count:], strict=True
-                )
-            ],
+        return face, face.fit(
+            parse_experiment(
+                first,
+                dict(zip(self.first.sliders, numbers[:count], strict=True)),
+                more,
+                seed=seed,
+                form=form,
+                clip=clip,
+                round_8bit=round_8bit,
+                methods=methods,
+                hyperparameters=[
+                    (method_id, parameter, shown)
+                    for ((method_id, _), parameter), shown in zip(
+                        self.methods.parameters.items(), numbers[count:], strict=True
+                    )
+                ],
+            )
         )
+
+    def read_small(self, values: Sequence[Any]) -> tuple[Face, Experiment]:
+        """Make sense of the values of :attr:`inputs` for the other tabs, whose faces are 48x48 and gray.
+
+        Raises:
+            ExperimentError: As for :meth:`read`.
+        """
+        face, experiment = self.read(values)
+        return face, in_form(experiment, FACE_SIZES[0], colour=False)
 
     def show(self, experiment: Experiment, faces: FaceSource) -> list[Any]:
         """Make the values of :attr:`outputs` that put an experiment into the controls.
@@ -260,6 +280,7 @@ class Controls:
         has_options = not experiment.clip or experiment.round_8bit
         return [
             *self.faces.show(experiment.sample, faces),
+            write_form(experiment),
             *self.first.show(stages[0]),
             write_stages(stages[1:]),
             experiment.seed,
@@ -345,7 +366,7 @@ def create_method_section(methods: dict[str, DenoiserInfo], noise_kind: gr.Dropd
     painted(
         "experiment/method_groups.js",
         NOTHING,
-        value=[[*group, len(ids)] for group, ids in in_groups.items()],
+        value=[[*group, group == _FOR_COLOUR, len(ids)] for group, ids in in_groups.items()],
         elem_classes="unseen",
     )
     chosen = gr.CheckboxGroup(
@@ -396,9 +417,14 @@ def _method_groups(methods: dict[str, DenoiserInfo]) -> dict[tuple[str, str], li
         "classical": ("Filters", "never learned from any face"),
     }
     specialists = "Specialists", "made for one noise, of little use for others"
-    groups: dict[tuple[str, str], list[str]] = {title: [] for title in (*titles.values(), specialists)}
+    order = (*titles.values(), specialists, _FOR_COLOUR)
+    groups: dict[tuple[str, str], list[str]] = {title: [] for title in order}
     for method_id, info in methods.items():
-        groups[specialists if "." in method_id else titles[info.family]].append(method_id)
+        if method_id in COLOUR_MODELS:
+            group = _FOR_COLOUR
+        else:
+            group = specialists if "." in method_id else titles[info.family]
+        groups[group].append(method_id)
     return {title: ids for title, ids in groups.items() if ids}
 
 

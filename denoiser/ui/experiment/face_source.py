@@ -172,7 +172,7 @@ def sample_id(face: Face) -> str | None:
 
 def sample_face(sample: Sample) -> Face:
     """Return a sample as a session's face."""
-    return Face(sample.id, caption(sample), sample.image)
+    return Face(sample.id, caption(sample), sample.image, detail=sample.detail)
 
 
 def caption(sample: Sample) -> str:

@@ -1,4 +1,4 @@
-// Undo and Reset of the settings: the noise and the methods. Given by Gradio: element, props, trigger. The controls
+// Undo and Reset of the settings: the size, the noise and the methods. Given by Gradio: element, props, trigger. The controls
 // write what they all say into the grid's data; the face is none of them.
 const REST_MS = 700; // a slider that is dragged is one step
 const STEPS = 50;

@@ -1,4 +1,4 @@
-"""Undo and Reset of the noise and the methods, in the browser alone."""
+"""Undo and Reset of the size, the noise and the methods, in the browser alone."""
 
 import gradio as gr
 
@@ -8,8 +8,8 @@ from denoiser.ui.experiment.controls import Controls
 
 _TEMPLATE = (
     '<div class="history">'
-    '<button type="button" title="Back to the noise and methods before these" disabled>Undo</button>'
-    '<button type="button" title="The noise and methods of the start" disabled>Reset</button>'
+    '<button type="button" title="Back to the settings before these" disabled>Undo</button>'
+    '<button type="button" title="The size, noise and methods of the start" disabled>Reset</button>'
     "</div>"
 )
 _WANTED = "() => JSON.parse(document.querySelector('#history .history').dataset.wanted)"

@@ -3,7 +3,8 @@
 ``?face=lfw-7&noise=gaussian&sigma=25&seed=3&methods=attention-unet,median&weights=v1&show=error``
 
 Numbers are in the units of the page's sliders. A second noise is ``second=jpeg&second-quality=20``, and
-there may be a third and a fourth; a method's own settings are ``nl-means:strength=1.2``.
+there may be a third and a fourth; a method's own settings are ``nl-means:strength=1.2``. A face that has
+more than 48x48 gray pixels is asked for with ``face-size=128`` and ``colour=yes``.
 ``clip=no`` and ``round=yes`` are written where they apply. ``show`` is the view of the grid, ``tab`` the
 open tab, and ``lesson`` the lesson that is open there or, with ``tab=compare``, whose task stands above
 the comparison; none of them changes a number, and the page's script adds them. ``embed=true`` leaves the
@@ -13,7 +14,8 @@ What a link promises:
 
 - What :func:`write_link` writes names all that the app's defaults decide today, so a link made now means
   the same when they change. What it leaves out belongs to the format and stays: no second noise,
-  clipped, not rounded. (A link typed by a person may leave out anything; the app's defaults fill in.)
+  clipped, not rounded, a face of 48x48 in gray. (A link typed by a person may leave out anything; the
+  app's defaults fill in.)
 - The same clean and noisy pixels on every machine: ids of sample faces are stable, numbers survive the
   way into the link and back exactly, and the noise's seed gives the same noise everywhere.
 - The same denoised pictures and scores for the same ``weights``, up to the last bits in which processors
@@ -50,9 +52,10 @@ from denoiser.noise import (
     noise_kind,
     noise_stages,
 )
-from denoiser.pipeline import Experiment
+from denoiser.pipeline import FACE_SIZES, Experiment
 from denoiser.ui.experiment.parsing import (
     ExperimentError,
+    parse_face_size,
     parse_hyperparameters,
     parse_seed,
     parse_value,
@@ -76,6 +79,8 @@ _STAGES = {"noise": "", "second": "second-", "third": "third-", "fourth": "fourt
 
 _KEYS = (
     "face",
+    "face-size",
+    "colour",
     *_STAGES,
     "seed",
     "clip",
@@ -118,6 +123,10 @@ def write_link(experiment: Experiment) -> str:
     """Write an experiment as a query, without the question mark; no sample means an uploaded face."""
     stages = noise_stages(experiment.noise)
     fields = {"face": experiment.sample or OWN_FACE}
+    if experiment.face_size != FACE_SIZES[0]:
+        fields["face-size"] = str(experiment.face_size)
+    if experiment.colour:
+        fields["colour"] = "yes"
     for (key, prefix), stage in zip(_STAGES.items(), stages, strict=False):
         fields[key] = stage.id
         for parameter in stage.parameters:
@@ -170,6 +179,8 @@ def read_link(query: str) -> Link | None:
         methods=methods,
         sample=None if face == OWN_FACE else face,
         hyperparameters=_read_hyperparameters(fields, methods, problems),
+        face_size=_read_face_size(fields, problems),
+        colour=_read_switch(fields, "colour", False, problems),
     )
     view = fields.get("show", VIEWS[0])
     if view not in VIEWS:
@@ -192,7 +203,7 @@ def link_keys() -> list[str]:
     strengths = dict.fromkeys(_key(parameter) for kind in NOISES for parameter in kind.parameters)
     own = [
         hyperparameter_key(method_id, parameter)
-        for method_id, parameter in list_hyperparameters(list_denoisers())
+        for method_id, parameter in list_hyperparameters(list_denoisers(colour=True))
     ]
     return [*_KEYS, *(prefix + key for prefix in _STAGES.values() for key in strengths), *own]
 
@@ -244,6 +255,14 @@ def _read_noise(fields: Mapping[str, str], key: str, problems: list[str]) -> Noi
     return create_noise(noise_id, **values)
 
 
+def _read_face_size(fields: Mapping[str, str], problems: list[str]) -> int:
+    try:
+        return parse_face_size(_read_number(fields.get("face-size", str(FACE_SIZES[0]))))
+    except ExperimentError as error:
+        problems.append(_part(error))
+        return FACE_SIZES[0]
+
+
 def _read_seed(fields: Mapping[str, str], problems: list[str]) -> int:
     try:
         return parse_seed(_read_number(fields.get("seed", "0")))
@@ -288,7 +307,7 @@ def _read_methods(fields: Mapping[str, str], problems: list[str]) -> tuple[str, 
     if "methods" not in fields:
         return DEFAULT_DENOISERS
     names = [name for name in fields["methods"].split(",") if name not in ("", _NO_METHODS)]
-    methods = tuple(dict.fromkeys(name for name in names if name in list_denoisers()))
+    methods = tuple(dict.fromkeys(name for name in names if name in list_denoisers(colour=True)))
     unknown = len(set(names).difference(methods))
     if unknown:
         problems.append("one of its methods is unknown" if unknown == 1 else "some methods are unknown")

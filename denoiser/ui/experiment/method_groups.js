@@ -1,16 +1,16 @@
 // Puts the boxes of the methods into groups, and above them a field that finds some by name. Given by Gradio: element,
-// props. Its value is a list of [title, line, count], in the order of the boxes, which are another component's: they
-// are there once the page is.
+// props. Its value is a list of [title, line, whether it is for colour, count], in the order of the boxes, which are
+// another component's: they are there once the page is. The grid's script says whether the face is in colour.
 function write() {
   const labels = [...document.querySelectorAll("#methods .wrap > label")];
   if (!labels.length) return void (element.isConnected && setTimeout(write, 100));
   const boxes = labels[0].parentElement;
-  const groups = props.value.map(([title, line, count], index, all) => {
-    const first = all.slice(0, index).reduce((sum, [, , before]) => sum + before, 0);
+  const groups = props.value.map(([title, line, forColour, count], index, all) => {
+    const first = all.slice(0, index).reduce((sum, group) => sum + group.at(-1), 0);
     const heading = make("span", "method-group", null, title);
     make("span", "method-line", heading, line);
     labels[first].before(heading);
-    return { heading, name: title, members: labels.slice(first, first + count) };
+    return { heading, name: title, members: labels.slice(first, first + count), forColour };
   });
   const field = make("input", "method-search");
   field.type = "search";
@@ -21,18 +21,30 @@ function write() {
   none.setAttribute("role", "status");
   none.hidden = true;
   boxes.before(none);
-  field.addEventListener("input", () => find(groups, field.value.trim().toLowerCase(), none));
+  const search = () => find(groups, field.value.trim().toLowerCase(), none);
+  field.addEventListener("input", search);
+  document.addEventListener("experiment", search);
+  search();
+}
+
+// Before there are pictures, they are gray.
+function isColour() {
+  const { form } = document.querySelector("#comparison .lab")?.dataset || {};
+  return Boolean(form) && JSON.parse(form).colour;
 }
 
 // Whether a word of a text begins like this: "dual" is not in "Residual".
 const hasWord = (text, start) => ` ${text.trim().toLowerCase()}`.includes(` ${start}`);
 
-// What is ticked stays in sight, so that nobody forgets it.
+// What is ticked stays in sight, so that nobody forgets it; of what is for colour, where there is some.
 function find(groups, wanted, none) {
+  const colour = isColour();
   let found = 0;
-  for (const { heading, name, members } of groups) {
-    const hits = members.filter((label) => [name, label.textContent].some((text) => hasWord(text, wanted)));
-    members.forEach((label) => { label.hidden = !hits.includes(label) && !label.querySelector("input").checked; });
+  for (const { heading, name, members, forColour } of groups) {
+    const offered = colour || !forColour ? members : [];
+    const hits = offered.filter((label) => [name, label.textContent].some((text) => hasWord(text, wanted)));
+    const kept = offered.filter((label) => label.querySelector("input").checked);
+    members.forEach((label) => { label.hidden = !hits.includes(label) && !kept.includes(label); });
     heading.hidden = members.every((label) => label.hidden);
     found += hits.length;
   }

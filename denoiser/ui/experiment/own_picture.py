@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from weakref import WeakKeyDictionary
 
 from denoiser.faces.fer2013 import FACE_SIZE
+from denoiser.faces.samples import MOST_DETAIL
 from denoiser.images import FacePhoto, Image, ImageError, Square, load_photo, to_jpeg
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.run import Face
@@ -16,7 +17,7 @@ ONE_PICTURE = threading.Lock()
 """Held while an upload is decoded: a large one takes up to 300 MB."""
 
 KEPT_BYTES = 256 * 2**20
-"""So much of all sessions' photos is kept, of which a telephone's takes 3 MB."""
+"""So much of all sessions' photos is kept, of which a telephone's takes 5 MB."""
 
 GONE = "Your picture is no longer on the server, which keeps it for a while only; please give it again."
 
@@ -92,11 +93,11 @@ class OwnPictures:
     def _keep(self, place: _Place, photo: FacePhoto) -> None:
         with self._lock:
             self._photos[place] = photo
-            too_many = sum(kept.image.nbytes for kept in self._photos.values()) - self._max_bytes
+            too_many = sum(kept.nbytes for kept in self._photos.values()) - self._max_bytes
             for oldest in list(self._photos):
                 if too_many <= 0:
                     break
-                too_many -= self._photos.pop(oldest).image.nbytes
+                too_many -= self._photos.pop(oldest).nbytes
 
     def _find(self, place: _Place) -> FacePhoto | None:
         with self._lock:
@@ -113,7 +114,12 @@ def is_own(face: Face) -> bool:
 
 def _cut(photo: FacePhoto, square: Square) -> Face:
     # Another id for each: what was computed for one square is not true of another.
-    return Face(f"{_UPLOAD}{secrets.token_hex(8)}", "Your picture", photo.cut(square, FACE_SIZE))
+    return Face(
+        f"{_UPLOAD}{secrets.token_hex(8)}",
+        "Your picture",
+        photo.cut(square, FACE_SIZE),
+        detail=photo.cut_detail(square, MOST_DETAIL),
+    )
 
 
 def _describe(photo: FacePhoto, overview: Image, upload_id: str) -> Payload:

@@ -13,7 +13,7 @@ from denoiser.noise import (
     list_noises,
     noise_kind,
 )
-from denoiser.pipeline import Experiment
+from denoiser.pipeline import FACE_SIZES, Experiment
 
 MAX_SEED = 2**31 - 1
 
@@ -36,6 +36,7 @@ def parse_experiment(
     more: Any = "[]",
     *,
     seed: Any,
+    form: Any = "[48, false]",
     clip: Any = True,
     round_8bit: Any = False,
     methods: Any = (),
@@ -48,6 +49,7 @@ def parse_experiment(
         first_values: The sliders of all kinds, in the units they show; None where one is emptied.
         more: The noises on top of it, as :func:`write_stages` writes them.
         seed: What the seed's box holds.
+        form: The size of the face, and whether it is in colour, as :func:`write_form` writes them.
         clip: Whether to clip.
         round_8bit: Whether to round to 8 bits.
         methods: Ids of the denoisers to show.
@@ -63,7 +65,8 @@ def parse_experiment(
     further = _parse_stages(more)
     if further:
         noise = NoiseChain((noise, *further))
-    known = list_denoisers()
+    face_size, colour = _parse_form(form)
+    known = list_denoisers(colour=True)
     if not isinstance(methods, list | tuple) or any(m not in known for m in methods):
         raise ExperimentError("One of the methods is unknown.")
     chosen = tuple(m for m in known if m in methods)  # not in the order of the clicks
@@ -74,7 +77,33 @@ def parse_experiment(
         round_8bit=bool(round_8bit),
         methods=chosen,
         hyperparameters=parse_hyperparameters(h for h in hyperparameters if h[0] in chosen),
+        face_size=face_size,
+        colour=colour,
     )
+
+
+def write_form(experiment: Experiment) -> str:
+    """Write at which size the face is, and whether in colour, as the page's control has it: as JSON."""
+    return json.dumps([experiment.face_size, experiment.colour])
+
+
+def _parse_form(written: Any) -> tuple[int, bool]:
+    try:
+        size, colour = json.loads(written)
+    except (TypeError, ValueError, RecursionError):
+        raise ExperimentError(UNREADABLE) from None
+    return parse_face_size(size), bool(colour)
+
+
+def parse_face_size(size: Any) -> int:
+    """Check the size of a face.
+
+    Raises:
+        ExperimentError: There is none.
+    """
+    if not _is_number(size, whole=True) or size not in FACE_SIZES:
+        raise ExperimentError(f"The face's size has to be one of {', '.join(map(str, FACE_SIZES))}.")
+    return int(size)
 
 
 def parse_hyperparameters(

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.registry import Available, describe_denoiser, find_available, list_denoisers
+from denoiser.faces.samples import Detail, face_at
 from denoiser.images import Image
 from denoiser.pipeline import (
+    FACE_SIZES,
     Comparison,
     Experiment,
     corrupt,
@@ -26,6 +28,7 @@ class Face:
         id: Tells it from every other face.
         caption: Name for people.
         image: (48, 48) float32 in [0, 1].
+        detail: What there is of it beyond that, for :meth:`at`; None where there is no more.
         stands_in: Whether it is shown because the server does not know which face the page had.
     """
 
@@ -33,6 +36,21 @@ class Face:
     caption: str
     image: Image
     stands_in: bool = False
+    detail: Detail | None = None
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether it can be had in colour."""
+        return self.detail is not None and self.detail.ndim == 3
+
+    def at(self, size: int, colour: bool) -> Image:
+        """Return it at a size, in gray or in colour; see :func:`~denoiser.faces.samples.face_at`."""
+        return face_at(self.image, self.detail, size, colour)
+
+    def fit(self, experiment: Experiment) -> Experiment:
+        """Return the experiment at a size, and in gray or colour, that this face can be had in."""
+        size = experiment.face_size if self.detail is not None else FACE_SIZES[0]
+        return in_form(experiment, size, experiment.colour and self.has_colour)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Face":
         # Nobody changes it, so all sessions that begin with it can have the same one.
@@ -52,9 +70,36 @@ class Outcome:
     available: Available
 
 
-def describe_methods() -> dict[str, DenoiserInfo]:
-    """Describe every denoiser, without loading weights."""
-    return {method_id: _describe(method_id) for method_id in list_denoisers()}
+def in_form(experiment: Experiment, face_size: int, colour: bool) -> Experiment:
+    """Return an experiment at another size, and in gray or colour.
+
+    In gray it is without the networks for colour.
+    """
+    offered = list_denoisers(colour)
+    methods = tuple(method_id for method_id in experiment.methods if method_id in offered)
+    return replace(experiment, face_size=face_size, colour=colour, methods=methods)
+
+
+def describe_form(experiment: Experiment) -> str:
+    """Say at which size the face is, and whether in colour; nothing where it is as FER2013's are."""
+    if experiment.face_size == FACE_SIZES[0] and not experiment.colour:
+        return ""
+    size = f"{experiment.face_size}x{experiment.face_size}"
+    return f"{size} in {'colour' if experiment.colour else 'gray'}"
+
+
+def name_face(face: Face, experiment: Experiment) -> str:
+    """Name a face for people, with the form that it is shown in."""
+    return ", ".join(filter(None, [face.caption, describe_form(experiment)]))
+
+
+def describe_methods(colour: bool = False) -> dict[str, DenoiserInfo]:
+    """Describe every denoiser, without loading weights.
+
+    Args:
+        colour: Whether to describe those that are for pictures in colour, too.
+    """
+    return {method_id: _describe(method_id) for method_id in list_denoisers(colour)}
 
 
 def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -> Outcome:
@@ -63,7 +108,7 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
     Nor does one whose weights are still being downloaded: nothing here waits for the Hub.
     """
     corruption = corrupt(
-        face.image,
+        face.at(experiment.face_size, experiment.colour),
         experiment.noise,
         experiment.seed,
         clip=experiment.clip,
@@ -88,5 +133,6 @@ def _describe(method_id: str) -> DenoiserInfo:
 def experiment_key(face: Face, experiment: Experiment) -> str:
     """Name what all methods are given and how they are set; equal for equal results of a method."""
     e = experiment
-    inputs = (face.id, e.noise, e.seed, e.clip, e.round_8bit, e.hyperparameters)
+    form = (e.face_size, e.colour)
+    inputs = (face.id, form, e.noise, e.seed, e.clip, e.round_8bit, e.hyperparameters)
     return hashlib.blake2b(repr(inputs).encode(), digest_size=8).hexdigest()

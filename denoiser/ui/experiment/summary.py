@@ -11,7 +11,9 @@ from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.experiment.run import Face
+from denoiser.ui.experiment.run import Face, describe_form
+
+_SMALL = " Compare shows this face at {}; here it is 48x48 and gray."
 
 
 def describe_experiment(face: Face, experiment: Experiment) -> str:
@@ -34,10 +36,11 @@ def create_summary(controls: Controls, opened: Callable[..., Any]) -> gr.Markdow
 
     def describe(*values: Any) -> str:
         try:
-            experiment = describe_experiment(*controls.read(values))
+            experiment = describe_experiment(*controls.read_small(values))
+            shown = describe_form(controls.read(values)[1])
         except ExperimentError as error:
             return f"{error} Change it under *Compare*."
-        return f"**{experiment}** (change it under *Compare*)"
+        return f"**{experiment}** (change it under *Compare*)" + (_SMALL.format(shown) if shown else "")
 
     opened(
         describe,

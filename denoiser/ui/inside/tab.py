@@ -316,7 +316,7 @@ def _connect(
             return gr.skip()
         try:
             _check_choices(tab, choices)
-            face, experiment = controls.read(values[count:-1])
+            face, experiment = controls.read_small(values[count:-1])
             return compute(
                 part, ends, seed, choices, face, experiment, chart_width(values[-1], columns=1.5)
             )

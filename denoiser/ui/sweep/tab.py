@@ -310,7 +310,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     def key_of(*values: Any) -> str:
         choices, (*_, shown), (*rest, _) = split(values)
         try:
-            face, experiment = controls.read(rest)
+            face, experiment = controls.read_small(rest)
         except ExperimentError:  # the computation will say so
             return ""
         view, methods, *others = choices
@@ -325,7 +325,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         choices, (metric, first, second, shown), (*rest, width) = split(values)
         is_first = True
         try:
-            face, experiment = controls.read(rest)
+            face, experiment = controls.read_small(rest)
             for update in compute(face, experiment, tuple(choices), shown):
                 if update is None:
                     yield None
