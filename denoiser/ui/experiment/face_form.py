@@ -12,7 +12,7 @@ from denoiser.ui.experiment.own_picture import is_own
 from denoiser.ui.experiment.parsing import write_form
 from denoiser.ui.experiment.run import Face
 
-_ONLY_SMALL = "This sample is 48x48 and gray. The astronaut, or a picture of your own, can be larger and in colour."
+_SMALL = "This sample is 48x48 and gray. The astronaut or your own picture can be larger, in colour."
 _ONLY_GRAY = "{} is gray."
 
 
@@ -40,7 +40,7 @@ def describe_offer(face: Face, experiment: Experiment) -> Payload:
     """
     why, is_small = "", face.detail is None
     if is_small:
-        why = _ONLY_SMALL
+        why = _SMALL
     elif not face.has_colour:
         why = _ONLY_GRAY.format(face.caption)
     form: dict[str, Any] = {"size": experiment.face_size, "colour": experiment.colour}

@@ -23,8 +23,14 @@ function write() {
   boxes.before(none);
   const search = () => find(groups, field.value.trim().toLowerCase(), none);
   field.addEventListener("input", search);
-  document.addEventListener("experiment", search);
-  search();
+  let colour = null;
+  const follow = () => {
+    if (colour === isColour()) return; // with every move of a slider
+    colour = isColour();
+    search();
+  };
+  document.addEventListener("experiment", follow);
+  follow();
 }
 
 // Before there are pictures, they are gray.

@@ -13,7 +13,7 @@ from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import Face, describe_form
 
-_SMALL = " Compare shows this face at {}; here it is 48x48 and gray."
+_SMALL = ". Compare shows this face at {}; here it is 48x48 and gray."
 
 
 def describe_experiment(face: Face, experiment: Experiment) -> str:
