@@ -260,6 +260,18 @@ def _evaluate_colour(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate_unknown_noise(options: argparse.Namespace) -> int:
+    from train.evaluation.score_unknown_noise import evaluate_unknown_noise
+
+    evaluate_unknown_noise(
+        _scoring_data(options, "validation"),
+        options.colour_data,
+        limit=options.limit,
+        output=options.output,
+    )
+    return 0
+
+
 def _sweep(options: argparse.Namespace) -> int:
     from train.ablation.run import run_sweep
 
@@ -472,6 +484,14 @@ def _parser() -> argparse.ArgumentParser:
     colour.add_argument("--output", type=Path, help=_OUTPUT_HELP)
     colour.set_defaults(run=_evaluate_colour)
 
+    unknown = commands.add_parser(
+        "evaluate-unknown-noise", help="measure what is said of noise without the clean picture"
+    )
+    unknown.add_argument("--colour-data", type=Path, required=True, help="folder of colour faces")
+    unknown.add_argument("--limit", type=_count, default=0, help="only so many pictures (a trial)")
+    unknown.add_argument("--output", type=Path, help=_OUTPUT_HELP)
+    unknown.set_defaults(run=_evaluate_unknown_noise)
+
     sweep = commands.add_parser("sweep", help="compare variants of a config on a small budget")
     sweep.add_argument(
         "file", type=Path, help="a file in train/ablation/studies; the results go beside it"
@@ -538,7 +558,7 @@ def _parser() -> argparse.ArgumentParser:
             "--split-seed", type=_seed, help="of the random split of own faces", metavar="NUMBER"
         )
 
-    for command in (fit, rate, everything, evaluate, emotion, reading, realism, samples, sweep):
+    for command in (fit, rate, everything, evaluate, emotion, reading, realism, samples, unknown, sweep):
         command.add_argument(
             "--data",
             help="FER2013: folder of parquets, csv, folder of images, or a dataset's id on the Hub"

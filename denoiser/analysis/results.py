@@ -23,6 +23,7 @@ from denoiser.weights.training_noise import describe_trained_on, parse_trained_o
 BENCHMARK_NAME = "benchmark.json"
 REALISM_NAME = "realism.json"
 SAMPLES_NAME = "samples.json"
+UNKNOWN_NOISE_NAME = "unknown-noise.json"
 COLOUR_NAME = "colour.json"
 HISTORY_NAME = "history.csv"
 METRICS_NAME = "metrics.json"

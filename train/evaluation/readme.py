@@ -13,6 +13,7 @@ from train.files import write_whole
 ROOT = Path(__file__).parents[2]
 README = "README.md"
 RESULTS = "docs/results.md"
+UNKNOWN_NOISE = "docs/unknown-noise.md"
 
 # Where the reference's published figures and what they mean come from: its loss is a plain mean
 # squared error on a scale of width 4, so the true PSNR is 10 log10(16 / loss).
@@ -158,6 +159,18 @@ def update_colour(content: Mapping[str, Any], root: Path = ROOT) -> None:
     """Put the tables of colour faces between the markers of that page."""
     path = root / RESULTS
     write_whole(path, _with_tables(path, {"colour": colour_table(content)}))
+
+
+def update_unknown_noise(content: Mapping[str, Any], root: Path = ROOT) -> None:
+    """Put the tables of noise that nobody knows between the markers of ``docs/unknown-noise.md``."""
+    path = root / UNKNOWN_NOISE
+    contents = {
+        "kinds": kinds_table(content),
+        "strengths": strengths_table(content),
+        "stein": stein_table(content),
+        "foreign": foreign_table(content),
+    }
+    write_whole(path, _with_tables(path, contents))
 
 
 def tables(benchmark: Mapping[str, Any]) -> dict[str, str]:
@@ -439,6 +452,94 @@ def samples_table(content: Mapping[str, Any]) -> str:
         for score in content["scores"]
     ]
     return _table(headers, rows)
+
+
+def kinds_table(content: Mapping[str, Any]) -> str:
+    """What each kind of noise was called, in percent of the pictures of all sorts.
+
+    Args:
+        content: What ``unknown-noise.json`` holds; likewise below.
+    """
+    calls = [entry for found in content["sets"] for entry in found["called"]]
+    kinds = list(dict.fromkeys(entry["kind"] for entry in calls))
+    rows = []
+    for kind in kinds:
+        # Every sort of pictures counts alike, however many it has.
+        shares = [
+            _share_of_calls([e for e in found["called"] if e["kind"] == kind])
+            for found in content["sets"]
+        ]
+        means = {name: sum(share.get(name, 0) for share in shares) / len(shares) for name in kinds}
+        cells = [f"{100 * means[name]:.0f}" if means[name] >= 0.005 else "" for name in kinds]
+        rows.append([kind, *(f"**{c}**" if k == kind else c for k, c in zip(kinds, cells, strict=True))])
+    return _table(["is, and is called", *kinds], rows)
+
+
+def strengths_table(content: Mapping[str, Any]) -> str:
+    """Bias and spread of the estimated sigma, in percent of the true one, where the kind was right."""
+    sets = content["sets"]
+    found = {(s["name"], entry["noise"]): entry for s in sets for entry in s["called"]}
+    noises = [
+        e["noise"]
+        for e in sets[0]["called"]
+        if any("bias" in found[s["name"], e["noise"]] for s in sets)
+    ]
+    rows = [[noise, *(_error_cell(found[s["name"], noise]) for s in sets)] for noise in noises]
+    return _table(["noise", *(f"{s['name']} ({s['pictures']})" for s in sets)], rows)
+
+
+def stein_table(content: Mapping[str, Any]) -> str:
+    """How far the estimated PSNR lies above the true one, and how often its interval holds that."""
+    ways = ((False, "known"), (True, "known"), (True, "estimated"))
+    entries = {
+        (e["set"], e["noise"], e["denoiser"], e["clipped"], e["sigma"]): e for e in content["psnr"]
+    }
+    rows = [
+        [name, noise, f"`{method}`", *(_stein_cell(entries[name, noise, method, *way]) for way in ways)]
+        for name, noise, method in dict.fromkeys(key[:3] for key in entries)
+    ]
+    headers = ["pictures", "noise", "denoiser", "unclipped, sigma known", "clipped, sigma known"]
+    return _table([*headers, "clipped, sigma estimated"], rows)
+
+
+def foreign_table(content: Mapping[str, Any]) -> str:
+    """What foreign noise is called, how strong it is and is thought to be, and what denoisers gain."""
+    methods = list(content["foreign"][0]["gains"])
+    rows = [
+        [
+            entry["noise"],
+            ", ".join(f"{kind} {count}" for kind, count in entry["called"].items()),
+            f"{entry['sigma']:.1f}",
+            f"{entry['found']:.1f}",
+            f"{entry['with_neighbour']:.2f}",
+            f"{entry['psnr']:.2f}",
+            *(f"{entry['gains'][method]:+.2f}".replace("-", "\N{MINUS SIGN}") for method in methods),
+        ]
+        for entry in content["foreign"]
+    ]
+    headers = ["noise", "called", "its sigma", "estimated", "with neighbour", "PSNR, dB"]
+    return _table([*headers, *(f"`{method}`" for method in methods)], rows)
+
+
+def _share_of_calls(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    total = sum(sum(entry["called"].values()) for entry in entries)
+    names = {name for entry in entries for name in entry["called"]}
+    return {name: sum(entry["called"].get(name, 0) for entry in entries) / total for name in names}
+
+
+def _error_cell(entry: Mapping[str, Any]) -> str:
+    if "bias" not in entry:
+        return "-"
+    bias = f"{100 * entry['bias']:+.0f}".replace("-", "\N{MINUS SIGN}")
+    return f"{bias} ± {100 * entry['spread']:.0f} %"
+
+
+def _stein_cell(entry: Mapping[str, Any]) -> str:
+    covered = f"{100 * entry['covered']:.0f} %"
+    if entry["bias"] is None:
+        return f"not defined ({covered})"
+    bias = f"{entry['bias']:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{bias} ± {entry['spread']:.2f} ({covered})"
 
 
 def _realism_cell(score: Mapping[str, Any]) -> str:

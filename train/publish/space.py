@@ -9,7 +9,13 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from denoiser.analysis.emotion.classifier import CLASSIFIER, CLASSIFIER_NAME
-from denoiser.analysis.results import BENCHMARK_NAME, HISTORY_NAME, REALISM_NAME, SAMPLES_NAME
+from denoiser.analysis.results import (
+    BENCHMARK_NAME,
+    HISTORY_NAME,
+    REALISM_NAME,
+    SAMPLES_NAME,
+    UNKNOWN_NOISE_NAME,
+)
 from denoiser.architectures.loading import DISCRIMINATOR_CONFIG_NAME, DISCRIMINATOR_NAME
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
 from train.publish.hub import (
@@ -42,6 +48,7 @@ _PATTERNS = (
     f"weights/{BENCHMARK_NAME}",
     f"weights/{REALISM_NAME}",
     f"weights/{SAMPLES_NAME}",
+    f"weights/{UNKNOWN_NOISE_NAME}",
     f"weights/*/{CONFIG_NAME}",
     f"weights/*/{HISTORY_NAME}",
     f"weights/*/{MODEL_NAME}",
