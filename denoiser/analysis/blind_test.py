@@ -116,6 +116,7 @@ class Setup:
         clip: Clip the noisy pictures to [0, 1].
         round_8bit: Round them to 8 bits.
         question: Which picture looks best, or which is the photograph.
+        hyperparameters: The denoisers' own that are not at their defaults, by id and name.
     """
 
     pool: tuple[str, ...]
@@ -123,6 +124,7 @@ class Setup:
     clip: bool = True
     round_8bit: bool = False
     question: str = BEST
+    hyperparameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
 
     @property
     def restored(self) -> int:

@@ -126,6 +126,11 @@ def describe_values(info: DenoiserInfo, values: Mapping[str, float]) -> str:
     return ", ".join(p.show(values[p.name]) for p in info.hyperparameters if p.name in values)
 
 
+def describe_method(info: DenoiserInfo, values: Mapping[str, float]) -> str:
+    """Name a method and what is set of it, such as ``Median, radius 2 pixels``; at defaults the name."""
+    return ", ".join(filter(None, [info.label, describe_values(info, values)]))
+
+
 class Denoiser(ABC):
     """Something that is called with a noisy picture and returns a cleaner one.
 

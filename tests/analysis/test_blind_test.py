@@ -8,6 +8,7 @@ import math
 import threading
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,19 +31,24 @@ from denoiser.analysis.blind_test import (
     tally_csv,
 )
 from denoiser.analysis.results import CLEAN
+from denoiser.denoisers.registry import create_denoiser
 from denoiser.faces.samples import bundled_faces
-from denoiser.noise import GaussianNoise
+from denoiser.noise import GaussianNoise, PoissonNoise
+from denoiser.pipeline import Experiment
 from denoiser.ui.blind import voting_classes as classes_module
 from denoiser.ui.blind.session import (
     PHOTOGRAPH_LABEL,
     BlindSession,
     BlindTestError,
+    describe_labels,
     keep_usable,
     make_round_comparer,
     tally_view,
 )
+from denoiser.ui.blind.tab import parse_setup
 from denoiser.ui.blind.voting_classes import VotingClass, VotingClassError, VotingClasses
 from denoiser.ui.experiment.face_source import FaceSource, Offer
+from denoiser.ui.experiment.run import describe_methods
 from denoiser.weights.checkpoint import WeightsError
 
 POOL = ("median", "gaussian-filter", "bilateral", "total-variation", "wavelet")
@@ -464,6 +470,42 @@ def test_a_face_that_is_gone_is_one_sentence(source):
     this_round = Round(POOL[:3], "fer2013-test-1", GaussianNoise(), 0)
     with pytest.raises(BlindTestError, match="Start again"):
         make_round_comparer(source, Setup(POOL))(this_round)
+
+
+# Settings
+
+
+WIDE = Setup(POOL, hyperparameters={"median": {"radius": 3}})
+
+
+def test_methods_work_as_they_are_set_in_every_round_and_when_tried(source):
+    this_round = Round(("median", "bilateral", "wavelet"), "lfw-1", GaussianNoise(0.1), 0)
+    plain, wide = (make_round_comparer(source, setup)(this_round) for setup in (Setup(POOL), WIDE))
+    noisy = wide.corruption.noisy
+    method = create_denoiser("median").with_hyperparameters(radius=3)
+    assert np.array_equal(wide["median"].image, method(noisy))
+    assert not np.array_equal(wide["median"].image, plain["median"].image)
+    assert np.array_equal(wide["bilateral"].image, plain["bilateral"].image)
+    usable, note = keep_usable(source, WIDE, this_round, LABELS)
+    assert (usable, note) == (WIDE, "")
+
+
+def test_results_say_how_methods_were_set():
+    labels = describe_labels(describe_methods(), WIDE)
+    assert labels["median"] == "Median 3x3, radius 3 pixels"
+    assert labels["bilateral"] == "Bilateral filter"
+    assert describe_labels(describe_methods())["median"] == "Median 3x3"
+
+
+@pytest.mark.parametrize("noise", ["varied", "compare"])
+def test_settings_are_those_under_compare_of_methods_that_take_part(noise):
+    below = Experiment(
+        PoissonNoise(20), hyperparameters={"median": {"radius": 3}, "nl-means": {"strength": 2.0}}
+    )
+    controls = SimpleNamespace(read_small=lambda values: (None, below))
+    setup = parse_setup(["median", "bilateral", "wavelet"], noise, "best", controls, [])
+    assert setup.hyperparameters == {"median": {"radius": 3}}
+    assert setup.noise == (PoissonNoise(20) if noise == "compare" else None)
 
 
 # Which is the photograph?

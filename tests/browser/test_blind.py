@@ -222,6 +222,22 @@ def test_which_is_the_photograph(tab):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_methods_take_part_as_they_are_set_under_compare(browser, server):
+    with watched_at(browser, "desktop") as watched:
+        tab = BlindTab(watched.page)
+        watched.page.goto(f"{server}/?methods=median,bilateral&median:radius=3")
+        watched.page.wait_for_function(
+            "document.querySelector('#method-median-radius input')?.value == 3"
+        )
+        open_tab(watched.page, "Blind test")
+        tab.wait_for_round(1)
+        tab.finish()
+        tab.wait_for_results()
+        expect(tab.board).to_contain_text("Median 3x3, radius 3 pixels")
+        assert_fine(watched)
+
+
 def test_too_few_methods_are_refused_in_a_sentence(tab):
     tab.open_section("blind-options")
     methods = describe_methods()

@@ -172,8 +172,18 @@ class TestViews:
         choice = parse_choice(*own(axis="median:radius", methods=["wavelet"]), set_so)
         job = create_job(shown_face, set_so, choice)
         assert list(job.labels) == [NOISY, "median", "wavelet"]
+        assert job.labels["median"] == "Median 3x3"  # its radius is on the axis
         assert job.flat == ("wavelet",)
         assert job.axis.marks == ((3, "Compare: 3"),)
+
+    @pytest.mark.parametrize("view", ["sweep", "redraw"])
+    def test_legends_say_how_methods_are_set(self, shown_face, view):
+        set_so = experiment(hyperparameters={"median": {"radius": 3}})
+        job = create_job(
+            shown_face, set_so, parse_choice(*own(view, methods=["median", "wavelet"]), set_so)
+        )
+        assert job.labels["median"] == "Median 3x3, radius 3 pixels"
+        assert job.labels["wavelet"] == "Wavelet shrinkage"
 
     def test_a_setting_of_a_method_without_weights(self, shown_face, monkeypatch):
         def create(name):

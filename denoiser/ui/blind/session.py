@@ -32,7 +32,7 @@ from denoiser.analysis.blind_test import (
     rank,
 )
 from denoiser.analysis.results import CLEAN
-from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.base import DenoiserInfo, describe_method
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.images import Image
 from denoiser.metrics import sharpness, write_number, write_psnr
@@ -312,9 +312,11 @@ def tally_view(tally: Tally, setup: Setup, labels: Mapping[str, str], whose: str
     }
 
 
-def describe_labels(methods: Mapping[str, DenoiserInfo]) -> dict[str, str]:
-    """Return the denoisers' names by id, and the photograph's."""
-    return {method_id: info.label for method_id, info in methods.items()} | {CLEAN: PHOTOGRAPH_LABEL}
+def describe_labels(methods: Mapping[str, DenoiserInfo], setup: Setup | None = None) -> dict[str, str]:
+    """Return the denoisers' names by id, with what a test has set of them, and the photograph's."""
+    values = {} if setup is None else setup.hyperparameters
+    names = {name: describe_method(info, values.get(name, {})) for name, info in methods.items()}
+    return names | {CLEAN: PHOTOGRAPH_LABEL}
 
 
 def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequence[str]) -> Outcome:
@@ -328,6 +330,7 @@ def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequenc
         clip=setup.clip,
         round_8bit=setup.round_8bit,
         methods=tuple(method_ids),
+        hyperparameters=setup.hyperparameters,
     )
     return run_methods(Face(sample.id, sample.label, sample.image), experiment, method_ids)
 

@@ -142,10 +142,9 @@ def create_blind_tab(
         closed: The event of the page being closed.
         voting_classes: The page's classes.
     """
-    labels = describe_labels(describe_methods())
-    tab = _create(labels)
-    _connect_test(tab, controls, faces, labels, opened)
-    _connect_class(tab, controls, faces, labels, voting_classes, load)
+    tab = _create(describe_labels(describe_methods()))
+    _connect_test(tab, controls, faces, opened)
+    _connect_class(tab, controls, faces, voting_classes, load)
 
     def forget(request: gr.Request) -> None:
         voting_classes.leave(request.session_hash or "")
@@ -175,9 +174,11 @@ def parse_setup(
     setup = Setup(chosen, question=PHOTOGRAPH if question == PHOTOGRAPH else BEST)
     if len(chosen) < setup.restored:
         raise ExperimentError(f"Choose at least {setup.restored} methods.")
+    _, experiment = controls.read_small(values)
+    own = {name: set_ for name, set_ in experiment.hyperparameters.items() if name in chosen}
+    setup = replace(setup, hyperparameters=own)
     if noise != _COMPARE:
         return setup
-    _, experiment = controls.read_small(values)
     return replace(setup, noise=experiment.noise, clip=experiment.clip, round_8bit=experiment.round_8bit)
 
 
@@ -193,7 +194,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
             )
             start = gr.Button("New test", elem_id="blind-start")
             with gr.Accordion("Methods and noise", open=False, elem_id="blind-options"):
-                gr.Markdown("Methods take part as they are, not as set under *Compare*.")
+                gr.Markdown("Methods that are shown under *Compare* take part as they are set there.")
                 pool = gr.CheckboxGroup(
                     [(label, method_id) for method_id, label in labels.items() if method_id != CLEAN],
                     value=[method_id for method_id in DEFAULT_POOL if method_id in labels],
@@ -268,7 +269,6 @@ def _connect_test(
     tab: _Tab,
     controls: Controls,
     faces: FaceSource,
-    labels: Mapping[str, str],
     opened: Callable[..., Any],
 ) -> None:
     def start(
@@ -284,7 +284,7 @@ def _connect_test(
         except ExperimentError as error:
             yield gr.skip(), _error(str(error))
             return
-        yield from _begin(setup, faces, labels, voter)
+        yield from _begin(setup, faces, voter)
 
     def invite(request: gr.Request, blind_session: BlindSession | None, *rest: Any) -> Iterator[Any]:
         """Begin without being asked, unless a test is under way or the address brings one."""
@@ -316,7 +316,6 @@ def _connect_class(
     tab: _Tab,
     controls: Controls,
     faces: FaceSource,
-    labels: Mapping[str, str],
     voting_classes: VotingClasses,
     load: Callable[..., Any],
 ) -> None:
@@ -324,7 +323,7 @@ def _connect_class(
         """Values for ``class_outputs``; a test begun before ends, as its picks would not count."""
         where = "" if member is None else f" with class {member.voting_class.code}"
         board = _idle(f"Press New test to take the test{where}.")
-        return [*_class_values(member, labels), "", member, None, board]
+        return [*_class_values(member), "", member, None, board]
 
     def refuse(error: Exception) -> list[Any]:
         values = [gr.skip()] * len(tab.class_outputs)
@@ -353,7 +352,7 @@ def _connect_class(
         if not member.is_teacher:
             # No gr.skip(): in a tab that has never been open, Gradio makes it the panel's value.
             joined = values[: tab.class_outputs.index(tab.blind_session)]
-            for blind_session, payload in _begin(member.voting_class.setup, faces, labels, member.voter):
+            for blind_session, payload in _begin(member.voting_class.setup, faces, member.voter):
                 yield [*joined, blind_session, payload]
 
     def teach(
@@ -378,7 +377,7 @@ def _connect_class(
         if member is None or not member.is_teacher:
             return [gr.skip()] * len(tab.class_shown)
         member.voting_class.close()
-        return _class_values(member, labels)
+        return _class_values(member)
 
     def leave(request: gr.Request) -> list[Any]:
         voting_classes.leave(request.session_hash or "")
@@ -388,20 +387,20 @@ def _connect_class(
         if member is None:
             return [gr.skip(), gr.Timer(active=False)]
         go_on = gr.skip() if member.voting_class.is_open else gr.Timer(active=False)
-        return [_panel(member, labels), go_on]
+        return [_panel(member), go_on]
 
     def reveal(member: Member | None, event: gr.EventData) -> Any:
         if member is None or not member.is_teacher:
             return gr.skip()
         member.voting_class.reveal(_event_value(event, "reveal") is True)
-        return _panel(member, labels)
+        return _panel(member)
 
     def save(member: Member | None) -> Any:
         """Hand the teacher the results as a file, once they are revealed."""
         if member is None or not member.is_teacher or not member.voting_class.is_revealed:
             return gr.skip()
         voting_class = member.voting_class
-        text = tally_csv(voting_class.tally, voting_class.setup.shown, labels)
+        text = tally_csv(voting_class.tally, voting_class.setup.shown, _labels(voting_class.setup))
         return {
             "version": new_version(),  # makes a second click a change
             "name": f"class-{voting_class.code}.csv",
@@ -466,25 +465,24 @@ def _connect_class(
 
 
 def _begin(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], voter: Voter | None
+    setup: Setup, faces: FaceSource, voter: Voter | None
 ) -> Iterator[tuple[BlindSession | None, Payload]]:
     """Begin a test: the values of the session's test and of the board, step by step."""
     yield None, _idle("Making the pictures\N{HORIZONTAL ELLIPSIS}")  # a model's first use takes seconds
     try:
-        blind_session, note = _prepare(setup, faces, labels, voter)
+        blind_session, note = _prepare(setup, faces, voter)
         yield blind_session, blind_session.view() | {"warning": note}
     except BlindTestError as error:
         yield None, _idle("") | {"warning": str(error)}
 
 
-def _prepare(
-    setup: Setup, faces: FaceSource, labels: Mapping[str, str], voter: Voter | None
-) -> tuple[BlindSession, str]:
+def _prepare(setup: Setup, faces: FaceSource, voter: Voter | None) -> tuple[BlindSession, str]:
     """Make a test, and say which methods it does without.
 
     Raises:
         BlindTestError: Too few methods can run.
     """
+    labels = _labels(setup)
     samples = pick_samples(faces.offer.faces, None, secrets.randbelow(2**31), ROUNDS)
     names = [sample.id for sample in samples]
     generator = np.random.default_rng()
@@ -492,6 +490,10 @@ def _prepare(
     usable, note = keep_usable(faces, setup, first, labels)
     rounds = draw_rounds(usable, names, generator)
     return BlindSession(usable, rounds, make_round_comparer(faces, usable), labels, voter), note
+
+
+def _labels(setup: Setup) -> dict[str, str]:
+    return describe_labels(describe_methods(), setup)
 
 
 def _answer(blind_session: BlindSession | None, ask: Callable[[BlindSession], Payload]) -> Payload:
@@ -503,9 +505,9 @@ def _answer(blind_session: BlindSession | None, ask: Callable[[BlindSession], Pa
         return _error(str(error))
 
 
-def _class_values(member: Member | None, labels: Mapping[str, str]) -> list[Any]:
+def _class_values(member: Member | None) -> list[Any]:
     """Values for ``class_shown``."""
-    panel = _NO_CLASS | {"version": new_version()} if member is None else _panel(member, labels)
+    panel = _NO_CLASS | {"version": new_version()} if member is None else _panel(member)
     is_open = member is not None and member.voting_class.is_open
     teaches = member is not None and member.is_teacher and is_open
     return [
@@ -518,8 +520,9 @@ def _class_values(member: Member | None, labels: Mapping[str, str]) -> list[Any]
     ]
 
 
-def _panel(member: Member, labels: Mapping[str, str]) -> Payload:
+def _panel(member: Member) -> Payload:
     voting_class = member.voting_class
+    labels = _labels(voting_class.setup)
     noise = voting_class.setup.noise
     payload: Payload = {
         "phase": "class",

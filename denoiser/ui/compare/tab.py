@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from denoiser.denoisers.base import DenoiserInfo, describe_values
+from denoiser.denoisers.base import DenoiserInfo, describe_method
 from denoiser.faces.samples import ASTRONAUT
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW, SILENT
@@ -155,7 +155,8 @@ def _connect_charts(
             _, _, outcome = _compare(controls, methods, values)
         except ExperimentError:
             return gr.skip(), gr.skip()
-        return metric_bars(outcome.comparison), noise_histogram(outcome.comparison)
+        bars = metric_bars(outcome.comparison, describe_settings(outcome))
+        return bars, noise_histogram(outcome.comparison)
 
     def draw_if_open(opened: bool, *values: Any) -> Any:
         return draw(*values) if opened else (gr.skip(), gr.skip())
@@ -178,14 +179,8 @@ def _connect_downloads(
                 face, experiment, outcome = _compare(controls, methods, values)
             except ExperimentError as error:
                 raise gr.Error(str(error)) from error
-            labels = {
-                method_id: ", ".join([method.info.label, describe_values(method.info, method.values)])
-                for method_id, method in outcome.available.denoisers.items()
-                if method.values
-            }
-            data = base64.b64encode(
-                make(outcome.comparison, name_face(face, experiment), labels)
-            ).decode()
+            made = make(outcome.comparison, name_face(face, experiment), describe_settings(outcome))
+            data = base64.b64encode(made).decode()
             # The version makes a second click on the same file a change.
             return {"version": new_version(), "name": name, "type": kind, "data": data}
 
@@ -218,6 +213,15 @@ def _compare(
     refused = plan_methods(face, experiment, methods).refused
     run = [method_id for method_id in experiment.methods if method_id not in refused]
     return face, experiment, run_methods(face, experiment, run)
+
+
+def describe_settings(outcome: Outcome) -> dict[str, str]:
+    """Name the methods that are set otherwise than by default, with their settings, by id."""
+    return {
+        method_id: describe_method(method.info, method.values)
+        for method_id, method in outcome.available.denoisers.items()
+        if method.values
+    }
 
 
 def create_grid() -> gr.HTML:

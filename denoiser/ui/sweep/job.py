@@ -25,7 +25,7 @@ from denoiser.analysis.sweeps import (
     trained_range,
     vary,
 )
-from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.base import Denoiser, describe_method
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.registry import find_available, list_denoisers
 from denoiser.pipeline import Experiment, SweepPoint, corrupt, score_noisy
@@ -121,7 +121,9 @@ class _Request:
     @property
     def labels(self) -> dict[str, str]:
         """Names by id of all that is drawn, the noisy picture first."""
-        return {NOISY: NOISY_LABEL} | {method.info.id: method.info.label for method in self.methods}
+        return {NOISY: NOISY_LABEL} | {
+            method.info.id: describe_method(method.info, method.values) for method in self.methods
+        }
 
     @property
     def key(self) -> str:
@@ -244,8 +246,10 @@ def _hyperparameter_job(request: _Request, notes: list[str]) -> Job:
     method_id, parameter = found
     method = next(m for m in request.methods if m.info.id == method_id)
     others = [m for m in request.methods if m.info.id != method_id]
-    labels = {NOISY: NOISY_LABEL, method_id: method.info.label}
-    labels |= {m.info.id: m.info.label for m in others}
+    # The setting that the chart goes along is on its axis.
+    fixed = {name: value for name, value in method.values.items() if name != parameter.name}
+    labels = {NOISY: NOISY_LABEL, method_id: describe_method(method.info, fixed)}
+    labels |= {m.info.id: describe_method(m.info, m.values) for m in others}
     current = method.values.get(parameter.name, parameter.default)
     axis = hyperparameter_axis(choice.axis, choice.places, current)
     notes.append(f"Only {method.info.label} changes; the flat lines are there to compare with.")
