@@ -2,11 +2,12 @@
 
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.registry import create_denoiser, list_denoisers
-from denoiser.images import ImageError, load_image
+from denoiser.images import ImageError, Photo, load_image, read_photo, write_photo
 from denoiser.metrics import psnr, ssim
 from denoiser.noise import NoiseModel, create_noise, list_noises
 from denoiser.pipeline import (
     Comparison,
+    DenoisedPhoto,
     DenoiseResult,
     compare,
     corrupt,
@@ -18,10 +19,12 @@ from denoiser.weights.checkpoint import WeightsError
 __all__ = [
     "Comparison",
     "DenoiseResult",
+    "DenoisedPhoto",
     "Denoiser",
     "DenoiserInfo",
     "ImageError",
     "NoiseModel",
+    "Photo",
     "WeightsError",
     "compare",
     "corrupt",
@@ -32,6 +35,8 @@ __all__ = [
     "list_noises",
     "load_image",
     "psnr",
+    "read_photo",
     "ssim",
     "sweep",
+    "write_photo",
 ]

@@ -19,6 +19,7 @@ from scipy import fft
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from denoiser.images import check_image
+from denoiser.images.values import to_unit
 
 RANGE_TOLERANCE = 1e-6
 """How far outside [0, 1] a value may lie; covers float32 rounding, not unclipped noise."""
@@ -28,6 +29,8 @@ SSIM_WINDOW = 11
 
 _SSIM_SIGMA = 1.5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2  # of a data range of 1
+
+_BAND_ROWS = 256  # of a large picture, that are scored at once
 
 QUANTISATION_POWER = 1 / (12 * 255**2)
 """Power per frequency of the rounding error of an 8-bit picture, on the [0, 1] scale."""
@@ -78,6 +81,39 @@ def ssim(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -
         doi:10.1109/TIP.2003.819861.
     """
     return _ssim(*_check_pair(denoised, clean, check_range))
+
+
+def score_pixels(denoised: np.ndarray, clean: np.ndarray) -> tuple[float, float]:
+    """Return PSNR and SSIM of large pictures of whole numbers, without floats of all of them.
+
+    Args:
+        denoised: (H, W) or (H, W, 3), uint8 or uint16.
+        clean: The reference, same shape; either type.
+
+    Returns:
+        What :func:`psnr` and :func:`ssim` say of them.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    if denoised.shape != clean.shape:
+        raise ValueError(
+            f"denoised and clean must have one shape, not {denoised.shape} and {clean.shape}"
+        )
+    squared, similarity = 0.0, 0.0
+    last_window = max(0, len(clean) - SSIM_WINDOW + 1)
+    for top in range(0, len(clean), _BAND_ROWS):
+        rows = slice(top, top + _BAND_ROWS + SSIM_WINDOW - 1)  # what its windows look at
+        one, other = (to_unit(pixels[rows]).astype(np.float64) for pixels in (denoised, clean))
+        squared += float(((one - other)[:_BAND_ROWS] ** 2).sum())
+        windows = min(top + _BAND_ROWS, last_window) - top
+        if windows > 0:
+            similarity += windows * _ssim(one, other)
+    error = squared / clean.size
+    return (
+        math.inf if error == 0 else -10 * math.log10(error),
+        similarity / last_window if last_window else math.nan,
+    )
 
 
 def sharpness(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:

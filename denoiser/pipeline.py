@@ -2,19 +2,24 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 
 from denoiser.denoisers.base import Denoiser, SigmaUsed
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser
-from denoiser.images import Image, check_image
-from denoiser.metrics import psnr, sharpness, ssim
+from denoiser.denoisers.tiling import denoise_tiled
+from denoiser.images import Image, Photo, check_image
+from denoiser.images.values import to_unit
+from denoiser.metrics import psnr, score_pixels, sharpness, ssim
 from denoiser.noise import GaussianNoise, NoiseModel, create_noise
 
 FACE_SIZES = (48, 96, 128)
 """The sizes that a face can be compared at, in pixels; the first is FER2013's."""
+
+_MOST_IN_ONE_PIECE = 512 * 512  # pixels
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,27 @@ class DenoiseResult:
 
     id: str
     image: Image
+    psnr: float | None
+    ssim: float | None
+    milliseconds: float
+    sigma: SigmaUsed
+
+
+@dataclass(frozen=True)
+class DenoisedPhoto:
+    """What one denoiser made of a whole photograph.
+
+    Attributes:
+        id: The denoiser's id.
+        photo: The denoised photo: as many bits, the same ICC profile and EXIF data.
+        psnr: See :class:`DenoiseResult`.
+        ssim: Likewise.
+        milliseconds: Likewise.
+        sigma: Likewise.
+    """
+
+    id: str
+    photo: Photo
     psnr: float | None
     ssim: float | None
     milliseconds: float
@@ -210,29 +236,95 @@ def corrupt(
     return Corruption(clean, noisy, noise, seed, noise.known_sigma(clean))
 
 
+@overload
 def denoise(
     noisy: np.ndarray,
     denoiser: str | Denoiser,
     *,
     sigma: float | None = None,
     clean: Image | None = None,
-) -> DenoiseResult:
+    threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> DenoiseResult: ...
+
+
+@overload
+def denoise(
+    noisy: Photo,
+    denoiser: str | Denoiser,
+    *,
+    sigma: float | None = None,
+    clean: Photo | None = None,
+    threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> DenoisedPhoto: ...
+
+
+def denoise(
+    noisy: np.ndarray | Photo,
+    denoiser: str | Denoiser,
+    *,
+    sigma: float | None = None,
+    clean: Image | Photo | None = None,
+    threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> DenoiseResult | DenoisedPhoto:
     """Run one denoiser, time it and, where a clean picture is known, score it.
 
+    A :class:`Photo`, and a picture of more than 512x512 pixels, is denoised in tiles, without seams and
+    in little memory: see :func:`~denoiser.denoisers.tiling.denoise_tiled`.
+
     Args:
-        noisy: (H, W) or (H, W, 3), floating point.
+        noisy: (H, W) or (H, W, 3), floating point; or a photo.
         denoiser: An id or a denoiser.
-        sigma: Standard deviation of the noise if it is known.
-        clean: The clean picture if it is known.
+        sigma: Standard deviation of the noise in [0, 1] if it is known.
+        clean: The clean picture if it is known, of the same kind.
+        threads: How many tiles are computed at the same time.
+        progress: Is called with the share that is done, 1 at the end; of a small picture, then only.
+
+    Returns:
+        A :class:`DenoiseResult` of a picture, a :class:`DenoisedPhoto` of a photo.
+
+    Raises:
+        TypeError, ValueError: A bad picture, sigma or id; or noisy and clean do not have one shape.
+        WeightsError: The denoiser's weights are missing or damaged.
     """
     method = _resolve(denoiser)
-    noisy = check_image(noisy, "noisy")
-    used = method.resolve_sigma(noisy, sigma)
+    if isinstance(noisy, Photo):
+        reference = clean.pixels if isinstance(clean, Photo) else clean
+        if reference is not None and reference.shape != noisy.pixels.shape:
+            raise ValueError(
+                f"noisy and clean must have one shape, not {noisy.pixels.shape} and {reference.shape}"
+            )
+        denoised, milliseconds, used = _run(noisy.pixels, method, sigma, threads, progress)
+        scores = (None, None) if reference is None else score_pixels(denoised, reference)
+        photo = replace(noisy, pixels=denoised)
+        return DenoisedPhoto(method.info.id, photo, scores[0], scores[1], milliseconds, used)
+    picture = check_image(noisy, "noisy")
+    denoised, milliseconds, used = _run(picture, method, sigma, threads, progress)
+    known = to_unit(clean.pixels) if isinstance(clean, Photo) else clean
+    return _score(method.info.id, denoised, known, milliseconds, used)
+
+
+def _run(
+    pixels: np.ndarray,
+    method: Denoiser,
+    sigma: float | None,
+    threads: int,
+    progress: Callable[[float], None] | None,
+) -> tuple[np.ndarray, float, SigmaUsed]:
+    """Return the denoised picture, the milliseconds that took, and the strength that was used."""
+    used = method.resolve_sigma(pixels, sigma)
+    is_large = math.prod(pixels.shape[:2]) > _MOST_IN_ONE_PIECE
     start = time.perf_counter()
     # A known or estimated strength is passed on, so that it is not estimated twice.
-    denoised = method(noisy, used.value)
-    milliseconds = 1000 * (time.perf_counter() - start)
-    return _score(method.info.id, denoised, clean, milliseconds, used)
+    if is_large or pixels.dtype != np.float32:
+        denoised = denoise_tiled(pixels, method, sigma=used.value, threads=threads, progress=progress)
+    else:
+        denoised = method(pixels, used.value)
+        if progress is not None:
+            progress(1.0)
+    return denoised, 1000 * (time.perf_counter() - start), used
 
 
 def compare(

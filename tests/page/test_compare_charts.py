@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from denoiser.analysis.contact_sheet import method_labels
 from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.pipeline import compare
 from denoiser.ui.compare.charts import metric_bars, noise_histogram
-from denoiser.ui.compare.exports import method_labels
 from tests.doubles import Fixed
 
 METHODS = ("median", "gaussian-filter", "bilateral")

@@ -9,10 +9,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from denoiser.analysis.contact_sheet import contact_sheet_png
 from denoiser.images import load_image, to_uint8
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import compare
-from denoiser.ui.compare.exports import CSV_COLUMNS, contact_sheet_png, numbers_csv, pictures_zip
+from denoiser.ui.compare.exports import CSV_COLUMNS, numbers_csv, pictures_zip
 from tests.doubles import Fixed
 
 METHODS = ("median", "wavelet")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import denoiser.ui
+from denoiser.analysis.gain_labels import gain_flag, write_loss
 from denoiser.denoisers import registry
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.registry import (
@@ -29,7 +30,6 @@ from denoiser.faces.samples import bundled_faces, get_sample
 from denoiser.images import to_uint8
 from denoiser.noise import NOISES, PRESETS, GaussianNoise, NoiseChain, create_noise
 from denoiser.pipeline import Comparison, Experiment, compare
-from denoiser.ui.common.gain_labels import gain_flag, write_loss
 from denoiser.ui.common.payload import encode_picture, error_payload, new_version, write_payload
 from denoiser.ui.compare.payload import live_payload, slow_payload
 from denoiser.ui.experiment.costs import LIVE_MS, LONGEST_MS, cost, plan, plan_methods

@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from denoiser.analysis.contact_sheet import method_labels
 from denoiser.metrics import write_number
 from denoiser.pipeline import SSIM_TIE, TIE, Comparison, DenoiseResult
 from denoiser.ui.common.charts import NOISY_COLOUR, TEXT, look, styled, with_legend_below
-from denoiser.ui.compare.exports import method_labels
 
 _MEASURED = "rgba(128, 128, 128, 0.45)"  # noise is gray in every chart
 _GAUSSIAN = "#6366f1"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from denoiser.analysis.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.denoisers.base import DenoiserInfo, describe_values
 from denoiser.denoisers.purpose import describe_purpose, is_made_for
 from denoiser.denoisers.registry import comes_from_hub, create_denoiser
@@ -19,7 +20,6 @@ from denoiser.pipeline import (
     DenoiseResult,
     Experiment,
 )
-from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture
 from denoiser.ui.experiment.controls import preset_of
 from denoiser.ui.experiment.costs import Plan, plan_methods

@@ -7,13 +7,14 @@ from typing import Any
 
 import gradio as gr
 
+from denoiser.analysis.contact_sheet import contact_sheet_png
 from denoiser.denoisers.base import DenoiserInfo, describe_method
 from denoiser.faces.samples import ASTRONAUT
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW, SILENT
 from denoiser.ui.common.html import NOTHING, create_download, painted, read_asset
 from denoiser.ui.common.payload import Payload, error_payload, new_version, write_payload
-from denoiser.ui.compare.exports import contact_sheet_png, numbers_csv, pictures_zip
+from denoiser.ui.compare.exports import numbers_csv, pictures_zip
 from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_payload
 from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.experiment.costs import plan_methods

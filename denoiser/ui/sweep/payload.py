@@ -11,13 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from denoiser.analysis.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.analysis.repeats import maps, paired_difference, verdict
 from denoiser.analysis.results import NOISY
 from denoiser.images import Image, to_uint8
 from denoiser.metrics import write_number
 from denoiser.pipeline import Comparison, DenoiseResult, SweepPoint
 from denoiser.ui.common.colours import LIGHT_DIVERGING, rgb
-from denoiser.ui.common.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_pixels, new_version
 from denoiser.ui.sweep.job import Job
 
