@@ -10,6 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from denoiser.metrics import (
     psnr,
     radial_power_spectrum,
+    score_pixels,
     sharpness,
     spectral_distance,
     ssim,
@@ -275,3 +276,23 @@ def test_ssim_is_never_above_1():
         denoised = clean + rng.normal(0, 1e-8, clean.shape)
         assert ssim(denoised, clean) <= 1
     assert ssim(clean, clean) == 1
+
+
+class TestScoresOfLargePictures:
+    @pytest.mark.parametrize(
+        "shape", [(300, 20), (256, 11, 3), (266, 12), (267, 15), (11, 11), (600, 12)]
+    )
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    def test_band_by_band_it_is_the_same(self, shape, kind):
+        rng = np.random.default_rng(0)
+        one, other = (rng.integers(0, np.iinfo(kind).max, shape).astype(kind) for _ in range(2))
+        highest = np.iinfo(kind).max
+        floats = one.astype(np.float32) / highest, other.astype(np.float32) / highest
+        assert score_pixels(one, other) == pytest.approx((psnr(*floats), ssim(*floats)), rel=1e-5)
+
+    def test_limits(self):
+        pixels = np.full((10, 300), 7, np.uint8)
+        assert score_pixels(pixels, pixels)[0] == math.inf
+        assert math.isnan(score_pixels(pixels, pixels)[1])
+        with pytest.raises(ValueError, match="must have one shape"):
+            score_pixels(pixels, pixels[:5])

@@ -10,6 +10,8 @@ import denoiser
 from denoiser.denoisers.base import Denoiser, DenoiserInfo, SigmaUsed
 from denoiser.denoisers.network import denoise_padded
 from denoiser.denoisers.registry import create_denoiser
+from denoiser.images import Photo
+from denoiser.images.values import from_unit, to_unit
 from denoiser.noise import GaussianNoise, PoissonNoise, SaltAndPepperNoise, create_noise
 from denoiser.pipeline import compare, corrupt, denoise, score_noisy, sweep
 
@@ -344,3 +346,52 @@ class TestPadding:
         assert out.shape == shape
         assert out.dtype == np.float32
         assert np.isfinite(out).all()
+
+
+class TestPhotos:
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    def test_a_photo_stays_one(self, kind):
+        pixels = from_unit(picture(40, 50, 3), np.dtype(kind))
+        photo = Photo(pixels, b"profile", b"exif")
+        shares = []
+        result = denoiser.denoise(photo, "nl-means", sigma=0.1, threads=2, progress=shares.append)
+        assert result.photo.pixels.dtype == kind
+        assert (result.photo.icc_profile, result.photo.exif) == (b"profile", b"exif")
+        expected = create_denoiser("nl-means")(to_unit(pixels), 0.1)
+        np.testing.assert_array_equal(result.photo.pixels, from_unit(expected, np.dtype(kind)))
+        assert (result.id, result.psnr, result.ssim) == ("nl-means", None, None)
+        assert result.sigma == SigmaUsed(0.1, "known")
+        assert result.milliseconds > 0
+        assert shares[-1] == 1
+
+    def test_scores_against_a_clean_photo_of_any_depth(self):
+        clean = picture(40, 50)
+        noisy = Photo(from_unit(GaussianNoise(0.1)(clean), np.dtype(np.uint8)))
+        scores = []
+        for kind in (np.uint8, np.uint16):
+            result = denoise(noisy, "median", clean=Photo(from_unit(clean, np.dtype(kind))))
+            scores.append((result.psnr, result.ssim))
+        assert scores[0] == pytest.approx(scores[1], rel=1e-2)
+        image = to_unit(result.photo.pixels)
+        assert scores[1][0] == pytest.approx(denoiser.psnr(image, clean), abs=1e-3)
+
+    def test_a_clean_photo_of_another_shape(self):
+        noisy, clean = (Photo(np.zeros(shape, np.uint8)) for shape in ((4, 5), (5, 4)))
+        with pytest.raises(ValueError, match="must have one shape"):
+            denoise(noisy, "median", clean=clean)
+
+    def test_a_large_array_goes_through_in_tiles(self, monkeypatch):
+        """Its result is that of one piece."""
+        monkeypatch.setattr("denoiser.pipeline._MOST_IN_ONE_PIECE", 100)
+        monkeypatch.setattr("denoiser.denoisers.windows.SIDE", 32)
+        noisy = picture(50, 70)
+        shares = []
+        result = denoise(noisy, "attention-unet", progress=shares.append, threads=2)
+        assert len(shares) > 1
+        assert result.image.dtype == np.float32
+        np.testing.assert_allclose(result.image, create_denoiser("attention-unet")(noisy), atol=1e-4)
+
+    def test_a_small_one_in_one_piece(self, face):
+        shares = []
+        denoise(face, "median", progress=shares.append)
+        assert shares == [1]

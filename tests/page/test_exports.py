@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from denoiser.analysis.contact_sheet import contact_sheet_png
+from denoiser.analysis.contact_sheet import ERROR_GAIN, contact_sheet_png
 from denoiser.images import load_image, to_uint8
 from denoiser.noise import GaussianNoise
 from denoiser.pipeline import compare
@@ -174,3 +174,18 @@ class TestContactSheet:
         few, many = (PIL.Image.open(io.BytesIO(contact_sheet_png(c, "A"))) for c in (comparison, more))
         assert few.width == many.width
         assert many.height > few.height
+
+    def test_errors_below_the_pictures(self, comparison):
+        plain, drawn = (
+            np.asarray(PIL.Image.open(io.BytesIO(contact_sheet_png(comparison, "A", errors=errors))))
+            for errors in (False, True)
+        )
+        side = 192
+        top = 3 * 20 + 2 * 16  # title, seed and what is below
+        clean = comparison.corruption.clean
+        for column, image in enumerate((clean, comparison.noisy.image, comparison["median"].image)):
+            left = 16 + column * (side + 16)
+            tile = drawn[top : top + 2 * side : 4, left : left + side : 4, 0]
+            np.testing.assert_array_equal(tile[:48], to_uint8(image))
+            np.testing.assert_array_equal(tile[48:], to_uint8(ERROR_GAIN * np.abs(image - clean)))
+        assert len(drawn) > len(plain)
