@@ -29,6 +29,17 @@ def read_asset(name: str) -> str:
     return (_UI / name).read_text(encoding="utf-8")
 
 
+def with_stage(name: str, radios: str) -> str:
+    """Return a template with the stage of ``common/stage.js`` where it says ``<!-- stage -->``.
+
+    Args:
+        name: The template's file.
+        radios: How the stage's radio buttons are called: those of one name exclude each other.
+    """
+    stage = read_asset("common/stage.html").replace('name="stage-mode"', f'name="{radios}-mode"')
+    return read_asset(name).replace("<!-- stage -->", stage)
+
+
 def read_script(*names: str) -> str:
     """Return scripts as one, after what all scripts share."""
     return "".join(map(read_asset, ("common/common.js", *names)))

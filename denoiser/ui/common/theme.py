@@ -6,6 +6,7 @@ from denoiser.ui.common.html import read_asset
 
 _STYLES = (
     "common/page.css",
+    "common/stage.css",
     "experiment/faces.css",
     "experiment/face_form.css",
     "experiment/more_noises.css",

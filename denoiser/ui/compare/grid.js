@@ -493,6 +493,7 @@ function showView(name) {
 }
 
 const stage = createStage(lab.querySelector(".stage"), markChosen);
+createPresenting(lab.querySelector(".stage"), stage);
 lab.querySelectorAll('[name="lab-view"]').forEach((input) => {
   input.addEventListener("change", () => showView(input.value));
 });

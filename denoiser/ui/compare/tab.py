@@ -12,7 +12,7 @@ from denoiser.denoisers.base import DenoiserInfo, describe_method
 from denoiser.faces.samples import ASTRONAUT
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW, SILENT
-from denoiser.ui.common.html import NOTHING, create_download, painted, read_asset
+from denoiser.ui.common.html import NOTHING, create_download, painted, with_stage
 from denoiser.ui.common.payload import Payload, error_payload, new_version, write_payload
 from denoiser.ui.compare.exports import numbers_csv, pictures_zip
 from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_payload
@@ -231,8 +231,8 @@ def create_grid() -> gr.HTML:
     Its script announces ``slow`` when slow methods have to be run, and ``settle`` once nothing has
     changed for a moment and the charts are in view.
     """
-    scripts = ("compare/stage.js", "compare/grid.js")
-    return painted(scripts, read_asset("compare/grid.html"), elem_id="comparison")
+    scripts = ("common/stage.js", "compare/presenting.js", "compare/grid.js")
+    return painted(scripts, with_stage("compare/grid.html", "stage"), elem_id="comparison")
 
 
 def create_slow_results() -> gr.HTML:

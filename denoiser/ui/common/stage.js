@@ -1,4 +1,4 @@
-// The stage: two of the comparison's pictures, large, side by side or one over the other. It knows no Gradio.
+// The stage: two pictures of a comparison, large, side by side or one over the other. It knows no Gradio.
 const ZOOMS = [1, 2, 4, 8, 16];
 const DIFFERENCE_MAX = 32; // of 255: where the difference's black and white lie
 
@@ -7,8 +7,9 @@ const clamp = (share) => Math.min(Math.max(share, 0), 1);
 // Arguments: the stage's element; what is called with the id of a picture that is put on it.
 // show() takes everything there is to choose from, as a list of
 // {id, label, numbers, gain, rank, isForOther, pixels, width, height, paint(canvas)}: a rank is the number to be best by, and
-// is missing where there is none; paint() paints the picture in the view that the page shows. And what they are of:
-// {face, noise}, of which the face tells one from another, and the noise is in words.
+// is missing where there is none; pixels have one channel or three; paint() paints the picture in the view that the page
+// shows. And what they are of: {face, noise, isResidual}, of which the face tells one from another, the noise is in words,
+// and the last says that a difference is what was taken away, and not how far one is from the other.
 function createStage(root, onChoose) {
   const find = (name) => root.querySelector(".stage-" + name);
   const pictures = find("pictures"), menu = find("reference"), wipe = find("wipe");
@@ -77,8 +78,12 @@ function createStage(root, onChoose) {
     fill(right, held ? two : one);
     right.figure.dataset.shown = one.id;
     if (mode === "difference") {
-      paintDifference(right.canvas, held ? two : one, two);
-      right.numbers.textContent = `less ${two.label}, four times: mid-gray is alike, white 32 of 255 brighter or more`;
+      const pair = [held ? two : one, two];
+      if (about.isResidual) pair.reverse();
+      paintDifference(right.canvas, ...pair);
+      right.numbers.textContent = about.isResidual
+        ? `taken away from ${two.label}, four times: it should be noise alone, without outlines of the picture`
+        : `less ${two.label}, four times: mid-gray is alike, white 32 of 255 brighter or more`;
     }
     find("verdict").textContent = verdict(one);
     root.querySelectorAll(".stage-step").forEach((button) => { button.disabled = methods().length < 2; });
@@ -151,30 +156,6 @@ function createStage(root, onChoose) {
     place();
   }
 
-  // For a room: the stage and the noise's slider alone, with large text. Where the browser gives no full screen, as in
-  // a frame that may not have it, the page is laid out for it all the same.
-  const page = document.documentElement;
-  const isPresenting = () => page.classList.contains("is-presenting");
-  function present(now) {
-    if (isPresenting() === now) return;
-    // Gradio puts each of the style sheet's rules below ".contain" too, where it weighs more.
-    for (const node of [page, document.querySelector("#tabs").parentElement]) node.classList.toggle("is-presenting", now);
-    find("present").textContent = now ? "Leave" : "Present";
-    fillScreen(page, now);
-  }
-
-  // Where nothing is enlarged, arrow keys turn to another method.
-  const KEYS = {
-    ArrowLeft: () => zoom === 0 && step(-1),
-    ArrowRight: () => zoom === 0 && step(1),
-    r: () => document.querySelector("#reroll").click(),
-    v: () => {
-      const views = [...document.querySelectorAll('[name="lab-view"]')];
-      views[(views.findIndex(({ checked }) => checked) + 1) % views.length].click();
-    },
-    Escape: () => present(false),
-  };
-
   const MOVES = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
   function press(event) {
     const move = MOVES[event.key];
@@ -217,15 +198,6 @@ function createStage(root, onChoose) {
   }
   for (const [name, by] of [["previous", -1], ["next", 1]]) find(name).addEventListener("click", () => step(by));
   find("keep").addEventListener("click", keep);
-  find("present").addEventListener("click", () => present(!isPresenting()));
-  document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement) present(false); });
-  document.addEventListener("keydown", (event) => {
-    const key = isPresenting() && !event.target.matches(WRITTEN) && !event.target.matches("[type=range], [type=radio]")
-      && KEYS[event.key];
-    if (!key) return;
-    event.preventDefault();
-    key();
-  });
   find("hint").hidden = !matchMedia("(pointer: coarse)").matches;
   // What scrolls below the stage is to come to rest under it, not behind it.
   new ResizeObserver(() => {
@@ -235,6 +207,8 @@ function createStage(root, onChoose) {
   place();
   return {
     choose,
+    isEnlarged: () => zoom > 0,
+    step,
     show(all, now) {
       [shown, about] = [all, now];
       if (kept && kept.face !== about.face) kept = null;
