@@ -249,7 +249,7 @@ def test_more_is_refused_and_leaves_nothing(uploads, sizes):
     body = multipart(*[b"x" * size for size in sizes])
     status, _, answer = ask(port, "/gradio_api/upload", body, UPLOAD)
     assert status == 413
-    assert sentence(answer) == "A request may have up to 10 MB; this one has more."
+    assert sentence(answer) == "A request may have up to 40 MB; this one has more."
     assert files_in(folder) == []
 
 

@@ -68,8 +68,8 @@ class App:
         return [event for event in self.config["dependencies"] if event["backend_fn"]]
 
     def picture_event(self) -> dict[str, Any]:
-        """The event that takes a picture."""
-        (box,) = [c["id"] for c in self.config["components"] if c["type"] == "image"]
+        """The event that takes a picture for a face."""
+        (box,) = [c["id"] for c in self.config["components"] if c["props"].get("elem_id") == "picture"]
         (event,) = [event for event in self.events() if box in event["inputs"]]
         return event
 

@@ -77,6 +77,8 @@ def scheduled(
     key: Callable[..., Hashable],
     nothing: Any,
     say: Callable[[str, str], Any],
+    *,
+    with_session: bool = False,
 ) -> Callable[..., AsyncIterator[Any]]:
     """Return an event that a scheduler computes, for as long as a client listens.
 
@@ -90,14 +92,16 @@ def scheduled(
         key: Gets the same values; equal for events that would compute the same.
         nothing: Outputs that change nothing.
         say: Makes outputs that say a sentence, of the state ``"error"`` or ``"stopped"``.
+        with_session: Whether ``function`` and ``key`` get the session's id before the values.
     """
 
     async def event(request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         yield nothing  # a generator that never yields would empty all of its outputs
         session = request.session_hash or ""
+        given = (session, *values) if with_session else values
         try:
             address = address_of(request)
-            job = scheduler.start(session, address, key(*values), lambda: function(*values))
+            job = scheduler.start(session, address, key(*given), lambda: function(*given))
         except SchedulerFullError as error:
             yield say("error", str(error))
             return

@@ -22,7 +22,8 @@ _OPEN = {
     "GET": re.compile(
         r"/|/config/?|/favicon\.ico|/manifest\.json|/robots\.txt|/theme\.css|/(assets|static|svelte)/.+"
         rf"|{_API}/(info/?|openapi\.json|app_id/?|theme\.css|startup-events|upload_progress"
-        r"|queue/(data|status)|heartbeat/[^/]+|call/(v2/)?[^/]+/[^/]+|file=(?![a-z][a-z0-9+.-]+:).+)",
+        r"|queue/(data|status)|heartbeat/[^/]+|download/[0-9a-f]+|call/(v2/)?[^/]+/[^/]+"
+        r"|file=(?![a-z][a-z0-9+.-]+:).+)",
         re.IGNORECASE | re.DOTALL,
     ),
     "POST": re.compile(

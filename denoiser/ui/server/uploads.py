@@ -39,6 +39,7 @@ from denoiser.ui.server.limits import route_path
 UPLOAD_PATH = "/gradio_api/upload"
 NOT_YOURS = "A file must be an uploaded picture, and from this very session; please choose it again."
 FILE_GONE = "The picture got lost on its way; please choose it again."
+TOO_MANY_WAITING = "Too many pictures are on their way; please try again in a few minutes."
 DISK_FULL = "The server has no room left on its disk; please try again later."
 
 KEPT_ONCE_USED_SECONDS = 20  # the browser may still be fetching what it has just sent, to show it
@@ -46,7 +47,6 @@ KEPT_UNUSED_SECONDS = 300
 _SWEEP_SECONDS = 5
 _MAX_WAITING = 2_000  # places; beside the bytes, what a disk has a bounded number of
 _MAX_WAITING_BYTES = 2**30
-_TOO_MANY = "Too many pictures are being uploaded; please try again in a few minutes."
 
 _OWNER = "owner"
 _FOLDER = f"face-denoising-lab-{os.getuid() if hasattr(os, 'getuid') else 'uploads'}"
@@ -118,6 +118,21 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def has_room(folder: Path) -> bool:
+    """Tell whether what waits in the upload folder leaves room for one more."""
+    places = _places(folder)
+    return len(places) < _MAX_WAITING and sum(map(_bytes_in, places)) < _MAX_WAITING_BYTES
+
+
+def mark_used(place: Path, name: str) -> bool:
+    """Start the time after which a place's file goes, and tell whether it is there."""
+    if place.is_symlink() or not (place / name).is_file():
+        return False
+    with contextlib.suppress(OSError):  # it is used for the second time, or being deleted
+        (place / _OWNER).touch(exist_ok=False)
+    return True
+
+
 def sweep(folder: Path, now: float) -> None:
     """Delete the uploads whose time is over.
 
@@ -177,8 +192,8 @@ class UploadDoor:
         upload_id = request.query_params.get("upload_id")
         place = folder / secrets.token_hex(16)
         try:
-            if not await asyncio.to_thread(_has_room, folder):
-                return PlainTextResponse(_TOO_MANY, 503)
+            if not await asyncio.to_thread(has_room, folder):
+                return PlainTextResponse(TOO_MANY_WAITING, 503)
             files, _, _ = await upload_fn(
                 request,
                 str(place),
@@ -308,12 +323,6 @@ def _places(folder: Path) -> list[Path]:
         return [Path(entry) for entry in os.scandir(folder) if _PLACE.fullmatch(entry.name)]
     except OSError:  # nothing was uploaded yet
         return []
-
-
-def _has_room(folder: Path) -> bool:
-    """Tell whether what waits in the upload folder leaves room for one more."""
-    places = _places(folder)
-    return len(places) < _MAX_WAITING and sum(map(_bytes_in, places)) < _MAX_WAITING_BYTES
 
 
 def _bytes_in(place: Path) -> int:
