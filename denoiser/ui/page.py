@@ -33,6 +33,8 @@ from denoiser.ui.experiment.link_components import create_link_note, create_whol
 from denoiser.ui.experiment.link_format import COMPARE_TAB, LESSONS_TAB
 from denoiser.ui.inside.tab import create_inside_tab
 from denoiser.ui.lessons.tab import create_lessons_tab, create_progress, create_task
+from denoiser.ui.photo.tab import create_photo_tab
+from denoiser.ui.server.downloads import DownloadDoor
 from denoiser.ui.server.guard import GuardedBlocks
 from denoiser.ui.server.limits import MAX_FILE_BYTES, close_half_sent, create_middleware
 from denoiser.ui.server.queue import RUNNING, open_queue
@@ -67,6 +69,8 @@ def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> 
             with _tab("Compare", COMPARE_TAB):
                 task = create_task()
                 controls = create_compare_tab(faces, tabs, link_note, app.load)
+            with _tab("Photo", "photo") as photo:
+                create_photo_tab(photo.select, app.unload)
             with _tab("Lessons", LESSONS_TAB) as lessons:
                 create_lessons_tab(controls, faces, progress, task, app.load, lessons.select)
             with _tab("Sweep", "sweep") as sweep:
@@ -133,6 +137,7 @@ def serve(app: gr.Blocks, **settings: Any) -> InFlight:
                 Middleware(OnlyOpenRoutes),
                 *create_middleware(),
                 Middleware(UploadDoor, max_bytes=MAX_FILE_BYTES),
+                Middleware(DownloadDoor),
             ],
             "lifespan": sweeping,
         },

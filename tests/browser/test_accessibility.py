@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(400)]
 # What tells that a tab is painted.
 TABS = {
     "Compare": "#comparison .card",
+    "Photo": "#photo-view .photo[data-state=settled]",
     "Lessons": "#lesson-list button",
     "Sweep": "#sweep-chart .main-svg",
     "Inside": "#inside canvas",

@@ -16,7 +16,7 @@ from tests.conftest import watched_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-TABS = ("Lessons", "Sweep", "Inside", "Blind test", "Emotion check", "Benchmark", "Compare")
+TABS = ("Photo", "Lessons", "Sweep", "Inside", "Blind test", "Emotion check", "Benchmark", "Compare")
 REFUSED = re.compile("Content Security Policy|refused|violates", re.IGNORECASE)
 
 ADD_SCRIPT = """() => {

@@ -426,6 +426,56 @@ def test_used_uploads_leave_nothing(target):
         time.sleep(1)
 
 
+def give_photo(target, session):
+    """Give a session a photo, and return the photo's id."""
+    (path,) = target.client.post("/gradio_api/upload", files={"files": ("my.png", a_picture())}).json()
+    event = target.page.event("photo-picture", "change")
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    answer = target.send(event, [file], session_hash=session)
+    assert_harmless(answer, target)
+    assert "my.png" not in answer.text
+    return json.loads(answer.json()["data"][1])["id"]
+
+
+def look_at_photo(target, session, **wrong):
+    """Ask for a region of a photo, and return what is sent."""
+    event = next(event for event in target.events if event["outputs"] == [target.page.ids["photo-view"]])
+    settings = [target.page.values[target.page.ids[name]] for name in ("photo-methods", "photo-seed")]
+    sliders = [
+        component["props"]["value"]
+        for component in target.page.config["components"]
+        if component["type"] == "slider"
+        and str(component["props"].get("elem_id")).startswith("photo-noise-")
+    ]
+    written = {
+        "photo": "portrait",
+        "top": 0,
+        "left": 0,
+        "side": 128,
+        "settings": ["clean", settings[0][:1], "gaussian", settings[1], *sliders],
+    }
+    answer = target.send(event, [json.dumps(written | wrong), ""], session_hash=session)
+    assert_harmless(answer, target)
+    assert answer.status_code == 200
+    return json.loads(answer.json()["data"][0])
+
+
+def test_a_photo_is_seen_by_its_session_alone(target):
+    mine = give_photo(target, "photographer")
+    small = {"photo": mine, "side": 128}
+    assert look_at_photo(target, "photographer", **small)["cards"]
+    for session in ("somebody-else", ""):
+        assert set(look_at_photo(target, session, **small)) == {"version", "error"}
+
+
+@BOUNDED
+@given(data=st.data())
+def test_a_region_of_a_photo_with_one_thing_wrong(target, data):
+    name = data.draw(st.sampled_from(["photo", "top", "left", "side", "settings"]))
+    payload = look_at_photo(target, "stranger", **{name: data.draw(_JUNK)})
+    assert "error" in payload or "cards" in payload
+
+
 def test_after_all_that_the_app_still_works(target):
     """Last in this file: every attack above has been made."""
     event, written = written_event(target)

@@ -78,11 +78,11 @@ function createStage(root, onChoose) {
     fill(right, held ? two : one);
     right.figure.dataset.shown = one.id;
     if (mode === "difference") {
+      const isResidual = about.isResidual && two.id === "noisy";
       const pair = [held ? two : one, two];
-      if (about.isResidual) pair.reverse();
-      paintDifference(right.canvas, ...pair);
-      right.numbers.textContent = about.isResidual
-        ? `taken away from ${two.label}, four times: it should be noise alone, without outlines of the picture`
+      paintDifference(right.canvas, ...(isResidual ? pair.reverse() : pair));
+      right.numbers.textContent = isResidual
+        ? "what it takes away, four times: it should be noise alone, without outlines of the picture"
         : `less ${two.label}, four times: mid-gray is alike, white 32 of 255 brighter or more`;
     }
     find("verdict").textContent = verdict(one);

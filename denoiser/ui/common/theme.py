@@ -11,6 +11,7 @@ _STYLES = (
     "experiment/face_form.css",
     "experiment/more_noises.css",
     "compare/compare.css",
+    "photo/photo.css",
     "benchmark/benchmark.css",
     "blind/blind.css",
     "sweep/sweep.css",

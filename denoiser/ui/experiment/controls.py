@@ -326,7 +326,7 @@ def create_noise_section() -> tuple[
             name: gr.Button(_preset_label(noise), size="sm", min_width=0, elem_id=f"preset-{name}")
             for name, noise in _PRESETS.items()
         }
-    first = _create_noise_controls()
+    first = create_noise_controls()
     more = create_more_noises()
     with gr.Row():
         seed = gr.Number(0, label="Seed", min_width=120, elem_id="seed")
@@ -457,15 +457,20 @@ def _preset_label(noise: NoiseModel) -> str:
     return f"{noise.label} {value}{' %' if strength.unit.startswith('%') else ''}"
 
 
-def _create_noise_controls() -> NoiseControls:
+def create_noise_controls(name: str = "noise") -> NoiseControls:
+    """Add the controls of one noise to the page.
+
+    Args:
+        name: How the ids of their elements begin.
+    """
     choices = [(noise.label, noise.id) for noise in NOISES]
-    kind = gr.Dropdown(choices, value=NOISES[0].id, label="Kind of noise", elem_id="noise-kind")
+    kind = gr.Dropdown(choices, value=NOISES[0].id, label="Kind of noise", elem_id=f"{name}-kind")
     sliders: dict[ParameterKey, gr.Slider] = {}
     groups = {}
     for noise in NOISES:
         with gr.Column(visible=noise.id == kind.value) as groups[noise.id]:
             for parameter in noise.parameters:
-                elem_id = f"noise-{noise.id}-{parameter.name}".replace("_", "-")
+                elem_id = f"{name}-{noise.id}-{parameter.name}".replace("_", "-")
                 slider = _create_slider(parameter, "", elem_id)
                 sliders[noise.id, parameter.name] = slider
     kind.change(
