@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from denoiser.analysis.gain_labels import gain_flag, write_loss
 from denoiser.denoisers.base import DenoiserInfo, SigmaUsed, estimate_noise
 from denoiser.denoisers.purpose import is_made_for
 from denoiser.denoisers.registry import Available, comes_from_hub, find_available
@@ -17,7 +18,6 @@ from denoiser.images import Image, to_jpeg
 from denoiser.metrics import psnr, ssim, write_number, write_psnr, write_ssim
 from denoiser.noise import NoiseModel
 from denoiser.pipeline import TIE, psnr_gain
-from denoiser.ui.common.gain_labels import gain_flag, write_loss
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
 from denoiser.ui.photo.noise_blocks import BLOCK, noisy_part, to_floats
 from denoiser.ui.photo.request import PhotoRequest, parse_method, photo_methods
