@@ -78,7 +78,7 @@ def test_golden_output(model_id):
     expected = np.load(file, allow_pickle=False).astype(np.float32)
     output = denoiser.create_denoiser(model_id)(golden_input(colour=True))
     np.testing.assert_allclose(output, expected, atol=1 / 255, rtol=0)
-    assert np.ptp(output.mean(axis=(0, 1))) > 0.1  # not a gray one
+    assert np.ptp(output, axis=2).mean() > 0.1  # not a gray one
 
 
 @each_model
