@@ -7,7 +7,7 @@ core is kept. So cores join without seams, if nothing that is computed looks fur
 import ctypes
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
@@ -23,6 +23,7 @@ SIDE = 256
 
 _AHEAD = 2  # windows that wait for a thread, so that none waits for the next window
 
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
@@ -142,15 +143,26 @@ class WholePicture:
             Stopped: :attr:`stop` says so.
         """
         windows = list_windows(self.pixels.shape[:2], margin, multiple_of)
-        total, done = len(windows), 0
-        coming = iter(windows)
+        return self.run(lambda window: function(self._cut(window), window), windows)
+
+    def run(self, function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Iterator[ResultT]:
+        """Call a function with every item, in threads, and say how far that is.
+
+        Yields:
+            What the function returns, in no particular order.
+
+        Raises:
+            Stopped: :attr:`stop` says so.
+        """
+        total, done = len(items), 0
+        coming = iter(items)
         running: set[Future[ResultT]] = set()
         try:
             while done < total:
                 if self.stop():
                     raise Stopped
-                for window in itertools.islice(coming, self.workers + _AHEAD - len(running)):
-                    running.add(self.threads.submit(self._compute, function, window))
+                for item in itertools.islice(coming, self.workers + _AHEAD - len(running)):
+                    running.add(self.threads.submit(_call, function, item))
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
@@ -159,11 +171,6 @@ class WholePicture:
         finally:
             for future in running:
                 future.cancel()
-
-    def _compute(self, function: Callable[[Image, Window], ResultT], window: Window) -> ResultT:
-        result = function(self._cut(window), window)
-        _give_back_memory()
-        return result
 
     def _cut(self, window: Window) -> Image:
         pixels = self.pixels[window.rows, window.columns]
@@ -193,6 +200,12 @@ def _divide(length: int, margin: int, multiple_of: int) -> list[tuple[slice, sli
         (slice(max(0, first - margin), min(edges[-1], last + margin)), slice(first, last))
         for first, last in itertools.pairwise(edges)
     ]
+
+
+def _call(function: Callable[[ItemT], ResultT], item: ItemT) -> ResultT:
+    result = function(item)
+    _give_back_memory()
+    return result
 
 
 def _find_trim() -> Callable[[int], int] | None:

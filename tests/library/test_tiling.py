@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from denoiser.architectures import ARCHITECTURES, FlowUNet, build_network
-from denoiser.denoisers import windows
+from denoiser.denoisers import filters, windows
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.network import from_config
 from denoiser.denoisers.registry import create_denoiser, list_denoisers
@@ -82,6 +82,8 @@ class TestEveryDenoiser:
             ("flow-unet", {"realism": 0}),
             ("median", {"radius": 7}),
             ("gaussian-filter", {"width": 4}),
+            ("bilateral", {"gray_range": 8}),
+            ("total-variation", {"weight": 3}),
         ],
     )
     def test_hyperparameters(self, denoiser_id, values):
@@ -153,6 +155,15 @@ class TestOneDecisionForAllTiles:
         denoise_tiled(noisy, recorder)
         (sigma,) = recorder.sigmas
         assert sigma == pytest.approx(recorder.resolve_sigma(windows.to_unit(noisy)).value, rel=1e-5)
+
+    def test_every_tile_of_a_large_picture_takes_as_many_steps(self, monkeypatch):
+        """How many total variation takes is then found out by a part of it; still there are no seams."""
+        monkeypatch.setattr(filters, "_SAMPLE_PIXELS", 1000)
+        denoiser, noisy = create_denoiser("total-variation"), picture(150, 200)
+        tiled = denoise_tiled(noisy, denoiser, sigma=SIGMA, threads=2)
+        monkeypatch.setattr(windows, "SIDE", 1000)
+        assert_same(tiled, denoise_tiled(noisy, denoiser, sigma=SIGMA))
+        assert np.abs(tiled - denoiser(noisy, SIGMA)).mean() < 1e-3
 
     def test_a_known_strength_is_used(self):
         recorder = Recorder()
