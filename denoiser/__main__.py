@@ -271,6 +271,7 @@ class _ProgressBar:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m denoiser", description="Denoise whole photographs.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    methods = list_denoisers(colour=True)
 
     photo = commands.add_parser(
         "denoise",
@@ -280,7 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     photo.add_argument("photo", type=Path, metavar="PHOTO_OR_FOLDER", help="at most 25 megapixels each")
     photo.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="file or folder")
-    photo.add_argument("--method", required=True, choices=list_denoisers(), metavar="ID")
+    photo.add_argument("--method", required=True, choices=methods, metavar="ID")
     photo.add_argument(
         "--sigma", type=_sigma, metavar="N", help="strength of the noise, of 255; else it is estimated"
     )
@@ -314,7 +315,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     sheet.add_argument("--seed", type=_seed, default=0, metavar="N")
     sheet.add_argument(
-        "--methods", nargs="+", choices=list_denoisers(), default=DEFAULT_DENOISERS, metavar="ID"
+        "--methods",
+        nargs="+",
+        choices=methods,
+        default=DEFAULT_DENOISERS,
+        metavar="ID",
     )
     sheet.add_argument("--size", type=_size, default=48, metavar="N", help="pixels of the face's sides")
     sheet.add_argument("--colour", action="store_true", help="not in gray")

@@ -11,6 +11,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 import denoiser
+from denoiser import __main__ as library_command
 from train.__main__ import _parser
 
 from .conftest import ROOT
@@ -142,6 +143,18 @@ def test_commands_are_understood(page, capsys):
 def test_there_are_commands_to_check():
     found = {command.split()[0] for page in PAGES for command in commands(page)}
     assert {"fit", "all", "evaluate", "sweep", "emotion", "push", "publish-space", "cards"} <= found
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_the_library_s_commands_are_understood(page, capsys):
+    lines = [line for code in blocks(page, "sh") for line in code.splitlines()]
+    said = [line for line in lines if line.startswith("python -m denoiser ")]
+    assert said
+    for line in said:
+        try:
+            library_command._parser().parse_args(shlex.split(line.split(" > ")[0])[3:])
+        except SystemExit:
+            pytest.fail(f"{line}: {capsys.readouterr().err}")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -201,6 +201,13 @@ class TestDenoise:
         assert target.is_file()
         assert [row["method"] for row in rows(ran.stdout)] == ["median"]
 
+    def test_networks_for_colour_can_be_had(self, folder):
+        assert {*command.list_denoisers(colour=True)} > {*command.list_denoisers()}
+        source, target = folder / "noisy" / "face.png", folder / "out.png"
+        (name, *_) = (i for i in command.list_denoisers(colour=True) if i.endswith("-colour"))
+        assert run("denoise", source, "-o", target, "--method", name) == 0
+        assert read_photo(target).pixels.shape == (SIDE, SIDE, 3)
+
 
 class TestCompare:
     def test_a_sheet(self, folder, capsys):

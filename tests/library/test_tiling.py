@@ -17,6 +17,9 @@ from denoiser.noise import GaussianNoise, SaltAndPepperNoise
 from denoiser.weights.checkpoint import read_config
 
 SIGMA = 25 / 255
+LOCAL = [name for name in list_denoisers(colour=True) if "flow" not in name]
+"""What looks at a window once; the flows do so many times, and take long."""
+
 TOLERANCE = 1e-4
 
 
