@@ -90,7 +90,7 @@ class NetworkDenoiser(Denoiser):
         measured = list(whole.map(measure, network.multiple_of, network.multiple_of))
         total = sum(area for area, _ in measured)
         means = np.sum([area / total * means.astype(np.float64) for area, means in measured], axis=0)
-        return torch.from_numpy(means.astype(np.float32))
+        return torch.from_numpy(means.astype(np.float32)).to(next(network.parameters()).device)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Run the network on gray pictures, (B, 1, H, W) float32, whose sides fit; not yet clipped."""

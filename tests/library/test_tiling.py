@@ -65,13 +65,13 @@ class Recorder(Denoiser):
 
 
 class TestEveryDenoiser:
-    @pytest.mark.parametrize("denoiser_id", [i for i in list_denoisers(colour=True) if "flow" not in i])
+    @pytest.mark.parametrize("denoiser_id", LOCAL)
     def test_in_one_piece_and_in_tiles(self, denoiser_id):
         denoiser = create_denoiser(denoiser_id)
         noisy = picture(72, 165)
         assert_same(denoise_tiled(noisy, denoiser, sigma=SIGMA, threads=2), denoiser(noisy, SIGMA))
 
-    @pytest.mark.parametrize("denoiser_id", [i for i in list_denoisers(colour=True) if "flow" not in i])
+    @pytest.mark.parametrize("denoiser_id", LOCAL)
     def test_gray_with_other_noise(self, denoiser_id):
         denoiser = create_denoiser(denoiser_id)
         noisy = picture(131, 67, colour=False, noise=SaltAndPepperNoise(0.1))
