@@ -159,13 +159,13 @@ class Controls:
     def settings(self) -> list[Any]:
         """All components but the face, in the order in which they are written down."""
         return [
-            self.form,
             self.first.kind,
             self.more,
             self.seed,
             self.clip,
             self.round_8bit,
             self.methods.chosen,
+            self.form,
             *self.first.sliders.values(),
             *self.methods.sliders.values(),
         ]
@@ -227,7 +227,7 @@ class Controls:
         face, written = values
         count = len(self.first.sliders)
         try:
-            form, first, more, seed, clip, round_8bit, methods, *numbers = json.loads(written)
+            first, more, seed, clip, round_8bit, methods, form, *numbers = json.loads(written)
             if len(numbers) != count + len(self.methods.sliders):
                 raise ValueError("too few or too many numbers")
         except (TypeError, ValueError, RecursionError):  # it comes from a browser
