@@ -35,6 +35,7 @@ _CONTENTS = """
 :hidden:
 
 docs/results
+docs/unknown-noise
 docs/data
 docs/api
 docs/reference

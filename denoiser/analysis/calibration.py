@@ -6,14 +6,19 @@ kind and strength was added to pictures of several sizes, and estimated again.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from denoiser.analysis.results import UNKNOWN_NOISE_NAME, ResultsError
 from denoiser.weights.checkpoint import WEIGHTS
+
+LEAST_PICTURES = 5
+"""Of how many pictures it can be said how far estimates are off."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,13 @@ class PictureSet:
         confidence: Of the pictures called a kind, the share that was it, where each kind of noise is as
             frequent as any other.
         errors: By kind, and by growing ``above``.
+        means: By kind, the mean estimates and the true sigmas that they stood for, both growing.
     """
 
     pixels: int
     confidence: Mapping[str, float]
     errors: tuple[SigmaError, ...]
+    means: Mapping[str, tuple[tuple[float, float], ...]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,18 @@ class Calibration:
             return math.nan, math.nan
         return sigma * fitting[-1].low, sigma * fitting[-1].high
 
+    def correct(self, kind: str, sigma: float, pixels: int) -> float:
+        """Take off an estimated sigma what estimates of that kind and strength are off on average.
+
+        That is a share of it, interpolated between the strengths that were tried.
+        """
+        found = self._nearest(pixels)
+        means = () if found is None else found.means.get(kind, ())
+        if not means:
+            return sigma
+        estimated, true = np.array(means).T
+        return sigma * float(np.interp(sigma, estimated, true / estimated))
+
     def _nearest(self, pixels: int) -> PictureSet | None:
         return min(self.sets, key=lambda found: abs(math.log(found.pixels / pixels)), default=None)
 
@@ -84,10 +103,20 @@ def parse_calibration(content: Mapping[str, Any]) -> Calibration:
                     SigmaError(str(e["kind"]), float(e["above"]), float(e["low"]), float(e["high"]))
                     for e in entry["errors"]
                 ),
+                _read_means(entry["called"]),
             )
             for entry in content["sets"]
         )
     )
+
+
+def _read_means(calls: Sequence[Mapping[str, Any]]) -> dict[str, tuple[tuple[float, float], ...]]:
+    means: dict[str, list[tuple[float, float]]] = {}
+    for call in calls:
+        if call["called"].get(call["kind"], 0) >= LEAST_PICTURES and "bias" in call:
+            true = float(call["sigma"]) / 255
+            means.setdefault(str(call["kind"]), []).append((true * (1 + float(call["bias"])), true))
+    return {kind: tuple(sorted(pairs)) for kind, pairs in means.items()}
 
 
 @lru_cache(maxsize=1)

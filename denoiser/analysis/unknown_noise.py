@@ -151,9 +151,16 @@ def estimate_noise_of(noisy: Image) -> NoiseEstimate:
     """
     found = estimate_uncalibrated(noisy)
     calibration, pixels = read_calibration(), noisy.shape[0] * noisy.shape[1]
+    sigma = calibration.correct(found.kind, found.sigma, pixels)
     low, high = calibration.sigma_range(found.kind, found.sigma, pixels)
-    confidence = calibration.confidence(found.kind, pixels)
-    return replace(found, confidence=confidence, low=low, high=high)
+    return NoiseEstimate(
+        found.kind,
+        sigma,
+        _scale(found.noise, sigma / found.sigma if found.sigma else 1.0),
+        calibration.confidence(found.kind, pixels),
+        low,
+        high,
+    )
 
 
 def estimate_uncalibrated(noisy: Image) -> NoiseEstimate:
@@ -379,6 +386,15 @@ def _tell_strength(
     if kind == SpeckleNoise.id:
         return SpeckleNoise(sigma), sigma * math.sqrt(float(np.mean(values**2)))
     return GaussianNoise(sigma), sigma
+
+
+def _scale(noise: NoiseModel | None, factor: float) -> NoiseModel | None:
+    """Make noise stronger by a factor, where its strength was found by its standard deviation."""
+    if isinstance(noise, GaussianNoise | SpeckleNoise):
+        return replace(noise, sigma=min(float(noise.sigma) * factor, 1.0))
+    if isinstance(noise, PoissonNoise):
+        return replace(noise, peak=float(np.clip(float(noise.peak) / factor**2, 1, 100_000)))
+    return noise
 
 
 def _noise_levels(planes: _Planes) -> tuple[_Values, _Values] | None:

@@ -8,7 +8,14 @@ import skimage.data
 
 import denoiser
 from denoiser.analysis import unknown_noise
-from denoiser.analysis.unknown_noise import CLEAN, KINDS, UNKNOWN, estimate_noise_of, stein_psnr
+from denoiser.analysis.unknown_noise import (
+    CLEAN,
+    KINDS,
+    UNKNOWN,
+    estimate_noise_of,
+    estimate_uncalibrated,
+    stein_psnr,
+)
 from denoiser.images import from_uint8, to_uint8
 from denoiser.noise import NoiseChain, create_noise, list_noises
 from tests.doubles import Fixed
@@ -48,6 +55,28 @@ def test_kind_and_strength_of_known_noise(kind, name, value, tolerance, picture)
     assert getattr(found.noise, name) == pytest.approx(value, rel=tolerance)
     true = noise.known_sigma(picture) or math.sqrt(float(np.mean((noisy - picture) ** 2)))
     assert found.sigma == pytest.approx(true, rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [("gaussian", "sigma", 10 / 255), ("poisson", "peak", 300), ("speckle", "sigma", 20 / 255)],
+)
+def test_what_estimates_are_off_on_average_is_taken_off(kind, name, value):
+    noise = create_noise(kind, **{name: value})
+    noisy = noise(PORTRAIT, 1, round_8bit=True)
+    plain, found = estimate_uncalibrated(noisy), estimate_noise_of(noisy)
+    true = noise.known_sigma(PORTRAIT)
+    assert found.kind == plain.kind == kind
+    assert abs(found.sigma - true) < abs(plain.sigma - true)
+    assert found.noise.known_sigma(PORTRAIT) == pytest.approx(found.sigma, rel=0.05)
+
+
+def test_an_estimate_says_how_far_it_may_be_trusted():
+    found = estimate_noise_of(add("gaussian", sigma=25 / 255))
+    assert found.low < 25 / 255 < found.high
+    assert found.confidence > 0.9
+    assert 0 < found.sigma_error < 0.05 * found.sigma
+    assert math.isnan(estimate_noise_of(add("jpeg", quality=20)).sigma_error)
 
 
 def test_the_share_of_salt_is_told():

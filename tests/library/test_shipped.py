@@ -18,7 +18,8 @@ import train
 from denoiser.analysis.emotion.classifier import CLASSES, CLASSIFIER, load_classifier
 from denoiser.analysis.emotion.results import read_emotion_results
 from denoiser.analysis.inspection import find_capabilities
-from denoiser.analysis.results import CLEAN, NOISY, read_benchmark
+from denoiser.analysis.results import CLEAN, NOISY, UNKNOWN_NOISE_NAME, read_benchmark
+from denoiser.analysis.unknown_noise import KINDS, ROUTER, UNKNOWN
 from denoiser.architectures.dual_autoencoder import DualAutoencoder
 from denoiser.architectures.expert_unet import ExpertUNet
 from denoiser.architectures.flow_unet import FlowUNet
@@ -51,6 +52,7 @@ from tests.golden.make import golden_file, golden_input
 from train.config import read_config as read_train_config
 from train.config import validation_noise
 from train.evaluation.score import CONDITIONS, count_pictures, weights_version
+from train.evaluation.score_unknown_noise import METHODS
 from train.fit import model_config
 from train.publish.cards import make_card
 
@@ -106,6 +108,25 @@ def test_what_draws_cost_is_of_these_weights_and_no_more_than_theory_allows():
         assert 2 < score["mean"] - score["one"] < 10 * math.log10(2)
         assert score["mean"] > score["closest"] - 0.2
         assert score["correlation"] > 0.5
+
+
+def test_what_is_said_of_unknown_noise_is_of_these_weights():
+    content = json.loads((WEIGHTS / UNKNOWN_NOISE_NAME).read_text())
+    assert ROUTER in METHODS
+    measured = {method["id"]: method["weights"] for method in content["denoisers"]}
+    assert measured == {name: weights_version(name) for name in METHODS}
+    for pictures in content["sets"]:
+        assert set(pictures["confidence"]) <= {*KINDS, CLEAN, UNKNOWN}
+        assert {error["kind"] for error in pictures["errors"]} == {*KINDS} - {"jpeg"}
+        assert all(error["low"] < error["high"] for error in pictures["errors"])
+
+
+def test_a_known_strength_gives_a_psnr_that_may_be_trusted():
+    """What docs/unknown-noise.md says of the intervals."""
+    content = json.loads((WEIGHTS / UNKNOWN_NOISE_NAME).read_text())
+    assert all(entry["covered"] >= 0.8 for entry in content["psnr"])
+    known = [entry for entry in content["psnr"] if entry["sigma"] == "known"]
+    assert all(abs(entry["bias"]) < 0.5 for entry in known)
 
 
 @each_model

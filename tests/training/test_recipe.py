@@ -350,6 +350,24 @@ def test_what_uses_a_model_several_times_is_scored_with_it(tmp_path, monkeypatch
     assert "evaluate-samples" in [command[0] for command in commands]
 
 
+def test_what_is_said_of_unknown_noise_is_measured_anew_where_colour_faces_are(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command, check):
+        commands.append(command[3:])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr("train.recipe.run.subprocess.run", run)
+    faces, colour = tmp_path / "faces", tmp_path / "colour"
+    follow_up(["residual-unet"], faces, tmp_path, colour)
+    wanted = ["evaluate-unknown-noise", "--data", str(faces), "--colour-data", str(colour)]
+    assert wanted in commands
+    commands.clear()
+    follow_up(["autoencoder"], faces, tmp_path, colour)  # of which nothing is said there
+    follow_up(["residual-unet"], faces, tmp_path)
+    assert "evaluate-unknown-noise" not in [command[0] for command in commands]
+
+
 @pytest.mark.slow
 def test_two_steps_in_earnest(tmp_path, monkeypatch):
     """The second starts from the weights of the first; both are exported."""

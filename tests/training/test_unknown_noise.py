@@ -54,8 +54,17 @@ def test_errors_are_of_what_was_rightly_told():
 
 
 def test_the_calibration_is_read_for_the_nearest_size_and_strength():
+    def call(kind, rightly, **more):
+        return {"noise": kind, "kind": kind, "called": {kind: rightly}, **more}
+
+    called = [
+        call("jpeg", 9),
+        call("poisson", 2, sigma=9.0, bias=9.0),
+        call("gaussian", 9, sigma=51.0, bias=0.0),
+        call("gaussian", 9, sigma=25.5, bias=0.2),
+    ]
     sets = [
-        {"pixels": pixels, "confidence": {"gaussian": share}, "errors": [
+        {"pixels": pixels, "confidence": {"gaussian": share}, "called": called, "errors": [
             {"kind": "gaussian", "above": 0.0, "low": 0.5, "high": 1.0},
             {"kind": "gaussian", "above": 0.1, "low": 0.9, "high": wide},
         ]} for pixels, share, wide in ((2304, 0.7, 1.2), (65536, 0.9, 1.1))
@@ -68,6 +77,12 @@ def test_the_calibration_is_read_for_the_nearest_size_and_strength():
     assert found.sigma_range("gaussian", 0.2, 2304) == pytest.approx((0.18, 0.24))
     assert found.sigma_range("gaussian", 0.2, 90_000) == pytest.approx((0.18, 0.22))
     assert all(math.isnan(end) for end in found.sigma_range("jpeg", 0.2, 2304))
+    # Estimates of 0.12 stood for 0.1, those of 0.2 were right.
+    assert found.correct("gaussian", 0.12, 2304) == pytest.approx(0.1)
+    assert found.correct("gaussian", 0.06, 2304) == pytest.approx(0.05)
+    assert found.correct("gaussian", 0.16, 2304) == pytest.approx(0.16 * (1 / 1.2 + 1) / 2)
+    assert found.correct("gaussian", 0.4, 2304) == 0.4
+    assert found.correct("poisson", 0.4, 2304) == found.correct("jpeg", 0.4, 2304) == 0.4
 
 
 def test_what_can_be_told_is_tried_and_what_cannot_is_to_be_called_unknown():

@@ -20,7 +20,7 @@ import torch
 from skimage.data import astronaut, chelsea, coffee
 from tqdm import tqdm
 
-from denoiser.analysis.calibration import Calibration, parse_calibration
+from denoiser.analysis.calibration import LEAST_PICTURES, Calibration, parse_calibration
 from denoiser.analysis.inspection import measure_whiteness
 from denoiser.analysis.results import UNKNOWN_NOISE_NAME
 from denoiser.analysis.unknown_noise import (
@@ -75,7 +75,6 @@ CONDITIONS: Mapping[str, NoiseModel | None] = {
 """What is added, by its id in the results; what can't be told is to be called unknown."""
 
 _BINS = (0.0, 8 / 255, 20 / 255)  # of estimated sigma, in each of which the error is its own
-_LEAST = 5  # pictures, of which an interval can be made
 
 METHODS = ("residual-unet", "attention-unet", "nl-means", "median")
 """Whose PSNR is estimated, and which are tried on foreign noise."""
@@ -226,7 +225,7 @@ def find_errors(trials: Sequence[Trial]) -> list[dict[str, Any]]:
         rightly = [t for t in trials if t.kind == t.found.kind == kind and t.found.noise is not None]
         for above, below in zip(_BINS, (*_BINS[1:], math.inf), strict=True):
             ratios = [t.sigma / t.found.sigma for t in rightly if above < t.found.sigma <= below]
-            if len(ratios) >= _LEAST:
+            if len(ratios) >= LEAST_PICTURES:
                 low, high = np.quantile(ratios, [0.025, 0.975])
                 errors.append(
                     {
@@ -303,8 +302,9 @@ def _try_stein(
     noisy = noise(clean, seed, clip=clip, round_8bit=clip)
     sigma, error = noise.known_sigma(clean) or 0.0, 0.0
     if calibration is not None:
-        sigma = estimate_uncalibrated(noisy).sigma
-        low, high = calibration.sigma_range(noise.id, sigma, clean.shape[0] * clean.shape[1])
+        estimate, pixels = estimate_uncalibrated(noisy).sigma, clean.shape[0] * clean.shape[1]
+        low, high = calibration.sigma_range(noise.id, estimate, pixels)
+        sigma = calibration.correct(noise.id, estimate, pixels)
         error = NoiseEstimate(noise.id, sigma, None, low=low, high=high).sigma_error
         error = 0.0 if math.isnan(error) else error  # a trial of few pictures has none
     denoiser = create_denoiser(method)

@@ -27,6 +27,7 @@ from train.config import (
     sees_colour,
 )
 from train.data import PREPARED, face_size, prepare_faces
+from train.evaluation.score_unknown_noise import METHODS
 from train.recipe.progress import State, write_progress
 
 RECIPE = Path(__file__).parent / "recipe.toml"
@@ -234,11 +235,13 @@ def follow_up(model_ids: Sequence[str], data: Path, runs: Path, colour_data: Pat
     draws = any(name in offered for name in find_capabilities().samples)
     scoring = ["--data", str(data), "--denoisers", *offered, "--cache"]
     drawing = ["--data", str(data), "--cache"]
+    unknown = ["train", "evaluate-unknown-noise", "--data", str(data), "--colour-data", str(colour_data)]
     commands += [
         ["train", "evaluate", *scoring, str(runs / "evaluate")],
         ["train", "evaluate-emotion", *scoring, str(runs / "evaluate-emotion")],
         ["train", "evaluate-realism", *scoring, str(runs / "evaluate-realism")],
         *([["train", "evaluate-samples", *drawing, str(runs / "evaluate-samples")]] if draws else []),
+        *([unknown] if colour_data and not set(METHODS).isdisjoint(offered) else []),
         ["tests.golden.make", *offered],
     ]
     return _run_all(commands)
