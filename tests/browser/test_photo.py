@@ -394,6 +394,28 @@ def test_a_whole_photo_can_be_cancelled_and_begun_again(tab, tmp_path):
     tab.strip.filter(has_text="Median 3x3").click()
     tab.page.locator("#photo-run").click()
     tab.page.locator("#photo-whole .photo-whole[data-state=done]").wait_for()
+    # What there is stays when more is begun and given up.
+    tab.strip.filter(has_text="Residual U-Net").first.click()
+    tab.page.locator("#photo-run").click()
+    cancel.click()
+    tab.page.locator("#photo-whole .photo-whole[data-state=stopped]").wait_for()
+    expect(tab.page.locator("#photo-save-8")).to_be_visible()
+    expect(tab.whole.locator("img")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_another_photo_ends_the_computation_of_the_first(tab, tmp_path):
+    tab.give(with_profile_and_place(np.tile(made_up(), (5, 4, 1))), tmp_path)
+    tab.say("It is already noisy")
+    tab.page.locator("#photo-run").click()
+    tab.page.locator("#photo-whole .photo-whole[data-state=running]").wait_for()
+    tab.page.locator("#photo-portrait").click()
+    tab.page.locator("#photo-whole .photo-whole[data-state=idle]").wait_for()
+    expect(tab.page.locator("#photo-cancel")).to_be_hidden()
+    tab.strip.filter(has_text="Median 3x3").click()
+    tab.page.locator("#photo-run").click()
+    tab.page.locator("#photo-whole .photo-whole[data-state=done]").wait_for()
+    expect(tab.whole).to_contain_text("512 x 512")
 
 
 def test_another_photo_takes_the_old_result_away(tab, tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from denoiser.analysis.unknown_noise import NoiseEstimate, PsnrEstimate
 from denoiser.denoisers import registry
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.registry import create_denoiser
@@ -42,6 +43,7 @@ from denoiser.ui.photo.request import (
 )
 from denoiser.ui.photo.session import PORTRAIT, Held, Photos, is_lossy, portrait, samples_of
 from denoiser.ui.photo.tab import create_photo_tab
+from denoiser.ui.photo.unknown import describe_noise, estimate_psnr
 from denoiser.ui.photo.whole import Result, Room, compute_whole, in_steps
 from denoiser.weights.checkpoint import WeightsError
 
@@ -364,6 +366,46 @@ def test_of_a_lossy_file_and_of_other_noise_no_psnr_is_estimated():
     assert "left out" in salty["about"]
     for card in (*others.values(), *others_of_salty.values()):
         assert "stein" not in card
+
+
+@pytest.mark.parametrize(
+    ("kind", "noise", "says"),
+    [
+        (
+            "gaussian",
+            GaussianNoise(0.08),
+            "Gaussian, sigma 20.4 of 255 (18.9 to 22.9 in 95 of 100 cases)",
+        ),
+        ("jpeg", None, "JPEG compression, with a strength of 20.4 of 255"),
+        ("clean", None, "Hardly any noise"),
+        ("unknown", None, "no kind that can be told"),
+    ],
+)
+def test_how_sure_an_estimate_is_is_said(kind, noise, says):
+    held = noisy_photo()
+    found = NoiseEstimate(kind, 0.08, noise, confidence=0.93, low=0.0743, high=0.0897)
+    vars(held)["noise"] = found  # as if it had been estimated
+    assert says in describe_noise(held)
+    assert ("93 % were it" in describe_noise(held)) is (kind in ("gaussian", "jpeg"))
+    assert describe_noise(held).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "stein", "interval"),
+    [
+        (PsnrEstimate(31.24, 0.3, 30.61, 31.93, 0.0), "about 31.2 dB", "30.6 to 31.9 dB"),
+        (PsnrEstimate(38.0, 3.0, 33.04, math.inf, 0.0), "about 38.0 dB", "33.0 or more dB"),
+        (PsnrEstimate(math.nan, math.nan, 44.7, math.inf, 0.0), "above 44.7 dB", None),
+        (PsnrEstimate(math.nan, math.nan, math.nan, math.inf, 0.0), "PSNR can't be told", None),
+        (PsnrEstimate(20.0, math.inf, -math.inf, math.inf, 0.0), "PSNR can't be told", None),
+    ],
+)
+def test_an_estimate_of_psnr_in_words(monkeypatch, estimate, stein, interval):
+    monkeypatch.setattr("denoiser.ui.photo.unknown.stein_psnr", lambda *_, **__: estimate)
+    held = noisy_photo()
+    vars(held)["noise"] = NoiseEstimate("gaussian", 0.08, GaussianNoise(0.08))
+    written_down = estimate_psnr(to_floats(held.photo.pixels), Halving(), held)
+    assert (written_down["stein"], written_down.get("steinRange")) == (stein, interval)
 
 
 def test_without_what_tells_kinds_the_noise_is_of_no_kind(monkeypatch):

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 
 from denoiser.ui.server import uploads
 from denoiser.ui.server.guard import GuardedBlocks
+from denoiser.ui.server.limits import MAX_FILE_BYTES
 from denoiser.ui.server.uploads import NOT_YOURS
 from tests.conftest import ROOT, app_environment, free_port, stop
 from tests.doubles import run
@@ -248,7 +249,9 @@ def test_the_same_picture_of_two_sessions_is_two(app, picture):
 
 def test_a_refused_upload_leaves_nothing(app):
     before = set(app.folder.iterdir())
-    large = app.client.post("/gradio_api/upload", files={"files": ("x.png", bytes(11 * 2**20))})
+    large = app.client.post(
+        "/gradio_api/upload", files={"files": ("x.png", bytes(MAX_FILE_BYTES + 2**20))}
+    )
     assert large.status_code == 413
     damaged = app.client.post(
         "/gradio_api/upload",

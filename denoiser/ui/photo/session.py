@@ -74,11 +74,9 @@ class Whole:
     """A whole photo that was computed.
 
     Attributes:
-        of: Id of the photo it is of.
         photo: It, with 16 bits, and the first one's ICC profile and EXIF data.
     """
 
-    of: str
     photo: Photo
 
     @property
@@ -103,7 +101,6 @@ class Photos:
         with ONE_PICTURE:
             held = Held(secrets.token_hex(8), read_photo(data), is_lossy(data))
         self._photos.keep(session, held)
-        self.results.forget(session)
         return held
 
     def find(self, photo_id: object, session: str) -> Held | None:

@@ -36,7 +36,7 @@ from denoiser.ui.photo.request import (
     parse_request,
     photo_methods,
 )
-from denoiser.ui.photo.session import Photos, portrait, shrink
+from denoiser.ui.photo.session import Held, Photos, portrait, shrink
 from denoiser.ui.photo.whole import Result, Room, compute_whole, wait_for_room
 from denoiser.ui.server.downloads import DownloadError, offer_download
 from denoiser.ui.server.limits import MAX_FILE_BYTES
@@ -106,10 +106,10 @@ def create_photo_tab(opened: Callable[..., Any], closed: Callable[..., Any]) -> 
     """
     with gr.Row(elem_id="photo"):
         tab = _create()
-    photos = Photos()
-    _connect_choice(tab, photos, opened)
+    photos, wholes = Photos(), FairScheduler(JOB_PLACES, JOB_PLACES_EACH)
+    _connect_choice(tab, photos, wholes, opened)
     _connect_view(tab, photos)
-    _connect_whole(tab, photos)
+    _connect_whole(tab, photos, wholes)
 
     def close(request: gr.Request) -> None:
         photos.close(request.session_hash or "")
@@ -203,15 +203,23 @@ def _create() -> Tab:
     )
 
 
-def _connect_choice(tab: Tab, photos: Photos, opened: Callable[..., Any]) -> None:
+def _connect_choice(tab: Tab, photos: Photos, wholes: FairScheduler, opened: Callable[..., Any]) -> None:
     """Let a visitor give a photo, or take the portrait, which is there when the tab opens."""
     outputs = [tab.map, tab.answer, tab.whole, tab.note]
 
     def begin(shown: Any) -> list[Any]:
-        return [gr.skip()] * len(outputs) if shown else show_portrait()
+        return [gr.skip()] * len(outputs) if shown else show(portrait(), CLEAN)
 
-    def show_portrait() -> list[Any]:
-        return [write_payload(photo_payload(portrait())), CLEAN, _idle(), ""]
+    def show(held: Held, answer: str | None) -> list[Any]:
+        return [write_payload(photo_payload(held)), answer, _idle(), ""]
+
+    def use_portrait(request: gr.Request) -> list[Any]:
+        forget_whole(request.session_hash or "")
+        return show(portrait(), CLEAN)
+
+    def forget_whole(session: str) -> None:
+        wholes.stop_session(session)
+        photos.results.forget(session)
 
     def receive(sent: dict[str, Any] | None, request: gr.Request) -> list[Any]:
         nothing = [gr.skip()] * len(outputs)
@@ -222,11 +230,12 @@ def _connect_choice(tab: Tab, photos: Photos, opened: Callable[..., Any]) -> Non
             held = photos.receive(read_upload(sent, session), session)
         except ImageError as error:
             return [None, *nothing[:-1], str(error)]
-        return [None, write_payload(photo_payload(held)), None, _idle(), ""]
+        forget_whole(session)
+        return [None, *show(held, None)]
 
     photo_id = gr.Textbox(visible=False)
     opened(begin, photo_id, outputs, js=_BEGIN, queue=False, **RAW)
-    tab.use_portrait.click(show_portrait, None, outputs, queue=False, **SILENT)
+    tab.use_portrait.click(use_portrait, None, outputs, queue=False, **SILENT)
     # Without Gradio's preprocessing, which decodes and converts; see the tab "Compare".
     tab.picture.change(
         receive,
@@ -291,9 +300,8 @@ def _connect_view(tab: Tab, photos: Photos) -> None:
     )
 
 
-def _connect_whole(tab: Tab, photos: Photos) -> None:
+def _connect_whole(tab: Tab, photos: Photos, scheduler: FairScheduler) -> None:
     sliders = list(tab.noise.sliders)
-    scheduler = FairScheduler(JOB_PLACES, JOB_PLACES_EACH)
     room = Room()
 
     def read(session: str, written: Any) -> PhotoRequest:

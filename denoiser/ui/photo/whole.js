@@ -3,6 +3,7 @@ const root = element.querySelector(".photo-whole");
 const bar = root.querySelector("progress");
 const part = (name) => root.querySelector(`.photo-whole-${name}`);
 const tab = document.querySelector("#photo");
+let hasResult = false;
 
 function show() {
   const value = readPayload(props.value);
@@ -11,13 +12,17 @@ function show() {
   if (value.token) return save(value.token);
   if (value.state === "stopped" && root.dataset.state !== "running") return; // nothing was running
   root.dataset.state = value.state;
-  tab.dataset.whole = value.state; // by which the page shows Cancel, and the downloads
+  if (value.state === "idle") hasResult = false; // another photo
+  if (value.state === "done") hasResult = true;
+  // By these the page shows Cancel, and the downloads: a result stays until there is another one.
+  tab.dataset.whole = value.state;
+  tab.dataset.saves = hasResult && value.state !== "running" ? "yes" : "no";
   bar.hidden = value.state !== "running";
   bar.value = value.share || 0;
   part("left").textContent = value.left || "";
   // Spoken only when it changes, not for every tile.
   if (part("says").textContent !== value.text) part("says").textContent = value.text;
-  part("preview").hidden = !value.preview;
+  part("preview").hidden = tab.dataset.saves !== "yes";
   if (value.preview) part("preview").src = `data:image/jpeg;base64,${value.preview}`;
 }
 

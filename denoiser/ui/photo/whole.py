@@ -114,7 +114,7 @@ def compute_whole(request: PhotoRequest, denoiser: Denoiser) -> Iterator[float |
         else:
             repaired = step
     assert repaired is not None
-    whole = Whole(request.held.id, Photo(repaired, source.icc_profile, source.exif))
+    whole = Whole(Photo(repaired, source.icc_profile, source.exif))
     if request.noise is None:
         yield Result(whole)
     else:
