@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from denoiser.denoisers.base import Denoiser
-from denoiser.denoisers.windows import Stopped, WholePicture, give_back_memory
+from denoiser.denoisers.windows import Stopped, WholePicture, give_back_large_blocks
 from denoiser.images import check_image
 
 __all__ = ["Stopped", "denoise_tiled"]
@@ -48,7 +48,7 @@ def denoise_tiled(
     if not isinstance(threads, int) or threads < 1:
         raise ValueError(f"threads must be a whole number from 1, not {threads!r}")
     used = denoiser.resolve_sigma(pixels, sigma)
-    give_back_memory()
+    give_back_large_blocks()
     before = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

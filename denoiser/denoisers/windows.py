@@ -166,7 +166,7 @@ class WholePicture:
                 if self.stop():
                     raise Stopped
                 for item in itertools.islice(coming, self.workers + _AHEAD - len(running)):
-                    running.add(self.threads.submit(function, item))
+                    running.add(self.threads.submit(_call, function, item))
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
@@ -206,14 +206,32 @@ def _divide(length: int, margin: int, multiple_of: int) -> list[tuple[slice, sli
     ]
 
 
-def give_back_memory() -> None:
+def give_back_large_blocks() -> None:
     """Have large blocks of memory go back to the system as soon as they are free, where it is glibc's.
 
-    Else each thread keeps what it freed, in ever more pieces. Blocks below this size, which all features
-    of faces are, stay as they were: to have them anew every time takes a tenth longer.
+    Blocks below this size, which all features of faces are, stay as they were: to have them anew every
+    time takes a tenth longer.
     """
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another library than glibc
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+    if _GLIBC is not None:
+        _GLIBC.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+
+
+def _find_glibc() -> ctypes.CDLL | None:
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another library, or system
+        library = ctypes.CDLL(None)
+        if library.mallopt and library.malloc_trim:
+            return library
+    return None
+
+
+_GLIBC = _find_glibc()
+
+
+def _call(function: Callable[[ItemT], ResultT], item: ItemT) -> ResultT:
+    result = function(item)
+    if _GLIBC is not None:  # else each thread keeps what it freed, in ever more pieces
+        _GLIBC.malloc_trim(0)
+    return result
 
 
 def _within(part: slice, whole: slice) -> slice:
