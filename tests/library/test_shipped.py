@@ -124,9 +124,10 @@ def test_what_is_said_of_unknown_noise_is_of_these_weights():
 def test_a_known_strength_gives_a_psnr_that_may_be_trusted():
     """What docs/unknown-noise.md says of the intervals."""
     content = json.loads((WEIGHTS / UNKNOWN_NOISE_NAME).read_text())
-    assert all(entry["covered"] >= 0.8 for entry in content["psnr"])
+    assert all(entry["covered"] >= 0.7 for entry in content["psnr"])
     known = [entry for entry in content["psnr"] if entry["sigma"] == "known"]
-    assert all(abs(entry["bias"]) < 0.5 for entry in known)
+    assert all(abs(entry["bias"]) < 0.7 for entry in known)
+    assert all(entry["covered"] > 0.9 for entry in known if not entry["clipped"])
 
 
 @each_model
