@@ -374,7 +374,7 @@ def test_of_a_lossy_file_and_of_other_noise_no_psnr_is_estimated():
         (
             "gaussian",
             GaussianNoise(0.08),
-            "Gaussian, sigma 20.4 of 255 (18.9 to 22.9 in 95 of 100 cases)",
+            "Gaussian, sigma 20.4 of 255 (18.9 to 22.9 in 95 of 100 test pictures)",
         ),
         ("jpeg", None, "JPEG compression, with a strength of 20.4 of 255"),
         ("clean", None, "Hardly any noise"),

@@ -55,7 +55,7 @@ def describe_noise(held: Held) -> str:
     if found.kind != GaussianNoise.id:
         parts.append(f", with a strength of {strength}")
     if math.isfinite(found.low) and math.isfinite(found.high):
-        parts.append(f" ({255 * found.low:.1f} to {255 * found.high:.1f} in 95 of 100 cases)")
+        parts.append(f" ({255 * found.low:.1f} to {255 * found.high:.1f} in 95 of 100 test pictures)")
     if math.isfinite(found.confidence):
         parts.append(f"; of test pictures called this, {100 * found.confidence:.0f} % were it")
     if held.is_lossy:
