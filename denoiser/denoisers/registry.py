@@ -37,7 +37,11 @@ MODELS: tuple[str, ...] = (
 )
 """Trained models, each a folder in weights/. A new one is its folder and one line here."""
 
-COLOUR_MODELS: tuple[str, ...] = ("attention-unet-colour",)
+COLOUR_MODELS: tuple[str, ...] = (
+    "attention-unet-colour",
+    "residual-unet-colour",
+    "autoencoder-colour",
+)
 """Trained models that see a colour picture as a whole; likewise."""
 
 PRIORS: Mapping[str, str] = {"residual-unet-flow": "residual-unet"}
@@ -114,7 +118,8 @@ def list_denoisers(colour: bool = False) -> list[str]:
 
     Args:
         colour: Whether to list those for pictures in colour: also the networks that see the three
-            channels as a whole, which have nothing to gain on gray ones.
+            channels as a whole. On gray ones they are decibels behind the others: noise that is the
+            same in all channels they take for detail.
     """
     return [name for name in REGISTRY.ids() if colour or name not in COLOUR_MODELS]
 

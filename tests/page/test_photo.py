@@ -225,6 +225,18 @@ def test_too_many_methods_are_one_sentence():
         parse(written(settings_of(methods=many)))
 
 
+def test_networks_for_colour_are_left_out_of_a_gray_photo():
+    colour = next(name for name, info in photo_methods().items() if info.colour)
+    settings = settings_of(methods=(colour, "median"))
+    gray = Held("mine", Photo(made_up(colour=False)))
+    for held, expected in ((gray, ("median",)), (portrait(), (colour, "median"))):
+        found = parse_request(written(settings), SLIDERS, lambda photo_id, held=held: held)
+        assert found is not None
+        assert found.methods == expected
+    assert "networks for colour are left out" in photo_payload(gray)["about"]
+    assert "left out" not in photo_payload(portrait())["about"]
+
+
 def test_the_region_of_a_photo_that_is_smaller_than_it_is_all_of_it():
     held = Held("mine", Photo(made_up(100, 140)))
     text = written(photo="mine", top=0, left=40, side=256)

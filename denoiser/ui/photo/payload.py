@@ -59,8 +59,9 @@ class Region:
 def photo_payload(held: Held) -> Payload:
     """Write down a photo to choose regions from."""
     height, width = held.size
-    channels = "colour" if held.photo.pixels.ndim == 3 else "gray"
+    channels = "colour" if held.in_colour else "gray"
     about = f"{width:,} x {height:,} pixels, {channels}, {held.photo.bits} bits."
+    about += "" if held.in_colour else " The networks for colour are left out."
     return {
         "version": new_version(),
         "id": held.id,

@@ -106,7 +106,8 @@ def parse_request(
     if kind_of_photo not in (CLEAN, NOISY):
         raise ExperimentError("The photo has to be clean or noisy.")
     experiment = parse_experiment(noise_id, values, seed=seed, methods=methods)
-    chosen = tuple(method_id for method_id in photo_methods() if method_id in experiment.methods)
+    infos = photo_methods()
+    chosen = tuple(method_id for method_id in infos if method_id in experiment.methods)
     if len(chosen) < len(experiment.methods):
         raise ExperimentError("One of the methods takes too long for a photo.")
     if len(chosen) > MOST_METHODS:
@@ -116,7 +117,7 @@ def parse_request(
         noise=experiment.noise if kind_of_photo == CLEAN else None,
         seed=experiment.seed,
         region=_parse_region(sent.get("top"), sent.get("left"), sent.get("side"), held),
-        methods=chosen,
+        methods=chosen if held.in_colour else tuple(m for m in chosen if not infos[m].colour),
     )
 
 

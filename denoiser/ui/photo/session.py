@@ -54,6 +54,11 @@ class Held:
         height, width = self.photo.pixels.shape[:2]
         return height, width
 
+    @property
+    def in_colour(self) -> bool:
+        """Whether it has three channels."""
+        return self.photo.pixels.ndim == 3
+
     @cached_property
     def overview(self) -> Image:
         """A small one of it, (H, W) or (H, W, 3) in [0, 1], about a quarter of a megapixel at most."""
