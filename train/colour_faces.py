@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 
 from denoiser.faces.fer2013 import FaceDataError, FaceSet, Split
 
+COLOUR_FACES = "colour faces"
+"""What results call them."""
+
 CROPS = 4
 """Training pictures of one photograph: the whole face, and parts of it at other scales."""
 
@@ -66,7 +69,7 @@ def read_colour_faces(
         np.repeat(np.array([row for row, _ in large], dtype=np.int64), crops),
         ("",) * len(images),
         split,
-        f"colour faces, {split} split",
+        f"{COLOUR_FACES}, {split} split",
         remark if len(large) < len(photographs) else "",
     )
 

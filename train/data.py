@@ -16,7 +16,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampl
 
 from denoiser.faces.fer2013 import FACE_SIZE, FaceDataError, FaceSet, Split, read_fer2013
 from denoiser.images import from_uint8
-from train.colour_faces import CROPS, is_colour_faces, read_colour_faces
+from train.colour_faces import COLOUR_FACES, CROPS, is_colour_faces, read_colour_faces
 from train.config import TrainConfig, sees_colour, validation_noise
 from train.copies import find_copies
 from train.own_faces import is_own_faces, read_own_faces
@@ -64,7 +64,7 @@ def _as_in_fer2013(images: np.ndarray) -> np.ndarray:
 def split_name(faces: FaceSet) -> str:
     """Name a split for results, and what is odd about this copy of it."""
     name = f"FER2013 {faces.split} ({_ORIGINAL_NAMES[faces.split]})"
-    name = name if "FER2013" in faces.source else faces.source
+    name = faces.source if faces.source.startswith(COLOUR_FACES) else name
     return f"{name}; {faces.remark}" if faces.remark else name
 
 

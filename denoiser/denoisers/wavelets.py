@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pywt
 
 from denoiser.denoisers.windows import Window
 from denoiser.images import Image
@@ -118,6 +117,8 @@ def shrink(picture: Rolled, window: Window, thresholds: np.ndarray) -> Image:
 
 
 def _shrink(plane: Image, thresholds: np.ndarray) -> Image:
+    import pywt  # here: a machine that only trains has none
+
     coefficients = _decompose(plane)
     for level, bands in zip(thresholds, coefficients[1:], strict=True):
         for name, threshold in zip(_BANDS, level, strict=True):
@@ -127,6 +128,8 @@ def _shrink(plane: Image, thresholds: np.ndarray) -> Image:
 
 
 def _decompose(plane: Image) -> list:
+    import pywt
+
     return pywt.wavedecn(plane, NAME, level=LEVELS)
 
 

@@ -136,7 +136,7 @@ class TestFirstSight:
             lab = Lab(watched.page)
             lab.open(server)
             tabs = watched.page.get_by_role("tab")
-            expect(tabs).to_have_count(7)
+            expect(tabs).to_have_count(8)
             for tab in tabs.all():
                 box = tab.bounding_box()
                 assert box["x"] >= 0

@@ -191,7 +191,7 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
             f"The {METRICS_NAME} of the model {model_id!r} is of other weights than its {MODEL_NAME}: "
             f"`python -m train evaluate --data PATH --denoisers {model_id}` scores those"
         )
-    faces = _COLOUR if metrics["split"].startswith("colour") else _GRAY
+    faces = _COLOUR if config.settings.get("channels") == 3 else _GRAY
     text = _TEXT.format(
         faces=faces.faces,
         dataset=faces.dataset,
@@ -200,7 +200,7 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         sizes=faces.sizes,
         rare=faces.rare,
         whose=faces.whose,
-        test_split=_test_split(metrics),
+        test_split=_test_split(metrics, faces),
         id=config.id,
         label=config.label,
         parameters=config.parameters,
@@ -223,8 +223,8 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
     return f"---\n{_front_matter(config, metrics, faces, namespace)}\n---\n{text}"
 
 
-def _test_split(metrics: dict[str, Any]) -> str:
-    if metrics["split"].startswith("colour"):
+def _test_split(metrics: dict[str, Any], faces: _Faces) -> str:
+    if faces is _COLOUR:
         return f"The test split ({metrics['pictures']:,} photographs, brought to 96x96)"
     published, with_faces = COUNTS["test"]
     left_out = {published: "", with_faces: f": its {published:,} without those that hold no face"}

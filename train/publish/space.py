@@ -11,6 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 from denoiser.analysis.emotion.classifier import CLASSIFIER, CLASSIFIER_NAME
 from denoiser.analysis.results import (
     BENCHMARK_NAME,
+    COLOUR_NAME,
     HISTORY_NAME,
     REALISM_NAME,
     SAMPLES_NAME,
@@ -49,6 +50,7 @@ _PATTERNS = (
     f"weights/{REALISM_NAME}",
     f"weights/{SAMPLES_NAME}",
     f"weights/{UNKNOWN_NOISE_NAME}",
+    f"weights/{COLOUR_NAME}",
     f"weights/*/{CONFIG_NAME}",
     f"weights/*/{HISTORY_NAME}",
     f"weights/*/{MODEL_NAME}",
