@@ -14,6 +14,7 @@ from denoiser.denoisers.registry import COLOUR_MODELS, DEFAULT_DENOISERS
 from denoiser.weights.checkpoint import WEIGHTS, read_config
 from tests.golden.make import golden_file, golden_input
 from train.config import read_config as read_train_config
+from train.evaluation.readme import RESULTS, ROOT
 from train.evaluation.score import weights_version
 from train.evaluation.score_colour import CONDITIONS
 from train.fit import model_config
@@ -78,6 +79,17 @@ def test_the_autoencoder_is_far_ahead_on_the_damages_it_trained_on(scores, size)
         if noise == f"four-damages-{size}" and name != "autoencoder-colour"
     ]
     assert own > max(others) + 3.5
+
+
+def test_they_are_ahead_of_cbm3d_which_is_told_the_strength_of_the_noise():
+    content = json.loads((ROOT / "tests" / "benchmarks" / "cbm3d.json").read_text())
+    assert content["weights"] == {name: weights_version(name) for name in content["weights"]}
+    page = (ROOT / RESULTS).read_text()
+    for figures in content["figures"].values():
+        for model_id in BLIND:
+            assert figures[model_id]["psnr"] > figures["cbm3d"]["psnr"] + 0.1
+            assert f"{figures[model_id]['psnr']:.2f}" in page
+        assert f"{figures['cbm3d']['psnr']:.2f}" in page
 
 
 @each_model
