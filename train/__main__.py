@@ -24,7 +24,6 @@ _STARTED = time.monotonic()
 _SIZES = range(32, 257, 8)  # pixels, that own faces may be brought to
 _EXPORT_HELP = "where to export to (weights/; of a trial or of own faces, RUNS/trials/weights)"
 _ALL_EXPORT_HELP = "where to export the models (weights/; of own faces, RUNS/trials/weights)"
-_FROM_HUB = f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it"
 _OUTPUT_HELP = "write the results into this folder, and leave all that is on file alone"
 
 
@@ -159,9 +158,14 @@ def _all(options: argparse.Namespace) -> int:
 
 def _scoring_data(options: argparse.Namespace, *splits: Split) -> Path:
     """Find the pictures for scoring the models that are here; of the Hub, these splits."""
-    if os.environ.get(NAMESPACE_VARIABLE):
-        raise ConfigError(_FROM_HUB)
+    _check_own_weights()
     return _data(options.data, *splits)
+
+
+def _check_own_weights() -> None:
+    """Raise ConfigError where the Hub's models would be scored for those that are here."""
+    if os.environ.get(NAMESPACE_VARIABLE):
+        raise ConfigError(f"evaluation scores the models in weights/; unset {NAMESPACE_VARIABLE} for it")
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -246,8 +250,7 @@ def _evaluate_samples(options: argparse.Namespace) -> int:
 def _evaluate_colour(options: argparse.Namespace) -> int:
     from train.evaluation.score_colour import evaluate_colour
 
-    if os.environ.get(NAMESPACE_VARIABLE):
-        raise ConfigError(_FROM_HUB)
+    _check_own_weights()
     evaluate_colour(
         options.data,
         cache=options.cache,

@@ -23,6 +23,7 @@ from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
 from denoiser.weights.training_noise import point
 from train.colour_faces import read_colour_faces
 from train.evaluation.readme import ROOT, update_colour
+from train.evaluation.score import CONDITIONS as GRAY_CONDITIONS
 from train.evaluation.score import (
     Pictures,
     Task,
@@ -48,13 +49,24 @@ LARGEST = 128
 DISCOLOURED = 10.0
 """CIEDE2000 above which a pixel counts as discoloured: nobody overlooks it."""
 
+_GAUSSIAN_15 = create_noise("gaussian", sigma=15 / 255)
+_AS_GRAY = (
+    "gaussian-25",
+    "gaussian-50",
+    "poisson-30",
+    "salt-and-pepper-10",
+    "impulse-30",
+    "pixel-shuffle-15",
+    "pixel-shuffle-50",
+)
+
 
 def _four_damages(square: int) -> NoiseChain:
     """Reference C's damages, one after the other; the square covers the same part of a face."""
     return NoiseChain(
         (
             create_noise("desaturation", amount=0.7),
-            create_noise("gaussian", sigma=15 / 255),
+            _GAUSSIAN_15,
             create_noise("impulse", amount=0.1),
             create_noise("occlusion", size=square, count=1),
         )
@@ -62,14 +74,8 @@ def _four_damages(square: int) -> NoiseChain:
 
 
 CONDITIONS: Mapping[str, NoiseModel] = {
-    "gaussian-15": create_noise("gaussian", sigma=15 / 255),
-    "gaussian-25": create_noise("gaussian", sigma=25 / 255),
-    "gaussian-50": create_noise("gaussian", sigma=50 / 255),
-    "poisson-30": create_noise("poisson", peak=30),
-    "salt-and-pepper-10": create_noise("salt-and-pepper", amount=0.1),
-    "impulse-30": create_noise("impulse", amount=0.3),
-    "pixel-shuffle-15": create_noise("pixel-shuffle", amount=0.15),
-    "pixel-shuffle-50": create_noise("pixel-shuffle", amount=0.5),
+    "gaussian-15": _GAUSSIAN_15,
+    **{name: GRAY_CONDITIONS[name] for name in _AS_GRAY},
     "four-damages-48": _four_damages(8),
     "four-damages-96": _four_damages(16),
     "four-damages-128": _four_damages(21),
