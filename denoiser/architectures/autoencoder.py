@@ -22,21 +22,26 @@ class AutoencoderConfig:
         dropout: Share of channels dropped after each encoder block while training.
         skips: Whether decoder blocks see the matching encoder output.
         kernel: Side of the convolutions, 3 or 5.
+        dilation: Pixels from one tap to the next in the first convolution of every encoder block but the
+            finest: it sees further at no cost.
         channels: Of the pictures: 1, or 3 for RGB.
 
     Raises:
-        ValueError: ``kernel`` or ``channels`` is neither.
+        ValueError: ``kernel`` or ``channels`` is neither, or ``dilation`` is below 1.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
     dropout: float = 0.0
     skips: bool = True
     kernel: int = 3
+    dilation: int = 1
     channels: int = 1
 
     def __post_init__(self) -> None:
         if self.kernel not in (3, 5):
             raise ValueError(f"kernel must be 3 or 5, not {self.kernel!r}")
+        if self.dilation < 1:
+            raise ValueError(f"dilation must be 1 or more, not {self.dilation!r}")
         check_channels(self.channels)
 
 
@@ -53,15 +58,18 @@ class Autoencoder(Network):
         super().__init__()
         self.config = config
         widths, kernel, padding = config.widths, config.kernel, config.kernel // 2
+        dilations = [1] + [config.dilation] * (len(widths) - 1)
         self.encoder = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(before, after, kernel, padding=padding),
+                nn.Conv2d(before, after, kernel, padding=dilation * padding, dilation=dilation),
                 activation(),
                 nn.Conv2d(after, after, kernel, stride=2, padding=padding),
                 activation(),
                 nn.Dropout2d(config.dropout),
             )
-            for before, after in zip((config.channels, *widths), widths, strict=False)
+            for before, after, dilation in zip(
+                (config.channels, *widths), widths, dilations, strict=False
+            )
         )
         coarser, finer = widths[::-1], (*widths[-2::-1], widths[0])
         skipped = (*widths[-2::-1], config.channels) if config.skips else (0,) * len(widths)

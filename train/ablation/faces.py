@@ -32,7 +32,10 @@ Corrupted = tuple[str, Image, Image]
 
 
 def draw_faces(
-    methods: Mapping[str, Denoiser], noises: Mapping[str, NoiseModel], colour: bool = False
+    methods: Mapping[str, Denoiser],
+    noises: Mapping[str, NoiseModel],
+    colour: bool = False,
+    size: int = FACE_SIZE,
 ) -> bytes:
     """Draw faces clean, noisy, and denoised by every variant, as a PNG.
 
@@ -40,8 +43,9 @@ def draw_faces(
         methods: The variants' denoisers by name.
         noises: The noises scored on, by name; each has equally many faces of its own.
         colour: Whether to take faces in colour.
+        size: Height and width of those, in pixels.
     """
-    columns = corrupt_faces(noises, colour)
+    columns = corrupt_faces(noises, colour, size)
     rows = {
         "clean": [clean for _, clean, _ in columns],
         "noisy": [noisy for _, _, noisy in columns],
@@ -53,13 +57,15 @@ def draw_faces(
     return _to_png(_label(sheet, list(rows), [name for name, _, _ in columns]))
 
 
-def corrupt_faces(noises: Mapping[str, NoiseModel], colour: bool = False) -> list[Corrupted]:
+def corrupt_faces(
+    noises: Mapping[str, NoiseModel], colour: bool = False, size: int = FACE_SIZE
+) -> list[Corrupted]:
     """Give each noise its share of the faces, each corrupted with its row as the seed.
 
     In colour there is one face, the astronaut's, whose noise is drawn anew in each column.
     """
     images = bundled_faces().images
-    in_colour = load_image(astronaut(), FACE_SIZE, crop_face=True, gray=False)
+    in_colour = load_image(astronaut(), size, crop_face=True, gray=False)
     share = max(1, len(FACES) // len(noises))
     names = [name for name in noises for _ in range(share)]
     columns = []

@@ -47,7 +47,8 @@ from train.config import (
     validation_noise,
 )
 from train.data import PREPARED, prepare_faces, split_name
-from train.evaluation.score import Score, corrupt_all, first_faces, score
+from train.evaluation.score import corrupt_all, first_faces, score
+from train.evaluation.score_colour import DISCOLOURED, score_colour
 from train.files import write_whole
 from train.fit import fit
 from train.modules.supervised import Engine
@@ -265,7 +266,7 @@ def run_sweep(
         faces_file = target.with_suffix(".png")
         write_together(
             faces_file.parent,
-            {faces_file.name: draw_faces(methods, sweep.noises, sees_colour(sweep.base))},
+            {faces_file.name: draw_faces(methods, sweep.noises, sees_colour(sweep.base), sweep.size)},
         )
 
         from train.ablation.plot import svg  # here: where there is no Matplotlib, the rest is written
@@ -316,12 +317,14 @@ def markdown(report: Mapping[str, Any]) -> str:
     scored = f"the first {report['pictures']:,} pictures of {report['split']}"
     if test:
         scored += f", and the first {test['pictures']:,} of {test['split']}"
+    discoloured = any("discoloured" in figures for figures in report["noisy"].values())
+    in_colour = f" / pixels discoloured by a CIEDE2000 above {DISCOLOURED:g}" if discoloured else ""
     choice = " The variant that is best on validation, by which one chooses, is bold." if test else ""
     paragraphs = [
         f"# Sweep: {report['sweep']}",
         report["note"],
         f"Each variant of `{report['base']}` had at most {report['epochs']} epochs of "
-        f"{report['limit']:,} training pictures. PSNR in dB / SSIM, means over {scored}; "
+        f"{report['limit']:,} training pictures. PSNR in dB / SSIM{in_colour}, means over {scored}; "
         f"{report['seed']}.{choice} Made by `{report['command']}`.",
         "\n".join(f"| {' | '.join(row)} |" for row in [headers, ["---"] * len(headers), *rows]),
         f"![PSNR of every variant{' on the test split' if test else ''}]({report['sweep']}.svg)",
@@ -488,18 +491,21 @@ def _score_all(
     method: Denoiser | None, sweep: Sweep, faces: Mapping[Split, FaceSet]
 ) -> dict[Split, Scores]:
     """Score a denoiser, or the noisy pictures for None, on every split under every noise."""
+    keys: tuple[str, ...] = ("psnr", "psnr_std", "ssim", "ssim_std", "pictures")
+    if sees_colour(sweep.base):
+        score_one: Callable[..., Any] = score_colour
+        keys = (*keys, "discoloured")
+    else:
+        score_one = score
+
+    def figures(pictures: FaceSet, noise: NoiseModel) -> dict[str, float]:
+        result = score_one(method, corrupt_all(pictures, noise), "")
+        return {key: getattr(result, key) for key in keys}
+
     return {
-        split: {
-            name: _figures(score(method, corrupt_all(pictures, noise), ""))
-            for name, noise in sweep.noises.items()
-        }
+        split: {name: figures(pictures, noise) for name, noise in sweep.noises.items()}
         for split, pictures in faces.items()
     }
-
-
-def _figures(result: Score) -> dict[str, float]:
-    keys = ("psnr", "psnr_std", "ssim", "ssim_std", "pictures")
-    return {key: getattr(result, key) for key in keys}
 
 
 def _report(
@@ -556,7 +562,11 @@ def _mean_psnr(scores: Scores) -> float:
 
 
 def _cells(scores: Scores) -> list[str]:
-    return [f"{figures['psnr']:.2f} / {figures['ssim']:.3f}" for figures in scores.values()]
+    def cell(figures: Mapping[str, float]) -> str:
+        colour = f" / {figures['discoloured']:.1%}" if "discoloured" in figures else ""
+        return f"{figures['psnr']:.2f} / {figures['ssim']:.3f}{colour}"
+
+    return [cell(figures) for figures in scores.values()]
 
 
 def _changes(changes: Mapping[str, Any], prefix: str = "") -> list[str]:
