@@ -41,6 +41,7 @@ COLOUR_MODELS: tuple[str, ...] = (
     "attention-unet-colour",
     "residual-unet-colour",
     "autoencoder-colour",
+    "patchgan-colour.pixel-shuffle",
 )
 """Trained models that see a colour picture as a whole; likewise."""
 
