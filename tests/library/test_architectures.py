@@ -297,6 +297,27 @@ def test_autoencoder_kernels_are_3_or_5(kernel):
         build_network("autoencoder", {"kernel": kernel})
 
 
+def test_a_dilated_autoencoder_sees_further_at_no_cost():
+    def width_and_cost(dilation):
+        """How many columns of a picture its middle pixel depends on, and how many weights that takes."""
+        torch.manual_seed(0)
+        network = build_network("autoencoder", {"widths": [4, 4, 4], "dilation": dilation}).eval()
+        picture = torch.rand(1, 1, 160, 160, requires_grad=True)
+        network(picture)[0, 0, 80, 80].backward()
+        seen = picture.grad[0, 0].abs().amax(0) > 0
+        return int(seen.sum()), sum(p.numel() for p in network.parameters())
+
+    (near, cost), (far, same_cost) = width_and_cost(1), width_and_cost(3)
+    assert far > near + 20
+    assert cost == same_cost
+
+
+@pytest.mark.parametrize("dilation", [0, -1])
+def test_autoencoder_dilations_start_at_1(dilation):
+    with pytest.raises(ValueError, match="autoencoder can't be built: dilation must be 1 or more"):
+        build_network("autoencoder", {"dilation": dilation})
+
+
 @each_published
 def test_dual_autoencoders_have_the_published_size(settings, published):
     network = build_network("dual-autoencoder", settings)

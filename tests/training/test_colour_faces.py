@@ -20,7 +20,8 @@ from denoiser.weights.checkpoint import read_config as read_model_config
 from tests.tiny import ADVERSARIAL, pictures, write_config, write_fer2013
 from tests.training.test_own_faces import write_folder
 from train.__main__ import main
-from train.ablation.run import run_sweep
+from train.ablation.rotation import experiment, rotate
+from train.ablation.run import markdown, run_sweep
 from train.colour_faces import is_colour_faces, read_colour_faces
 from train.config import ConfigError, read_config
 from train.data import FaceData, prepare_faces, read_splits
@@ -237,10 +238,40 @@ def test_a_study_in_colour(faces, tmp_path):
     )
     report = run_sweep(study, faces, cache=tmp_path / "cache", accelerator="cpu")
     assert report["split"] == "colour faces, validation split"
-    assert {len(v["test_scores"]) for v in report["variants"]} == {1}
+    for variant in report["variants"]:
+        (figures,) = variant["test_scores"].values()
+        assert 0 < figures["discoloured"] < 1
+        assert f"{figures['ssim']:.3f} / {figures['discoloured']:.1%}" in markdown(report)
     drawn = np.asarray(PIL.Image.open(tmp_path / "study.png"))
     assert drawn.ndim == 3
     assert (drawn[..., 0] != drawn[..., 2]).any()
+
+
+def test_a_study_at_another_size_is_drawn_at_it(faces, tmp_path):
+    write_config(tmp_path / "base.toml", **COLOUR, validation=[{"kind": "gaussian", "sigma": 0.2}])
+    (tmp_path / "study.toml").write_text(
+        'base = "base.toml"\nepochs = 1\nlimit = 16\npictures = 2\nsize = 96\n[[variant]]\nname = "one"\n'
+    )
+    run_sweep(tmp_path / "study.toml", faces, cache=tmp_path / "cache", accelerator="cpu")
+    with PIL.Image.open(tmp_path / "study.png") as drawn:
+        assert drawn.height > 3 * 2 * 96  # clean, noisy, denoised; two pixels for one
+
+
+class TestRotation:
+    def test_rotates_clockwise_about_the_middle(self):
+        picture = torch.zeros(2, 3, 9, 9)
+        picture[:, :, 1, 4] = 1  # above the middle
+        upright, right = rotate(picture, torch.tensor([0.0, 90.0]))
+        assert torch.allclose(upright, picture[0], atol=1e-5)
+        assert right[:, 4, 7].min() > 0.99
+
+    def test_the_experiment(self, faces, tmp_path):
+        found = experiment(faces, faces, tmp_path, 1, accelerator="cpu", enable_progress_bar=False)
+        scores = found["scores"]
+        assert found["pictures"] == 8
+        known = scores["rotated back by the known angle"]["psnr"]
+        assert known > scores["rotated"]["psnr"] + 1
+        assert np.isfinite(scores["by the autoencoder"]["psnr"])
 
 
 def test_steps_for_colour_are_trained_on_colour_faces_or_left_out(tmp_path, monkeypatch, capsys):
