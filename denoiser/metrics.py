@@ -83,6 +83,31 @@ def ssim(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -
     return _ssim(*_check_pair(denoised, clean, check_range))
 
 
+def psnr_of_pixels(denoised: np.ndarray, clean: np.ndarray) -> float:
+    """Return the PSNR in dB of large pictures of whole numbers, without floats of all of them.
+
+    Args:
+        denoised: (H, W) or (H, W, 3), uint8 or uint16.
+        clean: The reference, same shape; either type.
+
+    Returns:
+        What :func:`psnr` says of them.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
+    if denoised.shape != clean.shape:
+        raise ValueError(
+            f"denoised and clean must have one shape, not {denoised.shape} and {clean.shape}"
+        )
+    squared = 0.0
+    for top in range(0, len(clean), _BAND_ROWS):
+        rows = slice(top, top + _BAND_ROWS)
+        difference = to_unit(denoised[rows]) - to_unit(clean[rows])
+        squared += float(np.square(difference, dtype=np.float64).sum())
+    return math.inf if squared == 0 else -10 * math.log10(squared / clean.size)
+
+
 def score_pixels(denoised: np.ndarray, clean: np.ndarray) -> tuple[float, float]:
     """Return PSNR and SSIM of large pictures of whole numbers, without floats of all of them.
 
@@ -96,24 +121,16 @@ def score_pixels(denoised: np.ndarray, clean: np.ndarray) -> tuple[float, float]
     Raises:
         ValueError: Shapes differ.
     """
-    if denoised.shape != clean.shape:
-        raise ValueError(
-            f"denoised and clean must have one shape, not {denoised.shape} and {clean.shape}"
-        )
-    squared, similarity = 0.0, 0.0
+    decibels = psnr_of_pixels(denoised, clean)
+    similarity = 0.0
     last_window = max(0, len(clean) - SSIM_WINDOW + 1)
     for top in range(0, len(clean), _BAND_ROWS):
         rows = slice(top, top + _BAND_ROWS + SSIM_WINDOW - 1)  # what its windows look at
         one, other = (to_unit(pixels[rows]).astype(np.float64) for pixels in (denoised, clean))
-        squared += float(((one - other)[:_BAND_ROWS] ** 2).sum())
         windows = min(top + _BAND_ROWS, last_window) - top
         if windows > 0:
             similarity += windows * _ssim(one, other)
-    error = squared / clean.size
-    return (
-        math.inf if error == 0 else -10 * math.log10(error),
-        similarity / last_window if last_window else math.nan,
-    )
+    return decibels, similarity / last_window if last_window else math.nan
 
 
 def sharpness(denoised: np.ndarray, clean: np.ndarray, *, check_range: bool = True) -> float:

@@ -21,10 +21,11 @@ from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.registry import create_denoiser
 from denoiser.images import ImageError, Square, from_uint8, to_uint8
 from denoiser.images.photo import Photo, to_bits
+from denoiser.images.values import to_unit
 from denoiser.metrics import psnr
 from denoiser.noise import NOISES, GaussianBlur, GaussianNoise, JpegArtifacts, NoiseModel, create_noise
 from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.photo.noise_blocks import BLOCK, noisy_part, noisy_strips, to_deep, to_floats
+from denoiser.ui.photo.noise_blocks import BLOCK, noisy_part, noisy_strips, to_deep
 from denoiser.ui.photo.payload import (
     find_region,
     find_sigma,
@@ -118,8 +119,8 @@ def test_no_two_blocks_have_the_same_noise():
 @pytest.mark.parametrize("noise", [GaussianBlur(3.0), JpegArtifacts(20)], ids=lambda noise: noise.id)
 def test_what_looks_beyond_a_pixel_makes_no_seam_between_blocks(noise):
     pixels = made_up(400, 600)
-    whole = to_floats(noisy_part(pixels, noise, 0, 0, 0, 400, 600))
-    in_one_piece = noise(to_floats(pixels), 0)
+    whole = to_unit(noisy_part(pixels, noise, 0, 0, 0, 400, 600))
+    in_one_piece = noise(to_unit(pixels), 0)
     # JPEG's colours are finer than its blocks by a pixel, and so may differ at a block's edge.
     differing = np.abs(whole - in_one_piece) > 1 / 255
     assert differing.mean() < 0.001
@@ -129,7 +130,7 @@ def test_what_looks_beyond_a_pixel_makes_no_seam_between_blocks(noise):
 def test_noise_is_as_strong_as_it_says():
     pixels = np.full((500, 500, 3), 128, np.uint8)
     noisy = noisy_part(pixels, GaussianNoise(0.1), 0, 0, 0, 500, 500)
-    assert (to_floats(noisy) - 128 / 255).std() == pytest.approx(0.1, rel=0.01)
+    assert (to_unit(noisy) - 128 / 255).std() == pytest.approx(0.1, rel=0.01)
 
 
 def test_a_photo_smaller_than_a_block_will_do():
@@ -275,7 +276,7 @@ def test_of_a_clean_photo_the_region_has_every_score():
     assert list(cards) == ["clean", "noisy", "residual-unet", "median"]
     np.testing.assert_array_equal(pixels_of(cards["clean"]), asked.held.photo.pixels[100:228, 120:248])
     noisy = noisy_part(asked.held.photo.pixels, asked.noise, 5, 100, 120, 128, 128)
-    np.testing.assert_array_equal(pixels_of(cards["noisy"]), to_uint8(to_floats(noisy)))
+    np.testing.assert_array_equal(pixels_of(cards["noisy"]), to_uint8(to_unit(noisy)))
     assert cards["residual-unet"].get("pending")  # only the one on the stage is computed at once
     assert cards["median"]["gain"].endswith(" dB")
     own, before = (float(cards[name]["psnr"].split()[0]) for name in ("median", "noisy"))
@@ -303,7 +304,7 @@ def test_gray_and_colour_and_both_depths(colour, deep):
     pixels = made_up(300, 320, colour=colour, deep=deep)
     asked = request(pixels, region=Square(50, 60, 128))
     cards = cards_of(region_payload(asked, "median", 1))
-    expected = to_uint8(to_floats(pixels[50:178, 60:188])).reshape(128, 128, -1)
+    expected = to_uint8(to_unit(pixels[50:178, 60:188])).reshape(128, 128, -1)
     np.testing.assert_array_equal(pixels_of(cards["clean"]), expected)
     described = photo_payload(asked.held)
     assert f"{'colour' if colour else 'gray'}, {16 if deep else 8} bits" in described["about"]
@@ -322,7 +323,7 @@ def test_strength_is_known_or_estimated_from_the_whole_photo():
     assert find_sigma(request(noise=GaussianNoise(0.1))).source == "known"
     assert find_sigma(request(noise=create_noise("salt-and-pepper"))).source == "estimated"
     clean = np.full((700, 800), 128, np.uint8)
-    noisy = to_uint8(to_floats(noisy_part(clean, GaussianNoise(0.08), 0, 0, 0, 700, 800)))
+    noisy = to_uint8(to_unit(noisy_part(clean, GaussianNoise(0.08), 0, 0, 0, 700, 800)))
     found = find_sigma(request(noisy, noise=None))
     assert found.source == "estimated"
     assert found.value == pytest.approx(0.08, rel=0.05)
@@ -342,7 +343,7 @@ def test_samples_are_places_of_the_photo_from_where_jpeg_s_blocks_begin(shape):
 def noisy_photo(sigma=20 / 255, is_lossy=False) -> Held:
     clean = made_up(400, 420)
     noisy = noisy_part(clean, GaussianNoise(sigma), 1, 0, 0, 400, 420)
-    return Held("mine", Photo(to_uint8(to_floats(noisy))), is_lossy)
+    return Held("mine", Photo(to_uint8(to_unit(noisy))), is_lossy)
 
 
 def follow_up(held, methods=("median", "bilateral")):
@@ -361,7 +362,7 @@ def test_of_a_noisy_photo_kind_and_strength_are_estimated_and_psnr_by_stein_s_me
         20 / 255, rel=0.1
     )
     assert list(others) == ["median", "bilateral"]  # the one on the stage, too: its estimate follows
-    clean = to_floats(made_up(400, 420))[100:228, 120:248]
+    clean = to_unit(made_up(400, 420))[100:228, 120:248]
     for card in others.values():
         truth = psnr(pixels_of(card).astype(np.float32) / 255, clean)
         assert float(card["stein"].split()[1]) == pytest.approx(truth, abs=1.5)
@@ -373,7 +374,7 @@ def test_of_a_lossy_file_and_of_other_noise_no_psnr_is_estimated():
     live, others = follow_up(noisy_photo(is_lossy=True))
     assert "compressed with losses" in live["about"]
     impulses = noisy_part(made_up(400, 420), create_noise("salt-and-pepper"), 1, 0, 0, 400, 420)
-    salty, others_of_salty = follow_up(Held("mine", Photo(to_uint8(to_floats(impulses)))))
+    salty, others_of_salty = follow_up(Held("mine", Photo(to_uint8(to_unit(impulses)))))
     assert "Salt and pepper" in salty["about"]
     assert "left out" in salty["about"]
     for card in (*others.values(), *others_of_salty.values()):
@@ -416,7 +417,7 @@ def test_an_estimate_of_psnr_in_words(monkeypatch, estimate, stein, interval):
     monkeypatch.setattr("denoiser.ui.photo.unknown.stein_psnr", lambda *_, **__: estimate)
     held = noisy_photo()
     vars(held)["noise"] = NoiseEstimate("gaussian", 0.08, GaussianNoise(0.08))
-    written_down = estimate_psnr(to_floats(held.photo.pixels), Halving(), held)
+    written_down = estimate_psnr(to_unit(held.photo.pixels), Halving(), held)
     assert (written_down["stein"], written_down.get("steinRange")) == (stein, interval)
 
 
@@ -453,7 +454,7 @@ def test_a_region_is_denoised_as_part_of_the_whole():
     asked = request(methods=("median",), region=Square(200, 200, 128))
     region = find_region(asked)
     whole = noisy_part(asked.held.photo.pixels, asked.noise, 5, 0, 0, 512, 512)
-    np.testing.assert_array_equal(region.cut(region.noisy), to_floats(whole[200:328, 200:328]))
+    np.testing.assert_array_equal(region.cut(region.noisy), to_unit(whole[200:328, 200:328]))
     corner = find_region(request(region=Square(0, 384, 128)))
     assert corner.cut(corner.noisy).shape == (128, 128, 3)
 
@@ -542,8 +543,8 @@ def test_the_whole_photo_has_the_noise_of_its_regions():
     expected = to_deep(Halving()(region.cut(region.noisy)))
     part = result.whole.photo.pixels[130:258, 200:328]
     np.testing.assert_allclose(part.astype(int), expected.astype(int), atol=1)
-    noisy = to_floats(noisy_part(pixels, asked.noise, 5, 0, 0, 300, 350))
-    error = np.square(noisy - to_floats(pixels), dtype=np.float64).mean()
+    noisy = to_unit(noisy_part(pixels, asked.noise, 5, 0, 0, 300, 350))
+    error = np.square(noisy - to_unit(pixels), dtype=np.float64).mean()
     assert result.noisy_psnr == pytest.approx(-10 * math.log10(error), abs=0.01)
 
 
@@ -552,7 +553,7 @@ def test_a_noisy_photo_is_repaired_as_it_is():
     _, result = run_whole(request(pixels, noise=None, region=Square(0, 0, 64)))
     assert (result.psnr, result.noisy_psnr) == (None, None)
     assert result.whole.photo.pixels.dtype == np.uint16
-    expected = to_deep(Halving()(to_floats(pixels)))
+    expected = to_deep(Halving()(to_unit(pixels)))
     np.testing.assert_allclose(result.whole.photo.pixels.astype(int), expected.astype(int), atol=1)
 
 
@@ -569,7 +570,7 @@ def test_a_region_looks_as_it_will_in_the_whole_photo(method):
     asked = request(methods=(method,), region=Square(192, 150, 128))
     _, result = run_whole(asked, create_denoiser(method))
     card = cards_of(region_payload(asked, method, 1))[method]
-    part = to_uint8(to_floats(result.whole.photo.pixels[192:320, 150:278]))
+    part = to_uint8(to_unit(result.whole.photo.pixels[192:320, 150:278]))
     differences = np.abs(pixels_of(card).astype(int) - part)
     assert differences.mean() < 0.2
     assert np.percentile(differences, 99) <= 2
@@ -721,5 +722,5 @@ def test_a_whole_photo_that_is_gone_is_one_sentence(tab):
 
 def test_a_photo_in_floats_and_back_is_the_same():
     for pixels in (made_up(50, 60), made_up(50, 60, deep=True)):
-        np.testing.assert_array_equal(to_deep(to_floats(pixels)), to_bits(pixels, 16))
-    np.testing.assert_array_equal(to_floats(made_up(5, 6)), from_uint8(made_up(5, 6)))
+        np.testing.assert_array_equal(to_deep(to_unit(pixels)), to_bits(pixels, 16))
+    np.testing.assert_array_equal(to_unit(made_up(5, 6)), from_uint8(made_up(5, 6)))

@@ -250,7 +250,8 @@ def test_a_study_in_colour(faces, tmp_path):
 def test_a_study_at_another_size_is_drawn_at_it(faces, tmp_path):
     write_config(tmp_path / "base.toml", **COLOUR, validation=[{"kind": "gaussian", "sigma": 0.2}])
     (tmp_path / "study.toml").write_text(
-        'base = "base.toml"\nepochs = 1\nlimit = 16\npictures = 2\nsize = 96\n[[variant]]\nname = "one"\n'
+        'base = "base.toml"\nepochs = 1\nlimit = 16\npictures = 2\nsize = 96\n'
+        '[[variant]]\nname = "one"\n'
     )
     run_sweep(tmp_path / "study.toml", faces, cache=tmp_path / "cache", accelerator="cpu")
     with PIL.Image.open(tmp_path / "study.png") as drawn:

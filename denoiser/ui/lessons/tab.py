@@ -272,7 +272,7 @@ def _create(
         with gr.Column(scale=1, min_width=260, elem_id="lesson-nav"):
             gr.Markdown(
                 "### Lessons\nPredict first, then look, then read why. Every picture is computed here "
-                "and now, from the face chosen under *Compare*.",
+                "and now, from the face chosen under *Compare*, at 48x48 and in gray.",
                 elem_classes="small",
             )
             contents = gr.HTML(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from denoiser.images import Image
+from denoiser.images.values import to_unit
 from denoiser.noise import NoiseModel
 
 BLOCK = 256
@@ -24,11 +25,6 @@ DeepPixels = npt.NDArray[np.uint16]
 """(H, W) or (H, W, 3), 0 to 65535: noisy pictures are kept so, to the nearest value."""
 
 _WHITE = 65535
-
-
-def to_floats(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Image:
-    """Convert a photo's pixels, (H, W) or (H, W, 3), to float32 in [0, 1]."""
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
 def to_deep(image: Image) -> DeepPixels:
@@ -80,7 +76,7 @@ def _noisy_block(
     bottom, right = min(top + BLOCK, height), min(left + BLOCK, width)
     outer_top, outer_left = max(top - reach, 0), max(left - reach, 0)
     outer = pixels[outer_top : min(bottom + reach, height), outer_left : min(right + reach, width)]
-    noisy = noise(to_floats(outer), _seed_of(seed, block_row, block_column))
+    noisy = noise(to_unit(outer), _seed_of(seed, block_row, block_column))
     inner = noisy[top - outer_top :, left - outer_left :][: bottom - top, : right - left]
     return to_deep(inner)
 

@@ -15,11 +15,12 @@ from denoiser.denoisers.base import DenoiserInfo, SigmaUsed, estimate_noise
 from denoiser.denoisers.purpose import is_made_for
 from denoiser.denoisers.registry import Available, comes_from_hub, find_available
 from denoiser.images import Image, to_jpeg
+from denoiser.images.values import to_unit
 from denoiser.metrics import psnr, ssim, write_number, write_psnr, write_ssim
 from denoiser.noise import NoiseModel
 from denoiser.pipeline import TIE, psnr_gain
 from denoiser.ui.common.payload import Payload, encode_picture, new_version
-from denoiser.ui.photo.noise_blocks import BLOCK, noisy_part, to_floats
+from denoiser.ui.photo.noise_blocks import BLOCK, noisy_part
 from denoiser.ui.photo.request import PhotoRequest, parse_method, photo_methods
 from denoiser.ui.photo.session import PORTRAIT, Held
 from denoiser.ui.photo.unknown import describe_noise, estimate_psnr, noise_of
@@ -82,10 +83,10 @@ def find_region(request: PhotoRequest) -> Region:
     outer_width = min(width, left + side + CONTEXT) - outer_left
     pixels = request.held.photo.pixels
     part = pixels[outer_top : outer_top + outer_height, outer_left : outer_left + outer_width]
-    clean, noisy = None, to_floats(part)
+    clean, noisy = None, to_unit(part)
     if request.noise is not None:
         corner = outer_top, outer_left, outer_height, outer_width
-        clean, noisy = noisy, to_floats(noisy_part(pixels, request.noise, request.seed, *corner))
+        clean, noisy = noisy, to_unit(noisy_part(pixels, request.noise, request.seed, *corner))
     rows = slice(top - outer_top, top - outer_top + side)
     columns = slice(left - outer_left, left - outer_left + side)
     return Region(clean, noisy, rows, columns, find_sigma(request))
@@ -103,7 +104,7 @@ def find_sigma(request: PhotoRequest) -> SigmaUsed:
     rows, columns = min(BLOCK, height), min(BLOCK, width)
     middle = (height - rows) // 2, (width - columns) // 2, rows, columns
     noisy = noisy_part(held.photo.pixels, noise, request.seed, *middle)
-    return SigmaUsed(estimate_noise(to_floats(noisy)), "estimated")
+    return SigmaUsed(estimate_noise(to_unit(noisy)), "estimated")
 
 
 def region_payload(request: PhotoRequest, method: Any, version: int) -> Payload:

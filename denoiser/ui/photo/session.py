@@ -11,8 +11,9 @@ from skimage.data import astronaut
 from denoiser.analysis.unknown_noise import NoiseEstimate, estimate_noise_of
 from denoiser.images import Image
 from denoiser.images.photo import Photo, read_photo
+from denoiser.images.values import to_unit
 from denoiser.ui.experiment.own_picture import ONE_PICTURE
-from denoiser.ui.photo.noise_blocks import DeepPixels, to_floats
+from denoiser.ui.photo.noise_blocks import DeepPixels
 from denoiser.ui.server.kept import Kept
 
 PORTRAIT = "portrait"
@@ -71,7 +72,7 @@ class Held:
         Raises:
             WeightsError, ResultsError: See :func:`~denoiser.analysis.unknown_noise.estimate_noise_of`.
         """
-        return estimate_noise_of(to_floats(samples_of(self.photo.pixels)))
+        return estimate_noise_of(to_unit(samples_of(self.photo.pixels)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,7 @@ def shrink(pixels: np.ndarray) -> Image:
     scale = min(1.0, (_OVERVIEW_PIXELS / (height * width)) ** 0.5)
     small = max(1, round(width * scale)), max(1, round(height * scale))
     smaller: DeepPixels = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    return to_floats(smaller)
+    return to_unit(smaller)
 
 
 def is_lossy(data: bytes) -> bool:

@@ -13,9 +13,9 @@ from denoiser.analysis.unknown_noise import (
 from denoiser.denoisers.base import Denoiser, estimate_noise
 from denoiser.denoisers.registry import find_available
 from denoiser.images import Image
+from denoiser.images.values import to_unit
 from denoiser.noise import GaussianNoise, noise_kind
 from denoiser.ui.common.payload import Payload
-from denoiser.ui.photo.noise_blocks import to_floats
 from denoiser.ui.photo.session import Held, samples_of
 from denoiser.weights.checkpoint import WeightsError
 
@@ -38,7 +38,7 @@ def noise_of(held: Held) -> NoiseEstimate:
             return held.noise
         except (WeightsError, ResultsError):
             pass
-    return NoiseEstimate(UNKNOWN, estimate_noise(to_floats(samples_of(held.photo.pixels))), None)
+    return NoiseEstimate(UNKNOWN, estimate_noise(to_unit(samples_of(held.photo.pixels))), None)
 
 
 def describe_noise(held: Held) -> str:

@@ -1,6 +1,5 @@
 """A whole photo, repaired in tiles, step by step; no Gradio in here."""
 
-import math
 import queue
 import threading
 import time
@@ -15,7 +14,8 @@ from denoiser.denoisers.base import Denoiser
 from denoiser.denoisers.tiling import denoise_tiled
 from denoiser.images import MAX_PIXELS
 from denoiser.images.photo import Photo, to_bits
-from denoiser.ui.photo.noise_blocks import BLOCK, DeepPixels, noisy_strips, to_floats
+from denoiser.metrics import psnr_of_pixels
+from denoiser.ui.photo.noise_blocks import DeepPixels, noisy_strips
 from denoiser.ui.photo.payload import find_sigma
 from denoiser.ui.photo.request import PhotoRequest
 from denoiser.ui.photo.session import Whole
@@ -118,7 +118,9 @@ def compute_whole(request: PhotoRequest, denoiser: Denoiser) -> Iterator[float |
     if request.noise is None:
         yield Result(whole)
     else:
-        yield Result(whole, _psnr_of(repaired, source.pixels), _psnr_of(noisy, source.pixels))
+        yield Result(
+            whole, psnr_of_pixels(repaired, source.pixels), psnr_of_pixels(noisy, source.pixels)
+        )
 
 
 def in_steps(work: Callable[[Callable[[float], None], Callable[[], bool]], Any]) -> Iterator[Any]:
@@ -160,13 +162,3 @@ def in_steps(work: Callable[[Callable[[float], None], Callable[[], bool]], Any])
     finally:
         ended.set()
         turn.release()
-
-
-def _psnr_of(photo: np.ndarray, clean: np.ndarray) -> float:
-    """Return the PSNR of a photo in dB; strip by strip, as floats of the whole would take much room."""
-    error = 0.0
-    for top in range(0, len(photo), BLOCK):
-        rows = slice(top, top + BLOCK)
-        difference = to_floats(photo[rows]) - to_floats(clean[rows])
-        error += float(np.square(difference, dtype=np.float64).sum())
-    return -10 * math.log10(error / photo.size) if error else math.inf
