@@ -88,10 +88,26 @@ def _label(sheet: Sheet, rows: list[str], columns: list[str]) -> PIL.Image.Image
     for index, name in enumerate(rows):
         middle = _CAPTION + (index + 0.5) * large.height / len(rows)
         draw.text((_MARGIN, middle), name, fill="black", anchor="lm")
+    width = large.width / len(columns)
     for index, name in enumerate(columns):
         if name not in columns[:index]:
-            draw.text((left + index * large.width / len(columns), 1), name, fill="black")
+            room = columns.count(name) * width - _MARGIN
+            draw.text((left + index * width, 1), _shorten(draw, name, room), fill="black")
     return page
+
+
+def _shorten(draw: PIL.ImageDraw.ImageDraw, name: str, room: float) -> str:
+    """Cut a name off where its column ends: a chain of noises has a long one."""
+    if draw.textlength(name) <= room:
+        return name
+    return next(
+        (
+            cut
+            for length in range(len(name), 0, -1)
+            if draw.textlength(cut := f"{name[:length]}...") <= room
+        ),
+        "",
+    )
 
 
 def _to_png(page: PIL.Image.Image) -> bytes:
