@@ -1,6 +1,7 @@
 """Corrupt faces, denoise them, and see why one denoiser beats another."""
 
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.callables import OwnDenoiserError, wrap
 from denoiser.denoisers.registry import create_denoiser, list_denoisers
 from denoiser.images import ImageError, Photo, load_image, read_photo, write_photo
 from denoiser.metrics import psnr, ssim
@@ -24,6 +25,7 @@ __all__ = [
     "DenoiserInfo",
     "ImageError",
     "NoiseModel",
+    "OwnDenoiserError",
     "Photo",
     "WeightsError",
     "compare",
@@ -38,5 +40,6 @@ __all__ = [
     "read_photo",
     "ssim",
     "sweep",
+    "wrap",
     "write_photo",
 ]

@@ -9,7 +9,8 @@ from typing import overload
 import numpy as np
 
 from denoiser.denoisers.base import Denoiser, SigmaUsed
-from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser
+from denoiser.denoisers.callables import DenoiserLike, resolve
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.denoisers.tiling import denoise_tiled
 from denoiser.images import Image, Photo, check_image
 from denoiser.images.values import to_unit
@@ -239,7 +240,7 @@ def corrupt(
 @overload
 def denoise(
     noisy: np.ndarray,
-    denoiser: str | Denoiser,
+    denoiser: DenoiserLike,
     *,
     sigma: float | None = None,
     clean: Image | None = None,
@@ -251,7 +252,7 @@ def denoise(
 @overload
 def denoise(
     noisy: Photo,
-    denoiser: str | Denoiser,
+    denoiser: DenoiserLike,
     *,
     sigma: float | None = None,
     clean: Photo | None = None,
@@ -262,7 +263,7 @@ def denoise(
 
 def denoise(
     noisy: np.ndarray | Photo,
-    denoiser: str | Denoiser,
+    denoiser: DenoiserLike,
     *,
     sigma: float | None = None,
     clean: Image | Photo | None = None,
@@ -276,7 +277,7 @@ def denoise(
 
     Args:
         noisy: (H, W) or (H, W, 3), floating point; or a photo.
-        denoiser: An id or a denoiser.
+        denoiser: An id, a denoiser or a function, see :func:`~denoiser.denoisers.callables.wrap`.
         sigma: Standard deviation of the noise in [0, 1] if it is known.
         clean: The clean picture if it is known, of the same kind.
         threads: How many tiles are computed at the same time.
@@ -289,7 +290,7 @@ def denoise(
         TypeError, ValueError: A bad picture, sigma or id; or noisy and clean do not have one shape.
         WeightsError: The denoiser's weights are missing or damaged.
     """
-    method = _resolve(denoiser)
+    method = resolve(denoiser)
     if isinstance(noisy, Photo):
         reference = clean.pixels if isinstance(clean, Photo) else clean
         if reference is not None and reference.shape != noisy.pixels.shape:
@@ -331,7 +332,7 @@ def compare(
     clean: np.ndarray,
     noise: NoiseModel,
     seed: int = 0,
-    denoisers: Sequence[str | Denoiser] = DEFAULT_DENOISERS,
+    denoisers: Sequence[DenoiserLike] = DEFAULT_DENOISERS,
     *,
     clip: bool = True,
     round_8bit: bool = False,
@@ -342,7 +343,7 @@ def compare(
         clean: (H, W) or (H, W, 3), floating point in [0, 1].
         noise: What to apply.
         seed: A whole number from 0.
-        denoisers: Ids or denoisers.
+        denoisers: Ids, denoisers or functions, see :func:`~denoiser.denoisers.callables.wrap`.
         clip: Clip the noisy picture to [0, 1].
         round_8bit: Round the noisy picture to 8 bits.
 
@@ -351,7 +352,7 @@ def compare(
             could not tell apart.
     """
     corruption = corrupt(clean, noise, seed, clip=clip, round_8bit=round_8bit)
-    methods = [_resolve(method) for method in denoisers]
+    methods = [resolve(method) for method in denoisers]
     ids = [method.info.id for method in methods]
     if len(set(ids)) < len(ids):
         raise ValueError(f"each denoiser can be compared once, not {', '.join(ids)}")
@@ -372,7 +373,7 @@ def sweep(
     noise_id: str,
     parameter: str,
     values: Sequence[float],
-    denoisers: Sequence[str | Denoiser],
+    denoisers: Sequence[DenoiserLike],
     seeds: Sequence[int] = (0,),
     **fixed: float,
 ) -> Iterator[SweepPoint]:
@@ -385,21 +386,15 @@ def sweep(
         noise_id: A kind of noise.
         parameter: Which of its parameters to vary.
         values: Its values.
-        denoisers: Ids or denoisers.
+        denoisers: Ids, denoisers or functions, see :func:`~denoiser.denoisers.callables.wrap`.
         seeds: Seeds to repeat each value with.
         **fixed: The kind's other parameters.
     """
-    methods = [_resolve(method) for method in denoisers]
+    methods = [resolve(method) for method in denoisers]
     for value in values:
         noise = create_noise(noise_id, **fixed, **{parameter: value})
         for seed in seeds:
             yield SweepPoint.of(value, compare(clean, noise, seed, methods))
-
-
-def _resolve(denoiser: str | Denoiser) -> Denoiser:
-    if isinstance(denoiser, Denoiser):
-        return denoiser
-    return create_denoiser(denoiser)
 
 
 def _score(

@@ -24,7 +24,7 @@ from denoiser.weights.hub_errors import HubError
 from denoiser.weights.training_noise import TrainingNoise, describe_trained_on, parse_trained_on
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
-Family = Literal["network", "GAN", "flow", "autoencoder", "classical", "hybrid"]
+Family = Literal["network", "GAN", "flow", "autoencoder", "classical", "hybrid", "own"]
 
 CONFIG_NAME = "config.json"
 MODEL_NAME = "model.safetensors"
@@ -89,7 +89,7 @@ class ModelConfig:
     Attributes:
         id: Denoiser id.
         label: Name for people.
-        family: One of :data:`Family`, but not ``"classical"``.
+        family: One of :data:`Family`, but not ``"classical"`` or ``"own"``.
         architecture: Key of :data:`~denoiser.architectures.ARCHITECTURES`.
         settings: Fields of that architecture's config dataclass.
         trained_on: The training noise; of models of older versions in words.

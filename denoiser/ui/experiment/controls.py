@@ -415,6 +415,7 @@ def _method_groups(methods: dict[str, DenoiserInfo]) -> dict[tuple[str, str], li
         "flow": inventors,
         "autoencoder": ("Autoencoders", "squeeze the face through a narrow middle"),
         "classical": ("Filters", "never learned from any face"),
+        "own": ("Your own", "what you brought along"),
     }
     specialists = "Specialists", "made for one noise, of little use for others"
     order = (*titles.values(), specialists, _FOR_COLOUR)
