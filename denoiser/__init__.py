@@ -1,5 +1,6 @@
 """Corrupt faces, denoise them, and see why one denoiser beats another."""
 
+from denoiser.analysis.scoring import ScoreRow, ScoreTable, score
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.callables import OwnDenoiserError, wrap
 from denoiser.denoisers.registry import create_denoiser, list_denoisers
@@ -27,6 +28,8 @@ __all__ = [
     "NoiseModel",
     "OwnDenoiserError",
     "Photo",
+    "ScoreRow",
+    "ScoreTable",
     "WeightsError",
     "compare",
     "corrupt",
@@ -38,6 +41,7 @@ __all__ = [
     "load_image",
     "psnr",
     "read_photo",
+    "score",
     "ssim",
     "sweep",
     "wrap",

@@ -1,4 +1,4 @@
-"""Command line: ``python -m denoiser denoise PHOTO_OR_FOLDER -o OUT --method ID``, and ``compare``."""
+"""Command line: ``python -m denoiser denoise``, whole photographs; ``compare``; and ``score``."""
 
 import argparse
 import csv
@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from denoiser.analysis.contact_sheet import contact_sheet_png
+from denoiser.analysis.results import SUMMARY_NOISES, ResultsError
+from denoiser.analysis.scoring import RIVALS, score
 from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.callables import OwnDenoiserError
+from denoiser.denoisers.plugins import DEFAULT_FUNCTION, parse_file_function, register_packages
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, create_denoiser, list_denoisers
+from denoiser.faces.fer2013 import FaceDataError
+from denoiser.faces.samples import BUNDLED
 from denoiser.images import ImageError, load_image, read_photo, write_photo
+from denoiser.images.loading import PICTURE_ENDINGS, is_picture
 from denoiser.metrics import score_pixels
 from denoiser.noise import NoiseModel, create_noise, list_noises, noise_kind
 from denoiser.pipeline import compare, denoise
@@ -34,10 +41,6 @@ COLUMNS = (
 )
 """What ``denoise`` says of every file: sigma of 255, PSNR in dB; scores only with ``--compare``."""
 
-_PICTURES = (  # endings of what is taken out of a folder
-    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
-)
 _BAR = 30  # characters
 _SHEET_SIDE = 512  # pixels, of the largest face on a contact sheet
 
@@ -67,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     That is 0 for success, 1 if a file could not be read, denoised or written, 2 for options that make no
     sense, and 130 after Ctrl-C. Each failure says one sentence.
     """
+    for sentence in register_packages():
+        _say(sentence)
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         _say(str(error))
         return 2
-    except (ImageError, WeightsError, OSError) as error:
+    except (ImageError, OwnDenoiserError, FaceDataError, ResultsError, WeightsError, OSError) as error:
         _say(_sentence(error))
         return 1
     except KeyboardInterrupt:
@@ -140,7 +145,7 @@ def list_jobs(source: Path, output: Path, clean: Path | None) -> list[Job]:
         UsageError: There is nothing to do, or a result would take the place of a photo.
     """
     if source.is_dir():
-        sources = sorted(p for p in source.iterdir() if _is_picture(p))
+        sources = sorted(p for p in source.iterdir() if is_picture(p))
         if not sources:
             raise UsageError(f"there is no picture in the folder {source}")
     else:
@@ -166,12 +171,8 @@ def list_jobs(source: Path, output: Path, clean: Path | None) -> list[Job]:
     return jobs
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in _PICTURES and not path.name.startswith(".") and path.is_file()
-
-
 def _names_a_file(path: Path) -> bool:
-    return path.suffix.lower() in _PICTURES
+    return path.suffix.lower() in PICTURE_ENDINGS
 
 
 def _result_names(sources: Sequence[Path]) -> list[str]:
@@ -185,7 +186,7 @@ def _find_clean(photo: Path, clean: Path | None) -> Path | None:
     if clean is None or not clean.is_dir():
         return clean
     same = clean / photo.name
-    others = (p for p in sorted(clean.iterdir()) if p.stem == photo.stem and _is_picture(p))
+    others = (p for p in sorted(clean.iterdir()) if p.stem == photo.stem and is_picture(p))
     return same if same.is_file() else next(others, same)
 
 
@@ -210,6 +211,40 @@ def _compare(options: argparse.Namespace) -> int:
     for result in (comparison.noisy, *comparison.values()):
         print(f"{result.id}: {result.psnr:.2f} dB, SSIM {result.ssim:.3f}")
     return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    noises = [_parse_condition(text) for text in options.noise]
+    function = parse_file_function(options.function)
+    bar = _ProgressBar(f"{function.path.name}:{function.name}")
+    try:
+        table = score(
+            function,
+            noises,
+            faces=options.faces,
+            first=options.first,
+            rivals=options.rivals,
+            seed=options.seed,
+            workers=options.workers,
+            progress=bar.show,
+        )
+    except (OwnDenoiserError, FaceDataError):
+        raise
+    except ValueError as error:  # an option's
+        raise UsageError(str(error)) from error
+    finally:
+        bar.clear()
+    if options.csv is not None:
+        table.to_csv(options.csv)
+    if options.markdown is not None:
+        options.markdown.write_text(table.to_markdown(), encoding="utf-8")
+    print(table.to_markdown(), end="")
+    return 0
+
+
+def _parse_condition(text: str) -> str | NoiseModel:
+    """Return the key of a noise of the benchmark, or the noise of ``"ID NAME=VALUE ..."``."""
+    return _parse_noise(text.split()) if "=" in text else text
 
 
 def _parse_noise(words: Sequence[str]) -> NoiseModel:
@@ -324,6 +359,45 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--size", type=_size, default=48, metavar="N", help="pixels of the face's sides")
     sheet.add_argument("--colour", action="store_true", help="not in gray")
     sheet.set_defaults(run=_compare)
+
+    own = commands.add_parser(
+        "score",
+        help="score a function of your own",
+        description="Score a function, noisy picture to denoised picture, on faces with fixed noise, "
+        "beside the methods that are here. Prints a Markdown table, and what the function is better and "
+        "worse than. The file is run, with all that it may do.",
+    )
+    own.add_argument("function", metavar="FILE.py:FUNCTION", help=f"{DEFAULT_FUNCTION} by default")
+    own.add_argument(
+        "--noise",
+        nargs="+",
+        default=SUMMARY_NOISES,
+        metavar="NOISE",
+        help="of the benchmark, such as gaussian-25, or one in quotes with values in the page's units, "
+        "such as 'gaussian sigma=40'; by default those of the README's table",
+    )
+    own.add_argument(
+        "--faces",
+        metavar="FACES",
+        help=f"a folder of pictures, where FER2013 lies, or '{BUNDLED}'; by default FER2013's test "
+        "split where it is at hand, else the bundled faces",
+    )
+    own.add_argument("--first", type=_count, metavar="N", help="only so many of the faces")
+    own.add_argument("--seed", type=_seed, default=0, metavar="N", help="other noise than everybody's")
+    own.add_argument(
+        "--rivals",
+        nargs="+",
+        choices=methods,
+        metavar="ID",
+        help="methods to run on the same pictures; by default all with committed figures of these "
+        f"pictures, or else {', '.join(RIVALS)}",
+    )
+    own.add_argument("--csv", type=Path, metavar="FILE", help="where to write all numbers")
+    own.add_argument("--markdown", type=Path, metavar="FILE", help="where to write what is printed")
+    own.add_argument(
+        "--workers", type=_positive, metavar="N", help="processes; as many as there are cores by default"
+    )
+    own.set_defaults(run=_score)
     return parser
 
 
@@ -340,6 +414,10 @@ def _number_between(text: str, low: float, high: float, kind: type = int) -> flo
 
 def _sigma(text: str) -> float:
     return _number_between(text, 0, 255, float)
+
+
+def _count(text: str) -> float:
+    return _number_between(text, 2, 10**6)
 
 
 def _positive(text: str) -> float:

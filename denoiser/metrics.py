@@ -32,6 +32,9 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2  # of a data range of 1
 
 _BAND_ROWS = 256  # of a large picture, that are scored at once
 
+PERFECT_PSNR = 100.0
+"""What the infinite PSNR of a perfect picture counts as in a mean, which it keeps finite; in dB."""
+
 QUANTISATION_POWER = 1 / (12 * 255**2)
 """Power per frequency of the rounding error of an 8-bit picture, on the [0, 1] scale."""
 

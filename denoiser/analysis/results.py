@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from denoiser.noise import NOISES, NoiseChain, NoiseModel, create_noise
+from denoiser.noise import NOISES, NoiseChain, NoiseModel, create_noise, noise_stages
 from denoiser.weights.checkpoint import WEIGHTS, WeightsError, read_config
 from denoiser.weights.training_noise import describe_trained_on, parse_trained_on
 
@@ -37,6 +37,9 @@ NOISY = "noisy"
 
 NOISY_LABEL = "Noisy picture"
 """Its name for people."""
+
+SUMMARY_NOISES = ("gaussian-low", "gaussian-25", "salt-and-pepper-10", "impulse-30", "poisson-30")
+"""The noises of the README's table, by their keys in the results."""
 
 _KINDS: Mapping[str, type[NoiseModel]] = {kind.id: kind for kind in NOISES}
 _REALISM = ("frechet_distance", "detectability")
@@ -160,6 +163,9 @@ class Benchmark:
         scores: Metrics by denoiser and noise; what could not be measured is left out.
         intervals: Ends of the 95 % intervals of those metrics that come with one, likewise.
         floors: What clean pictures get for these.
+        noises: The noises themselves by id, those that this version knows.
+        deviations: Standard deviations over the pictures of those metrics that have one, as ``scores``.
+        pictures: Of how many pictures a denoiser's scores under a noise are.
     """
 
     facts: Mapping[str, str]
@@ -168,6 +174,9 @@ class Benchmark:
     scores: Mapping[tuple[str, str], Mapping[str, float]]
     intervals: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]]
     floors: Mapping[str, float]
+    noises: Mapping[str, NoiseModel]
+    deviations: Mapping[tuple[str, str], Mapping[str, float]]
+    pictures: Mapping[tuple[str, str], int]
 
     def value(self, method: str, condition: str, metric: str) -> float | None:
         """Return a score, or None where there is none."""
@@ -279,6 +288,9 @@ def read_benchmark(path: Path = WEIGHTS / BENCHMARK_NAME) -> Benchmark:
             scores={_pair(s): _metrics(s) | _metrics(realism.get(_pair(s), {})) for s in scores},
             intervals={pair: _intervals(entry) for pair, entry in realism.items()},
             floors=_metrics(realism.get((CLEAN, CLEAN), {})),
+            noises={name: read_noise(entry) for name, entry in noises.items() if _is_known(entry)},
+            deviations={_pair(s): _deviations(s) for s in scores},
+            pictures={_pair(s): int(s["pictures"]) for s in scores if "pictures" in s},
         )
     except OSError as error:
         raise ResultsError(
@@ -323,6 +335,18 @@ def read_history(model: str, weights: Path = WEIGHTS) -> History:
     return History(model, tuple(validation), tuple(s for s in series if s.name.endswith(_LOSS)))
 
 
+def read_noise(entry: Mapping[str, Any]) -> NoiseModel:
+    """Make a noise that a file of results holds as kind and parameters, or a chain as such stages.
+
+    Raises:
+        ValueError: A kind or parameter is unknown, or out of range.
+        LookupError: It has no kind or no parameters.
+        TypeError: It is nothing of the sort.
+    """
+    stages = [create_noise(e["kind"], **e["parameters"]) for e in entry.get("stages", [entry])]
+    return stages[0] if len(stages) == 1 else NoiseChain(tuple(stages))
+
+
 def read_condition(condition_id: str, entry: Mapping[str, Any]) -> Condition:
     """Read a noise that a file of results holds as kind and parameters, or a chain as such stages.
 
@@ -333,15 +357,18 @@ def read_condition(condition_id: str, entry: Mapping[str, Any]) -> Condition:
         LookupError: It has no kind or no parameters.
         TypeError: It is nothing of the sort.
     """
-    entries = entry.get("stages", [entry])
-    if any(str(stage["kind"]) not in _KINDS for stage in entries):
+    if not _is_known(entry):
         return Condition(condition_id, condition_id, condition_id, None, ())
-    stages = tuple(create_noise(stage["kind"], **stage["parameters"]) for stage in entries)
-    label = " + ".join(map(_strength_label, stages))
-    if len(stages) > 1:
-        return Condition(condition_id, label, NoiseChain(stages).describe(), None, ())
-    settings = _settings(stages[0])
-    return Condition(condition_id, label, stages[0].describe(), stages[0].id, settings)
+    noise = read_noise(entry)
+    label = " + ".join(map(_strength_label, noise_stages(noise)))
+    if isinstance(noise, NoiseChain):
+        return Condition(condition_id, label, noise.describe(), None, ())
+    return Condition(condition_id, label, noise.describe(), noise.id, _settings(noise))
+
+
+def _is_known(entry: Mapping[str, Any]) -> bool:
+    """Tell whether this version has all kinds of noise that a noise on file is made of."""
+    return all(str(stage["kind"]) in _KINDS for stage in entry.get("stages", [entry]))
 
 
 def _settings(noise: NoiseModel) -> tuple[float, ...]:
@@ -416,6 +443,10 @@ def _metrics(entry: Mapping[str, Any]) -> dict[str, float]:
     values = {name: entry.get(name) for name in METRICS}
     numbers = {name: float(value) for name, value in values.items() if value is not None}
     return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _deviations(entry: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(entry[f"{name}_std"]) for name in METRICS if f"{name}_std" in entry}
 
 
 def _sorted(conditions: Iterable[Condition]) -> list[Condition]:

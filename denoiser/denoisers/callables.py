@@ -64,7 +64,7 @@ class FunctionDenoiser(Denoiser):
         try:
             # A copy: one that writes into what it is given would spoil the picture for all others.
             result = self.function(noisy.copy(), **told)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             where = _line_of(error, self.function)
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise OwnDenoiserError(f"{name} failed{where} with {what.rstrip(': .')}.") from error
@@ -240,7 +240,7 @@ def _id_of(name: str) -> str:
     return f"own-{made}" if made in _TAKEN else made
 
 
-def _line_of(error: Exception, function: Callable[..., Any]) -> str:
+def _line_of(error: BaseException, function: Callable[..., Any]) -> str:
     """Say in which line of the function's own file it failed; nothing if that is unknown."""
     code = getattr(function, "__code__", None)
     lines = []

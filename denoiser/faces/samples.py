@@ -30,7 +30,8 @@ ASTRONAUT = "astronaut"
 Of scikit-image's pictures, all free to pass on, it is the only person's face in colour.
 """
 
-_BUNDLED = "bundled"
+BUNDLED = "bundled"
+"""The split that the faces of scikit-image count as."""
 
 _LFW_FACES = 100
 
@@ -88,7 +89,7 @@ def bundled_faces() -> FaceSet:
         images=to_uint8(np.stack(faces)),
         rows=np.arange(len(faces)),
         emotions=("",) * len(faces),
-        split=_BUNDLED,
+        split=BUNDLED,
         source="Faces that ship with scikit-image: Labeled Faces in the Wild and the astronaut",
     )
 
@@ -164,12 +165,12 @@ def _sample(faces: FaceSet, index: int) -> Sample:
 
 
 def _sample_id(split: str, row: int) -> str:
-    if split != _BUNDLED:
+    if split != BUNDLED:
         return f"fer2013-{split}-{row}"
     return f"lfw-{row}" if row < _LFW_FACES else ASTRONAUT
 
 
 def _sample_label(split: str, row: int) -> str:
-    if split != _BUNDLED:
+    if split != BUNDLED:
         return f"FER2013 {split}, row {row}"
     return f"LFW face {row}" if row < _LFW_FACES else "Astronaut Eileen Collins"

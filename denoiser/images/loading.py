@@ -5,6 +5,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -127,6 +128,18 @@ class FacePhoto:
         """
         pixels = square.crop(to_uint8(self.image) if self.colour is None else self.colour)
         return to_uint8(resize_square(from_uint8(pixels), min(square.side, most)))
+
+
+PICTURE_ENDINGS = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+)
+"""Of the files that are taken out of a folder."""
+
+
+def is_picture(path: Path) -> bool:
+    """Tell whether a file of a folder is a picture, by its name; hidden ones are none."""
+    return path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith(".") and path.is_file()
 
 
 def load_image(

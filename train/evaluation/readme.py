@@ -8,6 +8,7 @@ from typing import Any
 
 from denoiser.analysis.published import NOISES as PUBLISHED_NOISES
 from denoiser.analysis.published import PUBLISHED
+from denoiser.analysis.results import SUMMARY_NOISES
 from train.files import write_whole
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +119,6 @@ _SHARP_METHODS = (
     "residual-unet-flow",
     "flow-unet",
 )
-_SUMMARY_NOISES = ("gaussian-low", "gaussian-25", "salt-and-pepper-10", "impulse-30", "poisson-30")
 
 
 def update_pages(benchmark: Mapping[str, Any], root: Path = ROOT) -> None:
@@ -232,7 +232,7 @@ def results_table(benchmark: Mapping[str, Any]) -> str:
 
 def summary_table(benchmark: Mapping[str, Any]) -> str:
     """PSNR / SSIM of ten methods under five noises; the best of these ten is bold."""
-    return _psnr_ssim_table(benchmark, _SUMMARY_METHODS, _SUMMARY_NOISES)
+    return _psnr_ssim_table(benchmark, _SUMMARY_METHODS, SUMMARY_NOISES)
 
 
 def _psnr_ssim_table(benchmark: Mapping[str, Any], methods: Sequence[str], noises: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ from denoiser.denoisers.registry import (
 )
 from denoiser.faces.fer2013 import FaceSet, read_fer2013
 from denoiser.images import from_uint8
-from denoiser.metrics import psnr, sharpness, spectral_distance, ssim
+from denoiser.metrics import PERFECT_PSNR, psnr, sharpness, spectral_distance, ssim
 from denoiser.noise import PRESETS, NoiseChain, NoiseModel, create_noise
 from denoiser.pipeline import denoise
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS
@@ -291,16 +291,15 @@ def score_results(denoiser: str, denoised: np.ndarray, clean: np.ndarray, noise_
     """
     gray = [part.mean(axis=3) if part.ndim == 4 else part for part in (denoised, clean)]
     pairs = list(zip(denoised, clean, strict=True))
-    psnrs = [psnr(a, b) for a, b in pairs]
+    psnrs = [min(psnr(a, b), PERFECT_PSNR) for a, b in pairs]
     ssims = [ssim(a, b) for a, b in pairs]
     # A flat picture has no gradient to compare with: its sharpness is NaN and left out.
     sharp = [s for s in (sharpness(a, b) for a, b in pairs) if math.isfinite(s)]
     return Score(
         denoiser=denoiser,
         noise=noise_name,
-        # A perfect picture has infinite PSNR; 100 dB keeps a mean finite and loses nothing.
-        psnr=round(statistics.fmean(min(p, 100.0) for p in psnrs), 4),
-        psnr_std=round(statistics.pstdev(min(p, 100.0) for p in psnrs), 4),
+        psnr=round(statistics.fmean(psnrs), 4),
+        psnr_std=round(statistics.pstdev(psnrs), 4),
         ssim=round(statistics.fmean(ssims), 5),
         ssim_std=round(statistics.pstdev(ssims), 5),
         sharpness=round(statistics.fmean(sharp), 4),
