@@ -19,11 +19,20 @@ except ProxyError as error:
 
 import torch  # noqa: E402
 
+from denoiser.denoisers.callables import OwnDenoiserError  # noqa: E402
+from denoiser.ui.command_line import register_plugins  # noqa: E402
 from denoiser.ui.experiment.face_source import find_faces  # noqa: E402
 from denoiser.ui.page import build_app, launch  # noqa: E402
 from denoiser.ui.server.uploads import UploadFolder, UploadFolderError  # noqa: E402
 
 torch.set_num_threads(1)
+
+try:
+    register_plugins(
+        sys.argv[1:] if __name__ == "__main__" else (), is_space=bool(os.environ.get("SPACE_ID"))
+    )
+except OwnDenoiserError as error:
+    sys.exit(f"app.py: {error}")
 
 try:
     uploads = UploadFolder()  # before the page is built, whose components ask where it is

@@ -36,6 +36,8 @@ class DenoiserInfo:
         hyperparameters: What can be set, see :meth:`Denoiser.with_hyperparameters`.
         intended_for: Ids of the noises that a filter is meant for; empty if it is for any.
         colour: Whether it sees a colour picture as a whole, where others go channel by channel.
+        milliseconds: What one 48x48 face took when it was tried out; None where that was not done, and
+            only the committed benchmark knows.
     """
 
     id: str
@@ -49,6 +51,7 @@ class DenoiserInfo:
     hyperparameters: tuple[Parameter, ...] = ()
     intended_for: tuple[str, ...] = ()
     colour: bool = False
+    milliseconds: float | None = None
 
 
 @dataclass(frozen=True)

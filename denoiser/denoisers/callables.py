@@ -4,7 +4,7 @@ import inspect
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -106,9 +106,8 @@ def wrap(function: Callable[..., np.ndarray], label: str | None = None) -> Denoi
         parameters=0,
         reference="",
     )
-    denoiser = FunctionDenoiser(info, function)
-    check_behaviour(denoiser, name)
-    return denoiser
+    seconds = check_behaviour(FunctionDenoiser(info, function), name)
+    return FunctionDenoiser(replace(info, milliseconds=1000 * seconds), function)
 
 
 def resolve(denoiser: DenoiserLike) -> Denoiser:
@@ -168,8 +167,8 @@ def check_result(result: Any, noisy: Image, name: str) -> np.ndarray:
     return result
 
 
-def check_behaviour(denoiser: Denoiser, name: str) -> None:
-    """Run somebody's denoiser on a made-up picture, twice.
+def check_behaviour(denoiser: Denoiser, name: str) -> float:
+    """Run somebody's denoiser on a made-up picture, twice; return how many seconds the faster run took.
 
     Args:
         denoiser: It checks what it returns by itself, see :func:`check_result`.
@@ -181,17 +180,21 @@ def check_behaviour(denoiser: Denoiser, name: str) -> None:
     noisy = probe_picture()
     start = time.perf_counter()
     first = denoiser(noisy, _PROBE_SIGMA)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start  # with what only the first call does
     if seconds > SLOWEST_SECONDS:
         raise OwnDenoiserError(
             f"{name} took {seconds:.0f} seconds for one face of 48x48 pixels, and may take "
             f"{SLOWEST_SECONDS:.0f}; NumPy on whole arrays is far faster than loops over pixels."
         )
-    if np.abs(denoiser(noisy, _PROBE_SIGMA) - first).max() > _SAME:
+    start = time.perf_counter()
+    second = denoiser(noisy, _PROBE_SIGMA)
+    seconds = min(seconds, time.perf_counter() - start)
+    if np.abs(second - first).max() > _SAME:
         raise OwnDenoiserError(
             f"{name} made two different results of the same picture; give its random numbers a fixed "
             "seed inside the function, and put a network into evaluation mode with `.eval()`."
         )
+    return seconds
 
 
 def probe_picture() -> Image:

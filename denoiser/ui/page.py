@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from starlette.middleware import Middleware
 
 from denoiser.analysis.emotion.classifier import CLASSIFIER_WEIGHTS
+from denoiser.denoisers.callables import OwnDenoiserError
 from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
     find_available,
@@ -159,4 +160,5 @@ def warm_up() -> None:
     filters = [method_id for method_id in list_denoisers() if model_of(method_id) is None]
     # Starts downloads, and does not wait for them. What can't be had, the method's card will say.
     for method in find_available([*DEFAULT_DENOISERS, *filters]).denoisers.values():
-        method(blank)
+        with suppress(OwnDenoiserError):  # its card will say so, too
+            method(blank)

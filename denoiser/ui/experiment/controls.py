@@ -371,7 +371,7 @@ def create_method_section(methods: dict[str, DenoiserInfo], noise_kind: gr.Dropd
     )
     chosen = gr.CheckboxGroup(
         [(methods[method_id].label, method_id) for ids in in_groups.values() for method_id in ids],
-        value=[method_id for method_id in DEFAULT_DENOISERS if method_id in methods],
+        value=[m for m, info in methods.items() if m in DEFAULT_DENOISERS or info.family == "own"],
         label="Shown side by side",
         elem_id="methods",
     )

@@ -79,7 +79,9 @@ def plan(chosen: Iterable[str], methods: Mapping[str, DenoiserInfo], shape: tupl
 
 def cost(info: DenoiserInfo, shape: tuple[int, ...]) -> float:
     """Return about how many milliseconds a method takes on a picture, on the benchmark's machine."""
-    small = _milliseconds().get(info.id, _UNMEASURED.get(info.family, _UNMEASURED_OTHERS))
+    small = info.milliseconds or _milliseconds().get(
+        info.id, _UNMEASURED.get(info.family, _UNMEASURED_OTHERS)
+    )
     # A network for colour takes three channels as it takes one.
     numbers = float(np.prod(shape[:2] if info.colour else shape))
     return small * (_FIXED + (1 - _FIXED) * numbers / FACE_SIZE**2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.callables import OwnDenoiserError
 from denoiser.denoisers.registry import Available, describe_denoiser, find_available, list_denoisers
 from denoiser.faces.samples import Detail, face_at
 from denoiser.images import Image
@@ -105,7 +106,8 @@ def describe_methods(colour: bool = False) -> dict[str, DenoiserInfo]:
 def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -> Outcome:
     """Corrupt the face and run some methods; one that has no weights does not stop the others.
 
-    Nor does one whose weights are still being downloaded: nothing here waits for the Hub.
+    Nor does one whose weights are still being downloaded, as nothing here waits for the Hub, or one
+    that somebody brought along and that fails on this picture: its card says why.
     """
     corruption = corrupt(
         face.at(experiment.face_size, experiment.colour),
@@ -115,10 +117,20 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
         round_8bit=experiment.round_8bit,
     )
     available = find_available(method_ids, hyperparameters=experiment.hyperparameters)
-    results = {
-        method_id: denoise(corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean)
-        for method_id, method in available.denoisers.items()
-    }
+    results = {}
+    failures = {}
+    for method_id, method in available.denoisers.items():
+        try:
+            results[method_id] = denoise(
+                corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean
+            )
+        except OwnDenoiserError as error:
+            failures[method_id] = str(error)
+    available = replace(
+        available,
+        denoisers={name: available.denoisers[name] for name in results},
+        failures={**available.failures, **failures},
+    )
     return Outcome(Comparison(corruption, score_noisy(corruption), results), available)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.api_component import Api
 
+from denoiser.denoisers.callables import OwnDenoiserError
 from denoiser.images import ImageError
 from denoiser.ui.server.limits import in_one_line
 from denoiser.ui.server.uploads import DISK_FULL, find_files, find_upload, is_full
@@ -56,7 +57,7 @@ class GuardedBlocks(gr.Blocks):
         except gr.Error as error:
             error.print_exception = False
             raise
-        except ImageError as error:
+        except (ImageError, OwnDenoiserError) as error:
             raise gr.Error(str(error), print_exception=False) from None
         except Exception as error:
             _log.warning("The event %s failed: %s", getattr(block_fn, "name", "?"), in_one_line(error))
