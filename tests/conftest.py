@@ -23,6 +23,7 @@ import pytest
 from skimage.data import astronaut
 
 import denoiser
+from denoiser.denoisers.registry import REGISTRY, create_denoiser
 
 from .hub import LoopbackHub
 from .tiers import (  # noqa: F401 - pytest looks for hooks in here
@@ -57,6 +58,14 @@ def face() -> np.ndarray:
     image = denoiser.load_image(astronaut(), size=48, crop_face=True)
     image.setflags(write=False)  # shared by all tests
     return image
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a test add denoisers to the list, from which they are gone after it."""
+    monkeypatch.setattr(REGISTRY, "_factories", dict(REGISTRY._factories))
+    yield
+    create_denoiser.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -255,3 +255,89 @@ class TestCompare:
         (folder / "bad.png").write_bytes(b"no picture")
         assert run("compare", folder / "bad.png", "-o", folder / "sheet.png") == 1
         assert "isn't a picture" in capsys.readouterr().err
+
+
+class TestScore:
+    @pytest.fixture
+    def own(self, tmp_path):
+        """A file of functions, in a folder of three faces."""
+        for index, top in enumerate((60, 64, 68)):
+            pixels = np.ascontiguousarray(astronaut()[top : top + 48, 200:248])
+            write_photo(Photo(pixels), tmp_path / f"{index}.png")
+        (tmp_path / "mine.py").write_text(
+            "def denoise(noisy):\n    return noisy\n"
+            "def dark(noisy):\n    return noisy / 2\n"
+            "def bad(noisy):\n    return noisy[1:]\n"
+        )
+        return tmp_path
+
+    def score(self, own, function, *arguments):
+        return run("score", f"{own / 'mine.py'}{function}", "--faces", own, "--workers", 1, *arguments)
+
+    def test_prints_a_table_and_writes_it(self, own, capsys):
+        files = ("--csv", own / "out.csv", "--markdown", own / "out.md")
+        noises = ("--noise", "gaussian-25", "gaussian sigma=40")
+        assert self.score(own, ":dark", *noises, "--rivals", "median", *files) == 0
+        printed = capsys.readouterr().out
+        assert printed == (own / "out.md").read_text(encoding="utf-8")
+        assert printed.splitlines()[0] == "| denoiser | gaussian-25 | Gaussian, sigma 40 of 255 |"
+        assert "| **Dark** |" in printed
+        found = rows((own / "out.csv").read_text())
+        assert {row["denoiser"] for row in found} == {"noisy", "median", "dark"}
+        faces = denoiser.faces.scored.find_test_faces(own)
+        noise = denoiser.create_noise("gaussian", sigma=40 / 255)
+        table = denoiser.score(lambda noisy: noisy / 2, [noise], faces=faces, rivals=[])
+        (expected,) = (row.psnr for row in table if row.denoiser == "lambda")
+        (psnr,) = (r["psnr"] for r in found if (r["denoiser"], r["noise"]) == ("dark", noise.describe()))
+        assert float(psnr) == expected
+
+    def test_the_function_is_called_denoise_unless_another_is_named(self, own, capsys):
+        assert self.score(own, "", "--noise", "gaussian-25", "--rivals", "median", "--first", 2) == 0
+        printed = capsys.readouterr().out
+        assert "| **Denoise** |" in printed
+        assert ": 2 faces" in printed
+
+    @pytest.mark.parametrize(
+        ("function", "words"),
+        [
+            (":bad", "returned shape (47, 48)"),
+            (":nope", "no function 'nope'; it has: denoise, dark, bad"),
+            (".txt", "FILE.py:FUNCTION"),
+        ],
+    )
+    def test_a_bad_function_is_one_sentence(self, own, function, words, capsys):
+        assert self.score(own, function) == 1
+        said = capsys.readouterr().err
+        assert words in said
+        assert said.startswith("denoiser: ")
+        assert said.count("\n") == 1
+
+    def test_faces_that_cannot_be_had(self, own, capsys):
+        assert run("score", own / "mine.py", "--faces", own / "nowhere") == 1
+        assert "can't be read: No such file" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--noise", "magic"),
+            ("--noise", "gaussian sigma=300"),
+            ("--noise", "gaussian amount=3"),
+            ("--first", "1"),
+            ("--seed", "-1"),
+            ("--rivals", "magic"),
+            ("--workers", "0"),
+        ],
+    )
+    def test_options_that_make_no_sense(self, own, arguments, capsys):
+        try:
+            code = self.score(own, "", *arguments)
+        except SystemExit as stop:  # argparse's own
+            code = stop.code
+        assert code == 2
+        assert capsys.readouterr().err
+
+    def test_a_package_that_fails_is_said_and_stops_nothing(self, own, monkeypatch, capsys):
+        monkeypatch.setattr(command, "register_packages", lambda: ("It can't be loaded.",))
+        noises = ("--noise", "gaussian-25", "--rivals", "median")
+        assert self.score(own, "", *noises) == 0
+        assert capsys.readouterr().err == "denoiser: It can't be loaded.\n"
