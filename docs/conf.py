@@ -38,6 +38,7 @@ docs/results
 docs/unknown-noise
 docs/data
 docs/api
+docs/exercises
 docs/reference
 docs/training
 docs/publish

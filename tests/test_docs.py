@@ -145,10 +145,10 @@ def test_there_are_commands_to_check():
     assert {"fit", "all", "evaluate", "sweep", "emotion", "push", "publish-space", "cards"} <= found
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/exercises.md"])
 def test_the_library_s_commands_are_understood(page, capsys):
-    lines = [line for code in blocks(page, "sh") for line in code.splitlines()]
-    said = [line for line in lines if line.startswith("python -m denoiser ")]
+    lines = [line for code in blocks(page, "sh") for line in code.replace("\\\n", "").splitlines()]
+    said = [line.strip() for line in lines if line.strip().startswith("python -m denoiser ")]
     assert said
     for line in said:
         try:
@@ -174,6 +174,15 @@ def test_the_python_that_is_shown_runs(page, tmp_path, monkeypatch):
     assert face.shape == names["denoised"].shape == (48, 48)
     for name in re.findall(r'"([\w-]+)"', code.rpartition("denoisers=[")[2].partition("]")[0]):
         assert comparison[name].psnr > denoiser.psnr(names["noisy"], face)
+
+
+def test_the_denoiser_of_ones_own_that_is_shown_is_scored(tmp_path, monkeypatch):
+    (code,) = (code for code in blocks("docs/api.md", "python") if "denoiser.score(" in code)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code, names)
+    psnr = {row.denoiser: row.psnr for row in names["table"]}
+    assert psnr["own-median"] == pytest.approx(psnr["median"], abs=0.3)  # they differ at the border
 
 
 def test_the_command_that_is_shown_answers_as_shown():

@@ -50,6 +50,7 @@ RIVALS = (*DEFAULT_DENOISERS, "residual-unet", "nl-means")
 Source: TypeAlias = Literal["measured", "committed"]
 
 _CHUNK = 10  # faces that are scored in one go
+_WORTH_PROCESSES = 20.0  # seconds of a function's own time, for which starting processes pays
 _SAME_PICTURES = 0.001  # dB, up to which the noisy pictures here have the PSNR of the committed ones
 
 
@@ -238,8 +239,9 @@ def score(
     """Score a denoiser on faces with fixed noise, beside the methods that are here.
 
     A function is run by several threads at the same time, and must not keep anything from one call to
-    the next. A :class:`~denoiser.denoisers.plugins.FileFunction` is run by processes, which is faster
-    for plain Python loops.
+    the next. A :class:`~denoiser.denoisers.plugins.FileFunction` that takes long is run by processes
+    instead, which is faster for plain Python loops; a script that asks for it has to be guarded by
+    ``if __name__ == "__main__"``, as the processes import it.
 
     Args:
         denoiser: A function, see :func:`~denoiser.denoisers.callables.wrap`, a denoiser or an id.
@@ -271,7 +273,8 @@ def score(
     others = [create_denoiser(name) for name in named if name != method.info.id]
 
     chunks = list(_chunks(conditions.values(), chosen, seed))
-    file = denoiser if isinstance(denoiser, FileFunction) else None
+    seconds = len(chosen) * len(conditions) * (method.info.milliseconds or 0.0) / 1000
+    file = denoiser if isinstance(denoiser, FileFunction) and seconds > _WORTH_PROCESSES else None
     measured = _run(chunks, method, others, file, workers or os.cpu_count() or 1, progress)
     samples = {
         key: _join(found for chunk, found in zip(chunks, measured, strict=True) if chunk.noise is noise)
@@ -340,7 +343,7 @@ def _run(
     workers: int,
     progress: Callable[[float], None] | None,
 ) -> list[_Samples]:
-    """Run the methods on all chunks: in processes if the function is a file's, else in threads."""
+    """Run the methods on all chunks: in processes that load the function's file, or in threads."""
     before = torch.get_num_threads()
     pool: Executor
     run: Callable[[_Chunk], _Samples]
@@ -364,7 +367,8 @@ def _run(
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise OwnDenoiserError(
-            f"A process that ran {method.info.label} ended before it was done; is there enough memory?"
+            f"A process that ran {method.info.label} ended before it was done: it crashed, or there was "
+            "not enough memory."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -422,7 +426,7 @@ def _measured_rows(noise: str, own: str, samples: _Samples, labels: Mapping[str,
             _Mean.of(sample.ssim),
             noisy,
             None if name == own else _paired(samples[own].psnr, sample.psnr),
-            None if name == NOISY else statistics.median(sample.milliseconds),
+            None if name == NOISY else float(np.median(sample.milliseconds)),
             "measured",
         )
         for name, sample in samples.items()

@@ -5,6 +5,7 @@ run, and nothing that a browser sent.
 """
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,6 +25,8 @@ ENTRY_POINTS = "face_denoising_lab.denoisers"
 
 DEFAULT_FUNCTION = "denoise"
 """What a file's function is called where none is named."""
+
+_ID = re.compile(r"[a-z0-9_-]+", re.ASCII)  # dots, commas and colons mean something in links
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,13 @@ def register(function: Callable[..., np.ndarray] | Denoiser, label: str | None =
         label: Of a function, see there.
 
     Raises:
-        OwnDenoiserError: It is none, or there is one of its id already.
+        OwnDenoiserError: It is none, has an id that can't be in a link, or one that is there already.
     """
     method = function if isinstance(function, Denoiser) else wrap(function, label)
+    if not _ID.fullmatch(method.info.id):
+        raise OwnDenoiserError(
+            f"A denoiser's id may have small letters, digits, - and _, unlike {method.info.id!r}."
+        )
     if method.info.id in REGISTRY.ids():
         raise OwnDenoiserError(f"There is already a denoiser with the id {method.info.id!r}.")
     REGISTRY.add(method.info.id, lambda: method)

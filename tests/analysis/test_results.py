@@ -9,6 +9,7 @@ import pytest
 
 from denoiser.analysis.results import (
     NOISY,
+    SUMMARY_NOISES,
     ResultsError,
     list_histories,
     read_benchmark,
@@ -18,6 +19,7 @@ from denoiser.analysis.results import (
 from denoiser.noise import NOISES, PRESETS, NoiseChain, create_noise
 from denoiser.weights.checkpoint import WEIGHTS
 from denoiser.weights.training_noise import point
+from train.evaluation.score import CONDITIONS
 
 
 @pytest.fixture(scope="module")
@@ -324,3 +326,15 @@ class TestHistories:
         (folder / "config.json").unlink()  # as a model of an older version: the columns' own names
         history = read_history("attention-unet", tmp_path)
         assert [s.label for s in history.validation] == ["Mean", "gaussian-high", "some", "rain_3"]
+
+
+def test_the_noises_are_those_that_were_scored(benchmark):
+    assert benchmark.noises == CONDITIONS
+    assert {*SUMMARY_NOISES} <= {*CONDITIONS}
+
+
+def test_of_how_many_pictures_a_score_is_and_how_far_they_lie_apart(benchmark, raw):
+    for score in raw["scores"]:
+        pair = score["denoiser"], score["noise"]
+        assert benchmark.pictures[pair] == score["pictures"]
+        assert benchmark.deviations[pair] == {"psnr": score["psnr_std"], "ssim": score["ssim_std"]}

@@ -141,7 +141,7 @@ class TestMeasured:
         assert shares == sorted(shares)
         assert shares[-1] == 1
 
-    def test_a_file_is_run_by_processes_with_the_same_result(self, faces, tmp_path, monkeypatch):
+    def test_a_file_that_takes_long_is_run_by_processes(self, faces, tmp_path, monkeypatch):
         path = tmp_path / "own_mean.py"
         path.write_text(
             "import os\nfrom scipy import ndimage\n"
@@ -149,6 +149,7 @@ class TestMeasured:
             "def dies(noisy):\n    if os.getpid() != MAIN:\n        os._exit(1)\n    return noisy\n"
             "MAIN = int(os.environ['OWN_MEAN_MAIN'])\n"
         )
+        monkeypatch.setattr(scoring, "_WORTH_PROCESSES", 0.0)
         monkeypatch.setenv("OWN_MEAN_MAIN", str(os.getpid()))
         function = FileFunction(path, "mean_filter")
         found = score(function, [NOISE], faces=faces, rivals=["median"], workers=2)

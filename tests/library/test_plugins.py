@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import denoiser
 from denoiser.denoisers import plugins
 from denoiser.denoisers.callables import OwnDenoiserError
 from denoiser.denoisers.plugins import FileFunction, parse_file_function, register, register_packages
+from tests.doubles import Fixed
 
 GRAY = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
 
@@ -109,6 +111,13 @@ class TestRegister:
         with pytest.raises(OwnDenoiserError, match="already a denoiser with the id 'denoise'"):
             register(function)
         assert denoiser.list_denoisers().count("denoise") == 1
+
+    @pytest.mark.parametrize("name", ["a,b", "median:radius", "unet.mine", "Mine", ""])
+    def test_no_id_that_a_link_would_take_for_something_else(self, name):
+        method = Fixed(GRAY)
+        method.info = replace(method.info, id=name)
+        with pytest.raises(OwnDenoiserError, match="id may have small letters"):
+            register(method)
 
 
 def install(folder, name, code, entry_points):
