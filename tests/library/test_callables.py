@@ -1,6 +1,5 @@
 """Functions of one's own as denoisers: what is wrapped, what is refused, and how that is said."""
 
-import time
 from functools import partial
 
 import numpy as np
@@ -179,15 +178,26 @@ def test_the_error_names_the_line_and_keeps_the_cause():
     assert isinstance(caught.value.__cause__, IndexError)
 
 
-def test_what_is_too_slow_is_refused(monkeypatch):
-    monkeypatch.setattr(callables, "SLOWEST_SECONDS", 0.001)
+@pytest.fixture
+def takes(monkeypatch):
+    """Has the two runs that try a function out take so many seconds."""
 
-    def slow(noisy):
-        time.sleep(0.002)
-        return noisy
+    def take(*seconds):
+        clock = iter(seconds)
+        monkeypatch.setattr(callables, "_timed", lambda method, noisy: (method(noisy), next(clock)))
 
-    with pytest.raises(OwnDenoiserError, match=r"slow took 0 seconds for one face.*whole arrays"):
-        wrap(slow)
+    return take
+
+
+def test_what_is_too_slow_is_refused(takes):
+    takes(12.4, 12.0)
+    with pytest.raises(OwnDenoiserError, match=r"half took 12 seconds for one face.*may take 10; NumPy"):
+        wrap(half)
+
+
+def test_what_only_the_first_call_does_does_not_count(takes):
+    takes(14.0, 0.25)
+    assert wrap(half).info.milliseconds == 250
 
 
 def test_results_are_checked_every_time():
