@@ -1,9 +1,11 @@
 """Denoisers of one's own on the page: ``python app.py --plugin FILE.py:FUNCTION``."""
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -19,6 +21,7 @@ from denoiser.ui.experiment.costs import cost, plan
 from denoiser.ui.experiment.face_source import FaceSource, Offer, sample_face
 from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.page import build_app, warm_up
+from denoiser.ui.server.guard import GuardedBlocks
 from tests.conftest import ROOT, app_environment, free_port, running
 
 MINE = """
@@ -74,6 +77,12 @@ class TestOnThePage:
         assert chosen.value == ["attention-unet", "patchgan", "autoencoder", "median", "denoise"]
         titles = (str(block.value) for block in app.blocks.values() if hasattr(block, "value"))
         assert any("what you brought along" in title for title in titles)
+
+    def test_where_there_is_no_card_the_event_says_it(self):
+        with GuardedBlocks() as page:
+            gr.Button().click(lambda: wrap(choosy)(np.zeros((48, 48), np.float32)))
+        with pytest.raises(gr.Error, match="I know no such pictures"):
+            asyncio.run(page.process_api(page.fns[0], []))
 
     def test_one_that_fails_does_not_end_the_warm_up(self):
         used = []
