@@ -227,7 +227,7 @@ class _Mean:
 
 def score(
     denoiser: DenoiserLike | FileFunction,
-    noises: Sequence[str | NoiseModel] = SUMMARY_NOISES,
+    noises: str | NoiseModel | Sequence[str | NoiseModel] = SUMMARY_NOISES,
     *,
     faces: str | Path | FaceSet | None = None,
     first: int | None = None,
@@ -245,7 +245,7 @@ def score(
 
     Args:
         denoiser: A function, see :func:`~denoiser.denoisers.callables.wrap`, a denoiser or an id.
-        noises: Keys of the committed results, such as ``"gaussian-25"``, or noises.
+        noises: Keys of the committed results, such as ``"gaussian-25"``, or noises; one or several.
         faces: What to score on, see :func:`~denoiser.faces.scored.find_test_faces`; FER2013's test split
             where it is at hand, else the faces that ship with scikit-image.
         first: How many of the faces, from the first, at least 2; all by default.
@@ -264,12 +264,13 @@ def score(
     """
     method = resolve(denoiser.load() if isinstance(denoiser, FileFunction) else denoiser)
     benchmark = read_benchmark()
-    conditions = dict(_condition(noise, benchmark) for noise in noises)
+    named_noises = [noises] if isinstance(noises, str | NoiseModel) else noises
+    conditions = dict(_condition(noise, benchmark) for noise in named_noises)
     if not conditions:
         raise ValueError("there is no noise to score under")
     chosen = _first(faces if isinstance(faces, FaceSet) else find_test_faces(faces), first)
-    is_committed = rivals is None and seed == 0 and _has_figures(benchmark, chosen, conditions)
-    named = () if is_committed else RIVALS if rivals is None else tuple(dict.fromkeys(rivals))
+    has_figures = rivals is None and seed == 0 and _has_figures(benchmark, chosen, conditions)
+    named = () if has_figures else RIVALS if rivals is None else tuple(dict.fromkeys(rivals))
     others = [create_denoiser(name) for name in named if name != method.info.id]
 
     chunks = list(_chunks(conditions.values(), chosen, seed))
@@ -280,7 +281,7 @@ def score(
         key: _join(found for chunk, found in zip(chunks, measured, strict=True) if chunk.noise is noise)
         for key, noise in conditions.items()
     }
-    is_committed = is_committed and _are_same(benchmark, samples)
+    is_committed = has_figures and _are_same(benchmark, samples)
 
     labels = {NOISY: NOISY_LABEL} | {m.info.id: m.info.label for m in (*others, method)}
     rows: list[ScoreRow] = []
@@ -292,7 +293,8 @@ def score(
         under.sort(key=lambda row: -row.psnr)
         rows += under
         sentences.append(_sentence(method, under))
-    about = _about(chosen, seed, is_committed)
+    beside = _COMMITTED if is_committed else _OTHER_COPY if has_figures else _PAIRS
+    about = _about(chosen, seed, beside)
     return ScoreTable(method.info.id, tuple(rows), tuple(sentences), about)
 
 
@@ -533,7 +535,19 @@ def _gap(row: ScoreRow) -> str:
     return f"{gap} dB ({' to '.join(sorted(ends, key=float))})"
 
 
-def _about(faces: FaceSet, seed: int, is_committed: bool) -> str:
+_COMMITTED = (
+    "The other methods' figures are the committed ones, of the same noisy pictures; of them only means "
+    "and deviations are known, so the intervals of the gaps are the widest that these allow."
+)
+_PAIRS = "All methods were given the same noisy pictures, and gaps are means over pairs."
+_OTHER_COPY = (
+    "The committed figures are of another copy of FER2013, whose pictures differ, so none stand beside; "
+    "rivals that are named are run on these."
+)
+
+
+def _about(faces: FaceSet, seed: int, beside: str) -> str:
+    """Say of which faces and noise a table is, what stands beside, and how sure all that is."""
     seeded = "by its row" if seed == 0 else f"by its row and {seed}"
     sentences = [f"{faces.source}: {len(faces):,} faces, the noise of each seeded {seeded}."]
     if faces.split == BUNDLED:
@@ -541,14 +555,8 @@ def _about(faces: FaceSet, seed: int, is_committed: bool) -> str:
             "Most are enlarged crops of 25x25 pixels, smoother than FER2013's faces, whose figures "
             "can't be compared with these."
         )
-    sentences.append(
-        "The other methods' figures are the committed ones, of the same noisy pictures; of them only "
-        "means and deviations are known, so the intervals of the gaps are the widest that these allow."
-        if is_committed
-        else "All methods were given the same noisy pictures, and gaps are means over pairs."
-    )
-    sentences.append("Every interval is of 95 % by itself: of twenty equal methods one looks different.")
-    return " ".join(sentences)
+    sure = "Every interval is of 95 % by itself: of twenty equal methods one looks different."
+    return " ".join([*sentences, beside, sure])
 
 
 def _by_denoiser(rows: Iterable[ScoreRow]) -> list[tuple[str, dict[str, ScoreRow]]]:

@@ -104,6 +104,8 @@ class TestMeasured:
         noise = denoiser.create_noise("gaussian", sigma=0.3)
         table = score("median", [noise, NOISE], faces=faces, rivals=["gaussian-filter"])
         assert {row.noise for row in table} == {noise.describe(), NOISE}
+        for one in (noise, NOISE):
+            assert len(score("median", one, faces=faces, rivals=[])) == 2
 
     def test_without_committed_figures_rivals_are_run(self, faces):
         table = score(mean_filter, [NOISE], faces=faces, first=2)
@@ -226,7 +228,7 @@ class TestCommitted:
         brighter = replace(test_split, images=test_split.images // 2 + 128)  # another copy of FER2013
         rows = score(mean_filter, [NOISE], faces=brighter)
         assert {row.denoiser for row in rows} == {NOISY, "mean_filter"}
-        assert "committed" not in rows.about
+        assert "another copy of FER2013" in rows.about
 
     def test_are_not_mixed_with_rivals_that_were_asked_for(self, test_split):
         table = score(mean_filter, [NOISE], faces=test_split, rivals=["median"])
@@ -257,7 +259,9 @@ class TestWords:
         def darken(noisy):
             return noisy * 0.5
 
-        (sentence,) = score(darken, [NOISE], faces=faces, rivals=[]).sentences
+        table = score(darken, [NOISE], faces=faces, rivals=[])
+        (sentence,) = table.sentences
+        assert "means over pairs" in table.about
         assert "Darken is worse than doing nothing, by " in sentence
 
     def test_what_it_is_about(self, faces):
