@@ -36,7 +36,7 @@ def test_has_its_card_and_says_there_where_it_fails(app, browser):
         lab = Lab(watched.page)
         lab.open(app)
         assert lab.methods()[-2:] == ["steady", "picky"]
-        expect(lab.card("steady").get_by_text("Your own")).to_be_visible()
+        expect(lab.card("steady").get_by_text("Brought along")).to_be_visible()
         expect(watched.page.get_by_text("what you brought along")).to_be_visible()
         assert lab.metric("picky", "psnr") == lab.metric("noisy", "psnr")
         lab.set_number(100)

@@ -57,7 +57,7 @@ class TestOnThePage:
     def test_has_a_card(self, mine):
         register_plugins(["--plugin", str(mine)], is_space=False)
         card = cards("median", "denoise")["denoise"]
-        assert (card["label"], card["kind"]) == ("Denoise", "Your own")
+        assert (card["label"], card["kind"]) == ("Denoise", "Brought along")
         assert card["psnr"].endswith(" dB")
 
     def test_its_card_says_where_it_fails_and_the_others_are_there(self):

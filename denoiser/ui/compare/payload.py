@@ -194,7 +194,7 @@ def _scores(result: DenoiseResult, corruption: Corruption) -> Payload:
 
 
 def _kind(info: DenoiserInfo) -> str:
-    family = "Your own" if info.family == "own" else info.family[:1].upper() + info.family[1:]
+    family = "Brought along" if info.family == "own" else info.family[:1].upper() + info.family[1:]
     if not info.parameters:
         return family
     if info.parameters < 1_000_000:
