@@ -18,6 +18,8 @@ from denoiser.pipeline import (
 )
 from denoiser.weights.checkpoint import WeightsError
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Comparison",
     "DenoiseResult",

@@ -23,7 +23,8 @@ from denoiser.weights.hub import WEIGHTS_VERSION, cached_file, fetch_file
 from denoiser.weights.hub_errors import HubError
 from denoiser.weights.training_noise import TrainingNoise, describe_trained_on, parse_trained_on
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
+_SHIPPED = Path(__file__).parents[1] / "shipped"  # where a wheel has what the repository has in weights/
+WEIGHTS = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "weights"
 Family = Literal["network", "GAN", "flow", "autoencoder", "classical", "hybrid", "own"]
 
 CONFIG_NAME = "config.json"

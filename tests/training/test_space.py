@@ -6,20 +6,17 @@ import posixpath
 import re
 import shutil
 import subprocess
-import sys
-import venv
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, ModelCard
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from denoiser.denoisers.registry import DEFAULT_DENOISERS, MODELS
 from denoiser.weights.checkpoint import read_config
 from tests.browser.lab import Lab
 from tests.conftest import ROOT, free_port, running, sentence, watched_page
+from tests.environments import closure, make_environment
 from train.__main__ import main
 from train.publish import space as publishing
 from train.publish.space import HARDWARE, space_files
@@ -49,7 +46,9 @@ def test_what_a_space_needs_and_nothing_else():
     assert {name for name in names if name.startswith("denoiser/")} == package
     tops = {name.partition("/")[0] for name in names}
     needed = {"app.py", "requirements.txt", "README.md", "LICENSE", "denoiser", "weights"}
-    assert tops == needed | {"CONTRIBUTING.md", "docs", "train", "tests"}  # what the README links to
+    package = {"pyproject.toml", "setup.py", "MANIFEST.in", "requirements-onnx.txt"}
+    pages = {"CHANGELOG.md", "CONTRIBUTING.md", "docs", "notebooks", "train", "tests"}
+    assert tops == needed | package | pages  # pages: what the README links to
     assert not [name for name in names if name.startswith(("train/", "tests/")) and name.endswith(".py")]
 
 
@@ -355,40 +354,6 @@ def _note(event, arguments):
 
 sys.addaudithook(_note)
 """
-
-
-def closure(requirements):
-    """Names of the installed distributions that these requirements bring along."""
-    todo = [(Requirement(line), "") for line in requirements]
-    found, seen = set(), set()
-    while todo:
-        requirement, extra = todo.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        name = canonicalize_name(requirement.name)
-        try:
-            needs = distribution(name).requires or []
-        except PackageNotFoundError:  # and these tests run without it
-            continue
-        found.add(name)
-        for wanted in ("", *requirement.extras):
-            if (name, wanted) not in seen:
-                seen.add((name, wanted))
-                todo += [(Requirement(need), wanted) for need in needs]
-    return found
-
-
-def make_environment(folder, names):
-    """Make a virtual environment in which these distributions can be imported, and no others."""
-    venv.EnvBuilder(symlinks=True).create(folder)
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = folder / "lib" / version / "site-packages"
-    for name in names:
-        installed = distribution(name)
-        for top in {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}:
-            if not (packages / top).exists():
-                (packages / top).symlink_to(Path(installed.locate_file(top)))
-    return folder / "bin" / "python"
 
 
 def hashes(folder):

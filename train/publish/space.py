@@ -45,6 +45,7 @@ _REQUIRED = ("app.py", "requirements.txt", "README.md", "LICENSE", "denoiser/__i
 _PATTERNS = (
     *_REQUIRED,
     "denoiser/**/*.py",
+    "denoiser/py.typed",
     *(f"denoiser/ui/**/*.{kind}" for kind in ("css", "html", "js")),
     f"weights/{BENCHMARK_NAME}",
     f"weights/{REALISM_NAME}",
@@ -58,8 +59,16 @@ _PATTERNS = (
     f"weights/*/{DISCRIMINATOR_NAME}",
     f"weights/{CLASSIFIER}/*.json",
     f"weights/{CLASSIFIER}/{CLASSIFIER_NAME}",
+    # What `pip install` of a copy of the Space needs besides.
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "requirements-onnx.txt",
+    "train/requirements.txt",
     # What the README shows or links to, and what those pages link to.
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "notebooks/*.ipynb",
     "docs/*.md",
     "docs/*.png",
     "train/configs/*.toml",
