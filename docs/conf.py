@@ -16,6 +16,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = [
     "README.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/*.md",
     "docs/*.rst",
@@ -44,6 +45,7 @@ docs/training
 docs/publish
 docs/speed
 docs/notes
+CHANGELOG
 CONTRIBUTING
 ```
 

@@ -16,8 +16,13 @@ from train.__main__ import _parser
 
 from .conftest import ROOT
 
-PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
-FOLDERS = (".ci", "denoiser", "docs", "tests", "train", "weights")
+PAGES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
+)
+FOLDERS = (".ci", "denoiser", "docs", "notebooks", "tests", "train", "weights")
 PLACEHOLDERS = {"ID", "NAME"}  # a name that the reader chooses
 BUILT = "docs/_build"
 
