@@ -106,6 +106,7 @@ def run(tmp_path_factory):
     return execute
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_it_runs_as_it_is(run):
     measured, code = run({}, 0)
@@ -121,7 +122,6 @@ def test_it_runs_with_its_solutions_and_what_it_says_is_so(run):
     solved = solutions()
     assert solved.keys() == {"mean_filter", "median_filter"}
     measured, _ = run(solved, float(os.environ.get("FIRST_DENOISER_SECONDS", "5")))
-    print(json.dumps(measured, indent=1))
     weak, gaussian, _, dots = range(4)
     by_noise = measured["by_noise"]
     assert measured["steps"] >= 100

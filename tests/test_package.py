@@ -1,11 +1,13 @@
 """The package: what is in a wheel, what it asks for, and that it works where nothing else is."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import urllib.request
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -18,7 +20,7 @@ from PIL import Image
 import denoiser
 from train.publish.space import space_files
 
-from .conftest import ROOT
+from .conftest import ROOT, app_environment, free_port, running
 from .environments import closure, make_environment
 
 WEIGHTS = "denoiser/shipped/"
@@ -77,16 +79,19 @@ def alone(wheel, metadata, tmp_path_factory):
     return install(wheel, tmp_path_factory.mktemp("alone"), closure(wanted))
 
 
-def run(python, *arguments, folder):
-    """Run Python in a folder of its own, away from the repository; return what it printed."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # Or it writes into the environment that runs the tests.
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
-    ran = subprocess.run(
-        [python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+def away(environment):
+    """An environment in which nothing of the repository is found."""
+    kept = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
+    # The first, or the environment that runs the tests is written into.
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+
+
+def run(python, *arguments, folder, code=0):
+    """Run Python in a folder of its own; return what it printed."""
+    said = {"capture_output": True, "text": True, "timeout": 300}
+    ran = subprocess.run([python, *arguments], cwd=folder, env=away(os.environ), **said)
+    assert ran.returncode == code, ran.stderr
+    return ran.stderr if code else ran.stdout
 
 
 # What is in it
@@ -174,6 +179,28 @@ def test_its_command_works_in_an_empty_folder(alone, tmp_path, face):
     )
     with Image.open(tmp_path / "out.png") as restored:
         assert restored.size == (48, 48)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_its_page_is_served_in_an_empty_folder(wheel, tmp_path):
+    """With the extra ``[app]``, which together with the rest is what a Space installs."""
+    python = install(wheel, tmp_path / "environment", closure(requirements("requirements.txt")))
+    port = free_port()
+    (tmp_path / "empty").mkdir()
+    command = [str(python), "-m", "denoiser.ui"]
+    with running(command, port, away(app_environment(port)), tmp_path / "empty") as url:
+        config = json.load(urllib.request.urlopen(f"{url}/config"))
+        assert config["title"] == "Face denoising lab"
+        answer = urllib.request.urlopen(f"{url}/gradio_api/info").read()
+        assert b"/compare" in answer
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_its_page_says_what_is_missing(alone, tmp_path):
+    said = run(alone, "-m", "denoiser.ui", folder=tmp_path, code=1)
+    assert "the page needs more than the library" in said
+    assert len(said.splitlines()) == 1
 
 
 def test_nothing_but_the_page_needs_the_extra(alone, tmp_path):

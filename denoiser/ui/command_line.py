@@ -1,4 +1,4 @@
-"""The options of ``python app.py``."""
+"""The options of ``python app.py`` and ``python -m denoiser.ui``."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ from denoiser.denoisers.plugins import (
 _log = logging.getLogger(__name__)
 
 
-def register_plugins(arguments: Sequence[str], is_space: bool) -> None:
+def register_plugins(arguments: Sequence[str], is_space: bool, program: str = "app.py") -> None:
     """Add the denoisers of installed packages, and those that the command line names.
 
     It has to be done before the page is built, which lists all that there are. A package that fails is a
@@ -24,12 +24,13 @@ def register_plugins(arguments: Sequence[str], is_space: bool) -> None:
     Args:
         arguments: Of the command line; none where the page is not started by one.
         is_space: Whether this is a Space, which runs no file that is no part of it.
+        program: What was started, for its help.
 
     Raises:
         OwnDenoiserError: A file that is named has no denoiser, or this is a Space.
         SystemExit: There is no such option, or help was asked for.
     """
-    parser = argparse.ArgumentParser(prog="python app.py", description="Serve the page.")
+    parser = argparse.ArgumentParser(prog=program, description="Serve the page.")
     parser.add_argument(
         "--plugin",
         action="append",
