@@ -13,7 +13,9 @@ from denoiser.analysis.results import METRICS_NAME
 from denoiser.faces.download import DEFAULT_DATASET, locate_fer2013
 from denoiser.faces.fer2013 import FaceDataError, Split, find_fer2013
 from denoiser.weights.checkpoint import CONFIG_NAME, NAMESPACE_VARIABLE, WEIGHTS, WeightsError
+from denoiser.weights.files import write_together
 from train.config import EMOTION_CONFIG, ConfigError, read_config
+from train.export import ExportError, export_onnx
 from train.publish.cards import FiguresError, write_card
 from train.publish.hub import PushError
 from train.publish.models import push
@@ -39,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     except RunError as error:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_code
-    except (ConfigError, FaceDataError, FiguresError, PushError, WeightsError) as error:
+    except (ConfigError, ExportError, FaceDataError, FiguresError, PushError, WeightsError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -305,6 +307,15 @@ def _push(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export(options: argparse.Namespace) -> int:
+    for model_id in options.models:
+        # Only one so far; --format is asked for, so that another changes nobody's command.
+        data = export_onnx(model_id, options.weights)
+        write_together(options.output, {f"{model_id}.onnx": data})
+        print(options.output / f"{model_id}.onnx", flush=True)
+    return 0
+
+
 def _publish_space(options: argparse.Namespace) -> int:
     publish_space(
         options.repo,
@@ -516,6 +527,13 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     publish.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
     publish.set_defaults(run=_push)
+
+    export = commands.add_parser("export", help="write models as files for other programs")
+    export.add_argument("models", nargs="+", metavar="ID", help="the models' folders")
+    export.add_argument("--format", choices=("onnx",), required=True, help="of the files")
+    export.add_argument("-o", "--output", type=Path, required=True, help="folder for ID.onnx")
+    export.add_argument("--weights", type=Path, default=WEIGHTS, help="where the models are")
+    export.set_defaults(run=_export)
 
     space = commands.add_parser("publish-space", help="publish the app as a Space on the Hub")
     space.add_argument("--repo", required=True, metavar="NAME/SPACE", help="the Space")

@@ -176,7 +176,7 @@ class FlowUNet(Network):
         half = 0.5 / steps
 
         def velocity(remainder: torch.Tensor, time: float) -> torch.Tensor:
-            times = noisy.new_full((len(noisy),), time)
+            times = noisy.new_full(noisy.shape[:1], time)  # an export takes len() for a constant
             return self.velocity(self.planes(noisy, mean, remainder), times)
 
         remainder = start

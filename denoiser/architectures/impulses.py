@@ -66,7 +66,7 @@ def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
         middle = (values.gather(1, (count - 1) // 2) + values.gather(1, count // 2)) / 2
         restored[pending[has_values].unbind(1)] = middle[:, 0]
         pending = pending[~has_values]
-        if not len(pending):
+        if not torch.compiler.is_exporting() and not len(pending):
             return restored.reshape(batch.shape)
     restored[pending.unbind(1)] = _windows(planes, pending, 3).mean(dim=1)
     return restored.reshape(batch.shape)
@@ -85,12 +85,13 @@ def _windows(planes: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Ten
     """
     offsets = torch.arange(size, device=planes.device) - size // 2
     plane, row, column = pixels.unbind(1)
-    rows = _mirrored(row[:, None] + offsets, planes.shape[1])
-    columns = _mirrored(column[:, None] + offsets, planes.shape[2])
+    rows = mirrored(row[:, None] + offsets, planes.shape[1])
+    columns = mirrored(column[:, None] + offsets, planes.shape[2])
     return planes[plane[:, None, None], rows[:, :, None], columns[:, None, :]].flatten(1)
 
 
-def _mirrored(index: torch.Tensor, length: int) -> torch.Tensor:
+def mirrored(index: torch.Tensor, length: int) -> torch.Tensor:
     """Fold an index beyond the ends back: the picture and its mirror image take turns."""
-    index = index % (2 * length)
-    return torch.minimum(index, 2 * length - 1 - index)
+    period = index.new_full((1,), 2 * length)  # a tensor: ONNX has no remainder of a size
+    index = index % period
+    return torch.minimum(index, period - 1 - index)

@@ -40,15 +40,22 @@ class Server:
                 return int(line.split()[1]) * 1024 / 1e6
         raise RuntimeError("this system does not say how much memory a process uses")
 
+    def processor_seconds(self) -> float:
+        """Processor time that the process has used, to a millionth of a second."""
+        return sum(int(path.read_text().split()[0]) for path in self._threads()) / 1e9
+
+    def _threads(self) -> Iterator[Path]:
+        return Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+
 
 @contextlib.contextmanager
-def running_app() -> Iterator[Server]:
-    """Run ``python app.py`` on the bundled faces and a free port."""
+def running_app(command: Sequence[str] = (sys.executable, "app.py")) -> Iterator[Server]:
+    """Run the app on the bundled faces and a free port."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     start = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "app.py"],
+        command,
         cwd=ROOT,
         env=app_environment(port),
         stdout=subprocess.DEVNULL,
@@ -75,9 +82,12 @@ class LiveEvent:
     Args:
         url: The app's address.
         slider: elem_id of the slider to move.
+        chosen: Ids of the methods; None for those that the page begins with.
     """
 
-    def __init__(self, url: str, slider: str = "noise-gaussian-sigma"):
+    def __init__(
+        self, url: str, slider: str = "noise-gaussian-sigma", chosen: Sequence[str] | None = None
+    ):
         self.url = url
         config = json.load(urllib.request.urlopen(f"{url}/config", timeout=30))
         components = {c["id"]: c for c in config["components"]}
@@ -95,6 +105,8 @@ class LiveEvent:
         self.place = writes["inputs"].index(moved)
         self.seed_place = writes["inputs"].index(by_elem_id["seed"])
         self.settings = [components[i]["props"].get("value") for i in writes["inputs"]]
+        if chosen is not None:
+            self.settings[writes["inputs"].index(by_elem_id["methods"])] = list(chosen)
 
     def send(self, value: float, session: str, seed: int = 0) -> dict[str, Any]:
         """Ask for the grid at a slider's value; return what the browser would paint.

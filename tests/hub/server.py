@@ -71,7 +71,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-LFS_SUFFIXES = (".safetensors", ".parquet", ".bin", ".pt", ".npz", ".png", ".zip", ".tar")
+LFS_SUFFIXES = (".safetensors", ".onnx", ".parquet", ".bin", ".pt", ".npz", ".png", ".zip", ".tar")
 LFS_FROM = 10 * 2**20
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES)
 BODY_FAULTS = ("cut", "reset", "stall", "flip")

@@ -22,14 +22,17 @@ from denoiser.weights.hub import WEIGHTS_VERSION
 from tests.conftest import ROOT, free_port, sentence
 from tests.weights import save_discriminator, save_model
 from train.__main__ import main
+from train.export import export_onnx
 from train.files import file_hash
 from train.publish import models as pushing
-from train.publish.cards import make_card
+from train.publish.cards import ONNX_NAME, make_card
 from train.publish.models import COLLECTION, DESCRIPTION
+from train.publish.sample import NOISY_NAME, SAMPLE_NAME
 
 MODELS = ("blind", "blind.gaussian-low")
 REPOS = tuple(f"tester/fer2013-{model_id}" for model_id in MODELS)
-FILES = {"README.md", "config.json", "history.csv", "metrics.json", MODEL_NAME}
+COPIED = {"config.json", "history.csv", "metrics.json", MODEL_NAME}
+FILES = COPIED | {"README.md", ONNX_NAME, NOISY_NAME, SAMPLE_NAME}
 
 
 def score(denoiser, noise, psnr):
@@ -76,7 +79,20 @@ def weights(exported_weights, tmp_path):
 
 
 @pytest.fixture
-def push(weights, capsys):
+def exported(monkeypatch):
+    """What was exported, in order: by a stand-in, as the real one takes seconds for each model."""
+    ids = []
+
+    def export(model_id, weights):
+        ids.append(model_id)
+        return b"exported from " + file_hash(weights / model_id / MODEL_NAME).encode()
+
+    monkeypatch.setattr(pushing, "export_onnx", export)
+    return ids
+
+
+@pytest.fixture
+def push(weights, exported, capsys):
     """Run the command; returns its exit code and what it printed."""
 
     def run(*options, namespace="tester"):
@@ -97,7 +113,7 @@ def test_first_push(hub, push, weights):
         assert refs[WEIGHTS_VERSION] == refs["main"]
         files = hub.files("model", repo, WEIGHTS_VERSION)
         assert set(files) == FILES | {".gitattributes"}
-        for name in FILES - {"README.md"}:  # the layout of the folder, so one loader does for both
+        for name in COPIED:  # the layout of the folder, so one loader does for both
             assert files[name] == (weights / model_id / name).read_bytes()
         assert not hub.is_private("model", repo)
         assert repo in out
@@ -189,6 +205,35 @@ def test_a_better_card_goes_on_main_and_leaves_the_tag(hub, push, weights):
     assert hub.refs("model", REPOS[0])[WEIGHTS_VERSION] == first
     assert len(hub.commits("model", REPOS[1])) == 2
     assert not [request for request in hub.requests if request.method == "PUT"]
+
+
+def test_only_new_weights_are_exported(hub, push, weights, exported):
+    push()
+    assert exported == list(MODELS)
+    push()
+    (weights / MODELS[0] / "history.csv").write_text("epoch,step,val_psnr\n0,10,29.5\n")
+    push()
+    assert exported == list(MODELS)
+
+
+def test_a_model_that_is_there_without_its_export_gets_it(hub, push, weights, exported):
+    there = {name: (weights / MODELS[0] / name).read_bytes() for name in COPIED}
+    hub.add_repo("model", REPOS[0], there, tag=WEIGHTS_VERSION)
+    tagged = hub.refs("model", REPOS[0])[WEIGHTS_VERSION]
+    code, _, _ = push("--models", MODELS[0])
+    assert code == 0
+    assert exported == [MODELS[0]]
+    assert hub.files("model", REPOS[0])[ONNX_NAME].startswith(b"exported from")
+    assert hub.refs("model", REPOS[0])[WEIGHTS_VERSION] == tagged
+
+
+def test_nothing_is_pushed_without_what_exports(hub, push, monkeypatch):
+    monkeypatch.setattr(pushing, "export_onnx", export_onnx)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    code, _, err = push()
+    assert code == 1
+    assert "pip install -r requirements-onnx.txt" in sentence(err)
+    assert hub.writes == []
 
 
 def test_dry_run_sends_no_writes(hub, push):
@@ -510,7 +555,9 @@ def test_card_on_the_hub(hub, push):
     }
     assert card.data.model_name == "fer2013-blind.gaussian-low"
     assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
-    assert card.text.count(f'repo_id = "{REPOS[1]}"') == 2
+    assert card.text.count(f'repo_id = "{REPOS[1]}"') == 3
+    assert "(https://huggingface.co/spaces/tester/face-denoising-lab)" in card.text
+    assert f"({SAMPLE_NAME})" in card.text
     assert "it does harm, under `blur-1`" in card.text
     assert "NAME/" not in str(card)
 
@@ -519,7 +566,7 @@ def test_code_in_the_card_runs(hub, push, weights):
     push()
     text = ModelCard.load(REPOS[0]).text
     blocks = [part.partition("```")[0] for part in text.split("```python\n")[1:]]
-    by_code, _, by_hand = blocks  # the one in between takes its weights from a variable
+    _, by_code, _, by_hand = blocks  # the first has a test of its own; the third reads a variable
     names: dict[str, object] = {}
     exec(by_code, names)
     exec(by_hand, names)

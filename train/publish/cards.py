@@ -1,7 +1,7 @@
 """Model cards, generated from a model's own files: config, metrics, history.
 
 The card in ``weights/ID/`` says NAME where the one that ``python -m train push`` uploads says whose
-repository it is in.
+repository it is in; and it shows no picture, as only the Hub has one.
 """
 
 import csv
@@ -18,23 +18,49 @@ from denoiser.faces.download import DEFAULT_DATASET
 from denoiser.faces.fer2013 import COUNTS
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 from denoiser.weights.hub import WEIGHTS_VERSION
+from train.config import TrainConfig
+from train.config import read_config as read_training
+from train.export import FLOW_STEPS
 from train.files import CARD_NAME, WEIGHTS_HASH, file_hash, write_whole
+from train.publish.sample import NOISY_NAME, SAMPLE_NAME, sample_noise
 
 NAMESPACE = "NAME"
 """Stands for the user or organization on the Hub until the card is pushed."""
 
+ONNX_NAME = "model.onnx"
+"""A model's ONNX file in its repository on the Hub."""
+
+SPACE = "face-denoising-lab"
+"""What the Space is called that a card leads to, beside the models in one namespace."""
+
+_HUB = "https://huggingface.co"
 
 _TEXT = """
 # {label}: `{id}`
 
-A denoiser for {faces}, {parameters:,} weights, part of a lab that shows why one denoiser
-beats another. {family_sentence}
+A denoiser for {faces}, {parameters:,} weights, part of
+[a lab that shows why one denoiser beats another]({space}), where it runs beside the others.
+{family_sentence}
+{sample}
+## Try it
+
+In an empty folder, after `pip install huggingface-hub numpy onnxruntime pillow`:
+
+```python
+{snippet}```
+
+`{onnx_name}` takes and gives float32 in [0, 1], any number of pictures of any height and width: padding
+and clipping are in it, and what it gives is within 1e-5 of what the lab's code does.{onnx_more}
+
+## What it is
 
 - **For**: teaching and trying out how denoising works; as a small baseline on {dataset}.
 - **Architecture**: `{architecture}` with `{settings}`; {reference}.
 - **Trained on**: {training_split};
   noise: {trained_on}.
-- **Training**: {history}
+- **Training**: {history}{settings_of_training}
+- **Weights**: `{model_name}`, in half precision, SHA-256
+  `{hash}`
 
 ## Results
 
@@ -47,9 +73,9 @@ Made by `{command}`; all figures are in `{metrics_name}`.
 
 {worse}
 
-## How to load it
+## How to load its weights
 
-With the lab's code, checked against the hash that the Hub names:
+With [the lab's code]({space}/tree/main), checked against the hash that the Hub names:
 
 ```python
 from denoiser.architectures import {network}
@@ -118,6 +144,38 @@ class _Faces:
     whose: str
 
 
+_SAMPLE = """
+![A face, clean, noisy and denoised]({sample_name})
+
+NASA's portrait of Eileen Collins (public domain): clean, with noise ({noise}), and as this network
+restores it. The noisy one is `{noisy_name}`.
+"""
+_SNIPPET = """\
+import numpy as np
+import onnxruntime
+from huggingface_hub import hf_hub_download
+from PIL import Image
+
+repo_id = "{repo_id}"
+session = onnxruntime.InferenceSession(hf_hub_download(repo_id, "{onnx_name}"))
+picture = Image.open(hf_hub_download(repo_id, "{noisy_name}")).convert("{mode}")  # or one of yours
+{lines}
+Image.fromarray((255 * denoised).round().astype(np.uint8)).save("denoised.png")
+"""
+_GRAY_LINES = """\
+noisy = np.asarray(picture, np.float32)[None, None] / 255  # (pictures, 1, height, width)
+denoised = session.run(None, {"noisy": noisy})[0][0, 0]"""
+_COLOUR_LINES = """\
+noisy = np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255  # (pictures, 3, height, width)
+denoised = session.run(None, {"noisy": noisy})[0][0].transpose(1, 2, 0)"""
+_FLOW_LINES = """\
+noisy = np.asarray(picture, np.float32)[None, None] / 255  # (pictures, 1, height, width)
+noise = np.random.default_rng(0).standard_normal(noisy.shape, np.float32)  # another seed, another face
+denoised = session.run(None, {"noisy": noisy, "noise": noise})[0][0, 0]"""
+_FLOW_ONNX = """
+Beside the pictures it takes `noise`, where the flow starts, and follows that for {steps} steps, which
+are {runs} runs of the network."""
+
 _GRAY = _Faces(
     faces="48x48 gray faces",
     dataset="FER2013",
@@ -160,6 +218,10 @@ _FAMILY = {
 }
 
 
+_CONFIGS = Path(__file__).parents[1] / "configs"
+_MORE = "more"  # folder of what follows on a config, for the same model
+
+
 class FiguresError(RuntimeError):
     """A model's figures are not those of its weights; the message says how to make them."""
 
@@ -193,6 +255,13 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
         )
     faces = _COLOUR if config.settings.get("channels") == 3 else _GRAY
     text = _TEXT.format(
+        space=f"{_HUB}/spaces/{namespace}/{SPACE}",
+        sample="" if namespace == NAMESPACE else _describe_sample(config),
+        snippet=first_code(config, hub_repo_id(namespace, config.id)),
+        onnx_name=ONNX_NAME,
+        onnx_more=_describe_flow() if config.family == "flow" else "",
+        settings_of_training=_training(config),
+        hash=metrics[WEIGHTS_HASH],
         faces=faces.faces,
         dataset=faces.dataset,
         training_split=faces.training_split,
@@ -223,6 +292,55 @@ def make_card(model_id: str, weights: Path = WEIGHTS, namespace: str = NAMESPACE
     return f"---\n{_front_matter(config, metrics, faces, namespace)}\n---\n{text}"
 
 
+def _describe_sample(config: ModelConfig) -> str:
+    return _SAMPLE.format(
+        sample_name=SAMPLE_NAME, noisy_name=NOISY_NAME, noise=sample_noise(config).describe()
+    )
+
+
+def first_code(config: ModelConfig, repo_id: str) -> str:
+    """Return what a card has a stranger run first: nothing of the lab's code is in it."""
+    is_colour = config.settings.get("channels") == 3
+    others = _COLOUR_LINES if is_colour else _GRAY_LINES
+    return _SNIPPET.format(
+        repo_id=repo_id,
+        onnx_name=ONNX_NAME,
+        noisy_name=NOISY_NAME,
+        mode="RGB" if is_colour else "L",
+        lines=_FLOW_LINES if config.family == "flow" else others,
+    )
+
+
+def _describe_flow() -> str:
+    return _FLOW_ONNX.format(steps=FLOW_STEPS, runs=2 * FLOW_STEPS)
+
+
+def _training(config: ModelConfig) -> str:
+    """Say by which settings a model was trained, if a config here is its own; and what followed."""
+    own = _CONFIGS / f"{config.id}.toml"
+    if not own.exists() or not _fits(first := read_training(own), config):
+        return ""
+    follow_ups = sorted((_CONFIGS / _MORE).glob("*.toml"))
+    more = [path for path in follow_ups if read_training(path).id == config.id]
+    words = [
+        f"from the weights of `{first.start_from}` on" if first.start_from else "from random weights on",
+        f"loss `{first.loss}`" + (" and adversarial" if first.adversarial else ""),
+        f"`{first.optimizer}` at a learning rate of {first.learning_rate:g} at most",
+        f"batches of {first.batch_size}",
+        f"{first.epochs} epochs at most",
+        "the best weights on the validation noises" if first.select == "best" else "the last weights",
+    ]
+    named = [f"`train/configs/{path.relative_to(_CONFIGS).as_posix()}`" for path in (own, *more)]
+    followed = f", of what followed in {', '.join(named[1:])}" if more else ""
+    return f"\n- **Settings**: {', '.join(words)};\n  all of them in {named[0]}{followed}."
+
+
+def _fits(training: TrainConfig, config: ModelConfig) -> bool:
+    """Say whether a training makes a network of this shape."""
+    settings = json.loads(json.dumps(dict(training.settings)))  # tuples as JSON has them
+    return training.architecture == config.architecture and settings == config.settings
+
+
 def _test_split(metrics: dict[str, Any], faces: _Faces) -> str:
     if faces is _COLOUR:
         return f"The test split ({metrics['pictures']:,} photographs, brought to 96x96)"
@@ -247,7 +365,7 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any], faces: _Faces, n
             metric_name=metric.upper(),
             metric_value=float(score[metric]),  # a NumPy number makes YAML that can't be loaded
             source_name=METRICS_NAME,
-            source_url=f"https://huggingface.co/{repo_id}/blob/{WEIGHTS_VERSION}/{METRICS_NAME}",
+            source_url=f"{_HUB}/{repo_id}/blob/{WEIGHTS_VERSION}/{METRICS_NAME}",
         )
         for score in metrics["scores"]
         if score["denoiser"] == config.id

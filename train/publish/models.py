@@ -4,8 +4,9 @@ Everything that is there is looked at first; only then is anything changed. So a
 and a push that broke off goes on when it is run again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
@@ -21,8 +22,9 @@ from denoiser.architectures.loading import (
 )
 from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS, hub_repo_id
 from denoiser.weights.hub import WEIGHTS_VERSION, endpoint
+from train.export import ExportError, export_onnx
 from train.files import CARD_NAME
-from train.publish.cards import FiguresError, make_card
+from train.publish.cards import ONNX_NAME, FiguresError, make_card
 from train.publish.hub import (
     Content,
     PushError,
@@ -37,6 +39,7 @@ from train.publish.hub import (
     say_command,
     visibility,
 )
+from train.publish.sample import make_sample
 
 COLLECTION = "FER2013 face denoisers"
 DESCRIPTION = "Networks that restore 48x48 faces, from a lab that shows why one denoiser beats another."
@@ -135,7 +138,14 @@ def push(
     with explained(namespace, command):
         api = log_in(namespace)
         plans = [
-            _plan(api, hub_repo_id(namespace, model_id), contents[model_id], private) for model_id in ids
+            _plan(
+                api,
+                hub_repo_id(namespace, model_id),
+                contents[model_id],
+                partial(_export, model_id, weights, tell),
+                private,
+            )
+            for model_id in ids
         ]
         collection = _plan_collection(api, namespace, [plan.repo_id for plan in plans], private)
         for number, plan in enumerate(plans, 1):
@@ -193,18 +203,33 @@ def _contents(model_id: str, namespace: str, weights: Path) -> dict[str, Content
             f"The {METRICS_NAME} or the {HISTORY_NAME} of the model {model_id!r} is damaged"
         ) from None
     # The weights as a path, for which the client shows a progress bar.
-    return {CARD_NAME: card} | {name: folder / name for name in copied}
+    return {CARD_NAME: card} | make_sample(model_id, weights) | {name: folder / name for name in copied}
 
 
-def _plan(api: HfApi, repo_id: str, contents: Mapping[str, Content], private: bool) -> Plan:
+def _export(model_id: str, weights: Path, tell: Tell) -> bytes:
+    tell(f"Exporting {model_id} to ONNX")
+    try:
+        return export_onnx(model_id, weights)
+    except ExportError as error:
+        raise PushError(str(error)) from None
+
+
+def _plan(
+    api: HfApi,
+    repo_id: str,
+    contents: Mapping[str, Content],
+    export: Callable[[], bytes],
+    private: bool,
+) -> Plan:
+    """Look at what is there. An export takes up to a minute: only new weights get one."""
     info = find_repo(api, repo_id, "model", private)
     if info is None:
-        return Plan(repo_id, True, private, contents, None, True)
+        return Plan(repo_id, True, private, {**contents, ONNX_NAME: export()}, None, True)
     tags = [tag.name for tag in api.list_repo_refs(repo_id).tags]
     tagged = WEIGHTS_VERSION in tags
     if tagged:
         loaded = {name: content for name, content in contents.items() if name in _LOADED}
-        others = _changed(api, repo_id, WEIGHTS_VERSION, loaded)
+        others = changed(list_tree(api, repo_id, WEIGHTS_VERSION, "model"), loaded)
         if others:
             raise PushError(
                 f"{repo_id} is published as {WEIGHTS_VERSION} with another "
@@ -212,16 +237,11 @@ def _plan(api: HfApi, repo_id: str, contents: Mapping[str, Content], private: bo
                 "WEIGHTS_VERSION in denoiser/weights/hub.py, and push again"
             )
     head = info.sha or constants.DEFAULT_REVISION
-    return Plan(
-        repo_id, False, bool(info.private), _changed(api, repo_id, head, contents), head, not tagged
-    )
-
-
-def _changed(
-    api: HfApi, repo_id: str, revision: str, contents: Mapping[str, Content]
-) -> dict[str, Content]:
-    """Return what a revision doesn't have, or has otherwise."""
-    return changed(list_tree(api, repo_id, revision, "model"), contents)
+    there = list_tree(api, repo_id, head, "model")
+    files = changed(there, contents)
+    if ONNX_NAME not in there or not files.keys().isdisjoint(_LOADED):
+        files[ONNX_NAME] = export()
+    return Plan(repo_id, False, bool(info.private), files, head, not tagged)
 
 
 def _publish(api: HfApi, plan: Plan, tell: Tell) -> None:
