@@ -147,7 +147,17 @@ def test_commands_are_understood(page, capsys):
 
 def test_there_are_commands_to_check():
     found = {command.split()[0] for page in PAGES for command in commands(page)}
-    assert {"fit", "all", "evaluate", "sweep", "emotion", "push", "publish-space", "cards"} <= found
+    assert {
+        "fit",
+        "all",
+        "evaluate",
+        "sweep",
+        "emotion",
+        "push",
+        "publish-space",
+        "cards",
+        "export",
+    } <= found
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/exercises.md"])

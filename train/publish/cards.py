@@ -106,6 +106,7 @@ state = load_file(hf_hub_download(repo_id, "{model_name}", revision="{version}")
 ## Limits
 
 - It was made to teach. {sizes}
+- A picture goes through `{onnx_name}` as a whole: a megapixel takes up to a gigabyte of memory.
 - It has seen synthetic noise only. Noise of a camera is different.
 - {rare}
   This was not measured.
@@ -376,7 +377,7 @@ def _front_matter(config: ModelConfig, metrics: dict[str, Any], faces: _Faces, n
         license="mit",
         library_name="pytorch",
         pipeline_tag="image-to-image",
-        tags=["denoising", "faces", config.architecture],
+        tags=["denoising", "faces", "onnx", config.architecture],
         datasets=[faces.hub_id] if faces.hub_id else None,
         metrics=["psnr", "ssim"],
         eval_results=results,
