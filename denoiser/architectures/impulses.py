@@ -59,7 +59,7 @@ def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
     restored = planes.clone()
     pending = extreme.nonzero()
     for size in WINDOWS:
-        window = _windows(trimmed, pending, size).sort(dim=1).values
+        window = _sorted(_windows(trimmed, pending, size))
         count = (window < torch.inf).sum(dim=1, keepdim=True)
         has_values = count[:, 0] > 0
         values, count = window[has_values], count[has_values]
@@ -70,6 +70,14 @@ def trimmed_median(batch: torch.Tensor) -> torch.Tensor:
             return restored.reshape(batch.shape)
     restored[pending.unbind(1)] = _windows(planes, pending, 3).mean(dim=1)
     return restored.reshape(batch.shape)
+
+
+def _sorted(windows: torch.Tensor) -> torch.Tensor:
+    """Sort each of the windows, (P, N)."""
+    if torch.compiler.is_exporting():  # ONNX Runtime before 1.31 crashes where it has nothing to sort
+        first = windows.new_zeros(1, windows.shape[1])
+        return torch.cat([first, windows]).sort(dim=1).values[1:]
+    return windows.sort(dim=1).values
 
 
 def _windows(planes: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tensor:

@@ -11,11 +11,13 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from skimage.data import astronaut
 
 from denoiser.architectures import FlowUNet, build_network
 from denoiser.architectures.loading import load_network
 from denoiser.denoisers.network import from_config
 from denoiser.denoisers.registry import COLOUR_MODELS, MODELS, create_denoiser
+from denoiser.images import from_uint8, to_gray
 from denoiser.noise import GaussianNoise, ImpulseNoise, SaltAndPepperNoise
 from denoiser.pipeline import corrupt
 from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, read_config
@@ -71,9 +73,10 @@ def exported(small):
 
 
 def pictures(size, channels, unclipped=False):
-    """A face of this size with each of NOISES, as a batch."""
-    face = np.random.default_rng(1).random((*size, channels), np.float32)
-    face = (0.25 + 0.5 * face).squeeze(2) if channels == 1 else 0.25 + 0.5 * face
+    """A part of a face, of this size, with each of NOISES, as a batch."""
+    height, width = size
+    face = from_uint8(astronaut()[80 : 80 + height, 200 : 200 + width])
+    face = to_gray(face) if channels == 1 else face
     noisy = [corrupt(face, noise, seed, clip=not unclipped).noisy for seed, noise in enumerate(NOISES)]
     batch = np.stack(noisy).reshape(len(NOISES), *size, channels).transpose(0, 3, 1, 2)
     return np.ascontiguousarray(batch, np.float32)

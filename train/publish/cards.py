@@ -44,7 +44,7 @@ A denoiser for {faces}, {parameters:,} weights, part of
 {sample}
 ## Try it
 
-In an empty folder, after `pip install huggingface-hub numpy onnxruntime pillow`:
+In an empty folder, after `pip install huggingface-hub numpy "onnxruntime>=1.24" pillow`:
 
 ```python
 {snippet}```
