@@ -1,4 +1,4 @@
-"""Reference C's experiment that failed: an autoencoder that is to turn faces upright.
+"""Reference C's experiment that failed: its autoencoder is to turn faces upright.
 
 It is trained as :mod:`train.modules.supervised` trains it, but what it is given is not noisy: it is the
 face, rotated by any angle up to 30 degrees. Run as ``python -m train.ablation.rotation --data PATH``.
@@ -148,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of colour faces")
     parser.add_argument("--prepared", type=Path, help="the same ones, prepared")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--output", type=Path, default=TARGET)
     parser.add_argument("--precision", default="32-true", help="as Lightning's Trainer takes it")
