@@ -10,6 +10,7 @@ import numpy as np
 
 from denoiser.denoisers.base import Denoiser, SigmaUsed
 from denoiser.denoisers.callables import DenoiserLike, resolve
+from denoiser.denoisers.own_model import OwnModel
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.denoisers.tiling import denoise_tiled
 from denoiser.images import Image, Photo, check_image
@@ -37,6 +38,7 @@ class Experiment:
         hyperparameters: The methods' own that are not at their defaults, by id and name.
         face_size: Height and width of the face in pixels, one of :data:`FACE_SIZES`.
         colour: Whether the face is in colour.
+        own: The model that :data:`~denoiser.denoisers.own_model.OWN_MODEL` stands for among the methods.
     """
 
     noise: NoiseModel = field(default_factory=GaussianNoise)
@@ -48,6 +50,7 @@ class Experiment:
     hyperparameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     face_size: int = FACE_SIZES[0]
     colour: bool = False
+    own: OwnModel | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from denoiser.denoisers.background import BackgroundLoader, LoadingError
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.network import load_denoiser, read_info
+from denoiser.denoisers.own_model import GONE, OWN_MODEL, OwnModel
 from denoiser.denoisers.probability_flow import ProbabilityFlow, describe_flow
 from denoiser.noise import Parameter
 from denoiser.weights.checkpoint import CONFIG_NAME, WEIGHTS, WeightsError, hub_source
@@ -226,27 +227,35 @@ def find_available(
     denoiser_ids: Iterable[str],
     wait: float = 0.0,
     hyperparameters: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    own: OwnModel | None = None,
 ) -> Available:
     """Get the denoisers that can run; one that has no weights does not stop the others.
 
     Args:
-        denoiser_ids: Known ids.
+        denoiser_ids: Known ids; :data:`OWN_MODEL` stands for ``own``.
         wait: How many seconds to wait, in all, for those that come from the Hub; they are fetched at
             the same time.
         hyperparameters: Those that are not at their defaults, by id and name.
+        own: The model that whoever asks has brought along.
 
     Raises:
         ValueError: See :meth:`Denoiser.with_hyperparameters`.
     """
     ids = list(denoiser_ids)
     deadline = time.monotonic() + wait
-    for denoiser_id in ids if wait else ():
+    for denoiser_id in [name for name in ids if name != OWN_MODEL] if wait else ():
         with contextlib.suppress(WeightsError):
             ensure_loaded(denoiser_id)
     denoisers: dict[str, Denoiser] = {}
     failures: dict[str, str] = {}
     loading: dict[str, str] = {}
     for denoiser_id in ids:
+        if denoiser_id == OWN_MODEL:
+            if own is None:
+                failures[denoiser_id] = GONE
+            else:
+                denoisers[denoiser_id] = own
+            continue
         try:
             ensure_loaded(denoiser_id, max(0.0, deadline - time.monotonic()))
             denoiser = create_denoiser(denoiser_id)

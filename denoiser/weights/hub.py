@@ -91,6 +91,7 @@ def fetch_file(
     sha256: str | None = None,
     max_bytes: int | None = None,
     on_progress: Progress | None = None,
+    stranger_cache: Path | None = None,
 ) -> Path:
     """Return a file of a repository, from the cache if it is there and good, else from the Hub.
 
@@ -105,6 +106,8 @@ def fetch_file(
         sha256: What the file's SHA-256 has to be; None relies on the hash that the Hub announces.
         max_bytes: Refuse a larger file.
         on_progress: Called with the bytes so far and in all.
+        stranger_cache: A folder to use in place of the Hub's cache, for what a stranger asks for: no
+            token is sent then, as they are to have what everybody may have.
 
     Returns:
         Where it lies in the cache: not to be written to.
@@ -114,7 +117,8 @@ def fetch_file(
     """
     try:
         validate_repo_id(repo_id)
-        return _File(repo_id, filename, revision, repo_type, sha256).get(max_bytes, on_progress)
+        file = _File(repo_id, filename, revision, repo_type, sha256, stranger_cache)
+        return file.get(max_bytes, on_progress)
     except HubError:
         raise
     except FAILURES as error:
@@ -225,7 +229,13 @@ class _File:
     """One file of one revision, in the cache's layout: ``blobs`` by hash, ``snapshots`` by commit."""
 
     def __init__(
-        self, repo_id: str, filename: str, revision: str, repo_type: RepoType, sha256: str | None
+        self,
+        repo_id: str,
+        filename: str,
+        revision: str,
+        repo_type: RepoType,
+        sha256: str | None,
+        stranger_cache: Path | None = None,
     ):
         for name in (filename, revision):
             if not name or Path(name).is_absolute() or ".." in Path(name).parts:
@@ -235,7 +245,8 @@ class _File:
         self.revision = revision
         self.repo_type = repo_type
         self.sha256 = sha256
-        self.storage = Path(constants.HF_HUB_CACHE) / repo_folder_name(
+        self.for_stranger = stranger_cache is not None
+        self.storage = (stranger_cache or Path(constants.HF_HUB_CACHE)) / repo_folder_name(
             repo_id=repo_id, repo_type=repo_type
         )
         self.blobs = self.storage / "blobs"
@@ -314,9 +325,10 @@ class _File:
         return found.commit_hash, found.etag, found.size, token
 
     def _ask(self, revision: str) -> tuple[Any, bool | None]:
-        return _with_any_token(
-            partial(get_hf_file_metadata, self.url(revision), timeout=PROBE_SECONDS, endpoint=endpoint())
+        ask = partial(
+            get_hf_file_metadata, self.url(revision), timeout=PROBE_SECONDS, endpoint=endpoint()
         )
+        return (ask(token=False), False) if self.for_stranger else _with_any_token(ask)
 
     def url(self, revision: str) -> str:
         return hf_hub_url(

@@ -1,0 +1,110 @@
+"""A few methods on the same few faces, under noises of the benchmark: to set one's own beside ours."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+
+from denoiser.denoisers.base import Denoiser
+from denoiser.denoisers.registry import DEFAULT_DENOISERS
+from denoiser.faces.fer2013 import FaceSet
+from denoiser.images import Image, from_uint8
+from denoiser.noise import PRESETS, NoiseModel, create_noise
+from denoiser.pipeline import corrupt, denoise, score_noisy
+
+FACES = 50
+"""How many faces are scored, drawn once and for all from those that there are."""
+
+CONDITIONS: Mapping[str, NoiseModel] = {
+    "gaussian-low": PRESETS["gaussian-low"],
+    "gaussian-25": create_noise("gaussian", sigma=25 / 255),
+    "salt-and-pepper-10": PRESETS["salt-and-pepper-10"],
+    "impulse-30": create_noise("impulse", amount=0.3),
+    "poisson-30": create_noise("poisson", peak=30),
+}
+"""The noises, by their ids in the benchmark: those of the README's table."""
+
+OURS: tuple[str, ...] = (*DEFAULT_DENOISERS, "residual-unet", "nl-means")
+"""Ids of the methods beside which one's own is set."""
+
+_MOST_DB = 100.0  # a perfect picture's infinity counts as so much, as in the benchmark
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a method scores on the faces.
+
+    Attributes:
+        psnr: Of each face in dB, by noise.
+        ssim: Mean over the faces, by noise.
+    """
+
+    psnr: Mapping[str, tuple[float, ...]]
+    ssim: Mapping[str, float]
+
+    @property
+    def per_face(self) -> list[float]:
+        """Mean PSNR of each face over all noises."""
+        return [fmean(values) for values in zip(*self.psnr.values(), strict=True)]
+
+    @property
+    def mean(self) -> float:
+        """Mean PSNR over all."""
+        return fmean(self.per_face)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far one method is ahead of another on the same faces.
+
+    Attributes:
+        decibels: Mean difference in PSNR; negative where it is behind.
+        low: Lower end of its 95 % interval over the faces.
+        high: Upper end.
+    """
+
+    decibels: float
+    low: float
+    high: float
+
+
+def pick_faces(faces: FaceSet) -> list[tuple[Image, int]]:
+    """Return the faces that are scored, each with its noise's seed: its row, as in the benchmark."""
+    picked = np.random.default_rng(0).permutation(len(faces))[:FACES]
+    return [(from_uint8(faces.images[i]), int(faces.rows[i])) for i in sorted(picked)]
+
+
+def score(method: Denoiser | None, faces: Sequence[tuple[Image, int]]) -> Iterator[Score | None]:
+    """Score a method, picture by picture.
+
+    Args:
+        method: The method; None for the noisy pictures themselves.
+        faces: See :func:`pick_faces`.
+
+    Yields:
+        None after each picture, and the score at the end.
+    """
+    psnr: dict[str, tuple[float, ...]] = {}
+    ssim: dict[str, float] = {}
+    for name, noise in CONDITIONS.items():
+        scored = []
+        for face, seed in faces:
+            noisy = corrupt(face, noise, seed)
+            if method is None:
+                scored.append(score_noisy(noisy))
+            else:
+                scored.append(denoise(noisy.noisy, method, sigma=noisy.sigma, clean=face))
+            yield None
+        psnr[name] = tuple(min(result.psnr or 0.0, _MOST_DB) for result in scored)
+        ssim[name] = fmean(result.ssim or 0.0 for result in scored)
+    yield Score(psnr, ssim)
+
+
+def gap(score: Score, other: Score) -> Gap:
+    """Say how far a method is ahead of another on the same faces with the same noise."""
+    differences = [a - b for a, b in zip(score.per_face, other.per_face, strict=True)]
+    mean = fmean(differences)
+    half = 1.96 * stdev(differences) / math.sqrt(len(differences))
+    return Gap(mean, mean - half, mean + half)

@@ -1,0 +1,123 @@
+"""A model that somebody brought along, as a denoiser: an ONNX file, or a network on the Hub.
+
+It runs in a process of its own (:mod:`~denoiser.denoisers.confined`), so that nothing it does can hurt
+what asks for it.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.confined.processes import (
+    ModelStoppedError,
+    OwnModelError,
+    ProcessPool,
+    Recipe,
+)
+from denoiser.images import Image
+
+OWN_MODEL = "own-model"
+"""Id of such a model. No registry has it: whoever asks for it has to bring it along."""
+
+OWN_LABEL = "Your own model"
+
+GONE = "Your model is no longer on the server, which keeps it for a while only; please add it again."
+
+MAX_BYTES = 32 * 2**20
+"""How large an ONNX file, or a file of weights, may be."""
+
+UNKNOWN = DenoiserInfo(OWN_MODEL, OWN_LABEL, "own", False, None, 0, "")
+"""What is known of such a model that nobody has brought."""
+
+_OVERSHOOT = 1.0  # so far outside [0, 1] a result may lie; it is clipped anyway
+_SAME = 1e-4  # two answers this close are the same
+_PROBE_SIGMA = 25 / 255
+
+_POOL = ProcessPool()
+
+
+class OwnModel(Denoiser):
+    """A stranger's model. Its answers are checked, every one of them.
+
+    Attributes:
+        milliseconds: What it took for the picture that it was tried out on.
+
+    Args:
+        recipe: What its process needs.
+        pool: Where it runs.
+
+    Raises:
+        OwnModelError: It can't be loaded, or does not do what a denoiser does; one sentence.
+    """
+
+    def __init__(self, recipe: Recipe, pool: ProcessPool = _POOL):
+        self.info = UNKNOWN
+        self._recipe = recipe
+        self._pool = pool
+        self._stopped = ""
+        facts = pool.facts(recipe)
+        self.info = _describe(facts)
+        noisy = _probe_picture()
+        first = self(noisy)
+        second, self.milliseconds = self._run(noisy[..., None])
+        if np.abs(np.clip(second[..., 0], 0, 1) - first).max() > _SAME:
+            raise OwnModelError("The model made two different results of the same picture.")
+
+    @property
+    def key(self) -> str:
+        """Equal for models that make the same of a picture."""
+        return self._recipe.key
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes while it does not run."""
+        return self._recipe.nbytes
+
+    def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
+        picture = np.clip(noisy, 0.0, 1.0)
+        if picture.ndim == 2:
+            return self._run(picture[..., None])[0][..., 0]
+        return self._run(picture)[0]
+
+    def _run(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
+        if self._stopped:
+            raise OwnModelError(f"{self._stopped} Add it again to try once more.")
+        try:
+            result, milliseconds = self._pool.run(self._recipe, picture)
+        except ModelStoppedError as error:
+            self._stopped = str(error)
+            raise
+        if not np.isfinite(result).all():
+            raise OwnModelError("The model returned NaN or infinity.")
+        low, high = float(result.min()), float(result.max())
+        if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+            raise OwnModelError(
+                f"The model returned values from {low:.3g} to {high:.3g}, and pictures go from 0 to 1; "
+                "put the scaling into the model."
+            )
+        return result, milliseconds
+
+
+def why_no_processes() -> str:
+    """Say in a sentence why there can be no such models here; nothing where there can."""
+    if sys.platform != "linux":
+        return "Models of your own run on Linux only, where what they use can be limited."
+    return ""
+
+
+def _describe(facts: dict[str, Any]) -> DenoiserInfo:
+    parameters, channels = facts.get("parameters"), facts.get("channels")
+    if type(parameters) is not int or not 0 <= parameters < 10**12:
+        raise OwnModelError("The model can't be loaded.")
+    return DenoiserInfo(OWN_MODEL, OWN_LABEL, "own", False, None, parameters, "", colour=channels == 3)
+
+
+def _probe_picture() -> Image:
+    """Return what models are tried out on: (48, 48), blobs in noise, the same every time."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:48, :48] / 48
+    blobs = 0.5 + 0.3 * np.sin(7 * rows) * np.cos(9 * columns)
+    noisy = blobs + _PROBE_SIGMA * random.standard_normal(blobs.shape)
+    return np.clip(noisy, 0.0, 1.0).astype(np.float32)
