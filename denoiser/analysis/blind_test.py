@@ -23,6 +23,7 @@ import numpy as np
 from scipy.stats import binomtest, kendalltau
 
 from denoiser.analysis.results import CLEAN
+from denoiser.denoisers.own_model import OwnModel
 from denoiser.noise import NoiseModel, create_noise, noise_kind
 
 ROUNDS = 10
@@ -117,6 +118,7 @@ class Setup:
         round_8bit: Round them to 8 bits.
         question: Which picture looks best, or which is the photograph.
         hyperparameters: The denoisers' own that are not at their defaults, by id and name.
+        own: The model that :data:`~denoiser.denoisers.own_model.OWN_MODEL` stands for in the pool.
     """
 
     pool: tuple[str, ...]
@@ -125,6 +127,7 @@ class Setup:
     round_8bit: bool = False
     question: str = BEST
     hyperparameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    own: OwnModel | None = field(default=None, repr=False)
 
     @property
     def restored(self) -> int:

@@ -69,7 +69,7 @@ def build_app(faces: FaceSource, emotion_weights: Path = CLASSIFIER_WEIGHTS) -> 
         with gr.Tabs(elem_id="tabs") as tabs:
             with _tab("Compare", COMPARE_TAB):
                 task = create_task()
-                controls = create_compare_tab(faces, tabs, link_note, app.load)
+                controls = create_compare_tab(faces, tabs, link_note, app.load, app.unload)
             with _tab("Photo", "photo") as photo:
                 create_photo_tab(photo.select, app.unload)
             with _tab("Lessons", LESSONS_TAB) as lessons:

@@ -28,7 +28,7 @@ from denoiser.analysis.results import (
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.pipeline import SSIM_TIE, TIE
 from denoiser.ui.common.events import LATEST
-from denoiser.ui.common.html import read_script
+from denoiser.ui.common.html import create_table
 from denoiser.ui.common.width import WITH_WIDTH, chart_width
 
 _QUALITY = (("PSNR", "psnr"), ("SSIM", "ssim"))
@@ -39,8 +39,6 @@ _PERCEPTION = (
     ("Detectability", "detectability"),
 )
 _STRENGTH = (*_QUALITY, ("Gain in dB", "gain"))
-_TABLE = '<div class="results-scroll scroller" role="region" aria-label="Scores"><table></table></div>'
-
 _PUBLISHED = "published"
 """Stands among the families for :data:`PUBLISHED`."""
 
@@ -196,12 +194,7 @@ def _create(benchmark: Benchmark, create_accuracy: Callable[[], None]) -> Tab:
             rows = [*benchmark.families, _PUBLISHED]
             families = gr.CheckboxGroup(rows, value=rows, label="Families", scale=3)
         # Gradio's own table sorts through a menu only and does not keep its first column in sight.
-        table = gr.HTML(
-            html_template=_TABLE,
-            js_on_load=read_script("common/table.js"),
-            apply_default_css=False,
-            elem_id="benchmark-table",
-        )
+        table = create_table("benchmark-table", "Scores")
     with _section("strength"):
         gr.Markdown(_STRENGTH_TEXT)
         with gr.Row():

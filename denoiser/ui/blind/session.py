@@ -33,6 +33,7 @@ from denoiser.analysis.blind_test import (
 )
 from denoiser.analysis.results import CLEAN
 from denoiser.denoisers.base import DenoiserInfo, describe_method
+from denoiser.denoisers.own_model import OWN_LABEL, OWN_MODEL
 from denoiser.faces.fer2013 import FaceDataError
 from denoiser.images import Image
 from denoiser.metrics import sharpness, write_number, write_psnr
@@ -313,10 +314,13 @@ def tally_view(tally: Tally, setup: Setup, labels: Mapping[str, str], whose: str
 
 
 def describe_labels(methods: Mapping[str, DenoiserInfo], setup: Setup | None = None) -> dict[str, str]:
-    """Return the denoisers' names by id, with what a test has set of them, and the photograph's."""
+    """Return the denoisers' names by id, with what a test has set of them, and the photograph's.
+
+    A model of the session's own has a name, whether there is one or not.
+    """
     values = {} if setup is None else setup.hyperparameters
     names = {name: describe_method(info, values.get(name, {})) for name, info in methods.items()}
-    return names | {CLEAN: PHOTOGRAPH_LABEL}
+    return names | {OWN_MODEL: OWN_LABEL, CLEAN: PHOTOGRAPH_LABEL}
 
 
 def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequence[str]) -> Outcome:
@@ -331,6 +335,7 @@ def _run(faces: FaceSource, setup: Setup, this_round: Round, method_ids: Sequenc
         round_8bit=setup.round_8bit,
         methods=tuple(method_ids),
         hyperparameters=setup.hyperparameters,
+        own=setup.own,
     )
     return run_methods(Face(sample.id, sample.label, sample.image), experiment, method_ids)
 

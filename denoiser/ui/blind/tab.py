@@ -11,6 +11,7 @@ import numpy as np
 
 from denoiser.analysis.blind_test import BEST, PHOTOGRAPH, ROUNDS, SHOWN, Setup, draw_rounds, tally_csv
 from denoiser.analysis.results import CLEAN
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.faces.samples import pick_samples
 from denoiser.ui.blind.invitation import write_invitation
@@ -30,6 +31,7 @@ from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.link_format import CLASS_PARAMETER
+from denoiser.ui.experiment.own_model import OwnHandle
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.server.address import address_of
@@ -37,6 +39,7 @@ from denoiser.ui.server.address import address_of
 DEFAULT_POOL = ("attention-unet", "patchgan", "autoencoder", "median", "nl-means")
 """Methods that look different. Of five, ten rounds show every three together once."""
 
+_NOT_WITH_CLASS = "A model of your own is for this page alone; choose the class's methods without it."
 _VARIED, _COMPARE = "varied", "compare"
 _TEACHER_SECONDS, _STUDENT_SECONDS = 3, 10  # from one look at the class to the next
 _ADDRESS_JS = "location.origin + location.pathname"
@@ -167,19 +170,26 @@ def parse_setup(
     Raises:
         ExperimentError: Something is missing or out of range.
     """
-    known = list_denoisers()
+    known = [*list_denoisers(), OWN_MODEL]
     if not isinstance(pool, list) or any(method not in known for method in pool):
         raise ExperimentError("One of the methods is unknown.")
     chosen = tuple(method for method in known if method in pool)
     setup = Setup(chosen, question=PHOTOGRAPH if question == PHOTOGRAPH else BEST)
     if len(chosen) < setup.restored:
         raise ExperimentError(f"Choose at least {setup.restored} methods.")
-    _, experiment = controls.read_small(values)
+    _, experiment = controls.read_small(values, own=True)
     own = {name: set_ for name, set_ in experiment.hyperparameters.items() if name in chosen}
-    setup = replace(setup, hyperparameters=own)
+    model = experiment.own if OWN_MODEL in chosen else None
+    setup = replace(setup, hyperparameters=own, own=model)
     if noise != _COMPARE:
         return setup
     return replace(setup, noise=experiment.noise, clip=experiment.clip, round_8bit=experiment.round_8bit)
+
+
+def _pool_choices(labels: Mapping[str, str], with_own: bool) -> list[tuple[str, str]]:
+    """Return the methods that can take part, names and ids."""
+    left_out = {CLEAN} if with_own else {CLEAN, OWN_MODEL}
+    return [(label, method_id) for method_id, label in labels.items() if method_id not in left_out]
 
 
 def _create(labels: Mapping[str, str]) -> _Tab:
@@ -196,7 +206,7 @@ def _create(labels: Mapping[str, str]) -> _Tab:
             with gr.Accordion("Methods and noise", open=False, elem_id="blind-options"):
                 gr.Markdown("Methods that are shown under *Compare* take part as they are set there.")
                 pool = gr.CheckboxGroup(
-                    [(label, method_id) for method_id, label in labels.items() if method_id != CLEAN],
+                    _pool_choices(labels, with_own=False),
                     value=[method_id for method_id in DEFAULT_POOL if method_id in labels],
                     label=f"Methods (at least {SHOWN}, or {SHOWN - 1} beside the photograph)",
                     elem_id="blind-pool",
@@ -302,6 +312,15 @@ def _connect_test(
     def look_back(blind_session: BlindSession | None, event: gr.EventData) -> Payload:
         return _answer(blind_session, lambda s: s.look_back(_event_value(event, "round")))
 
+    def offer_own(handle: OwnHandle | None, pool: Any) -> Any:
+        """Let the session's own model take part once there is one, and no longer once it is gone."""
+        others = [name for name in pool if name != OWN_MODEL] if isinstance(pool, list) else []
+        chosen = others if handle is None else [*others, OWN_MODEL]
+        labels = describe_labels(describe_methods())
+        return gr.update(choices=_pool_choices(labels, with_own=handle is not None), value=chosen)
+
+    own = controls.own.handle
+    own.change(offer_own, [own, tab.pool], tab.pool, preprocess=False, **SILENT)
     begin = [tab.pool, tab.noise, tab.question, tab.member, *controls.inputs]
     for listen in (tab.start.click, tab.board.again):  # gr.on takes no events of a script's own
         listen(start, begin, [tab.blind_session, tab.board], **_QUEUED)
@@ -366,6 +385,8 @@ def _connect_class(
     ) -> list[Any]:
         try:
             setup = parse_setup(pool, noise, question, controls, values)
+            if OWN_MODEL in setup.pool:
+                raise ExperimentError(_NOT_WITH_CLASS)
             if member is not None and member.is_teacher:
                 member.voting_class.close()  # one class for each teacher
             voting_class = voting_classes.open(setup, address_of(request))

@@ -24,6 +24,30 @@ def create_download() -> gr.HTML:
     return painted("common/download.js", NOTHING, elem_classes="unseen")
 
 
+def create_progress(elem_id: str, elem_classes: str = "") -> gr.HTML:
+    """Add what shows how far a computation is: its state, a sentence, and how much of it is done."""
+    return painted(
+        "common/progress.js",
+        f'<div class="lab-progress {elem_classes}"><progress aria-label="Progress" hidden></progress>'
+        '<span aria-hidden="true" hidden></span><span role="status"></span></div>',
+        elem_id=elem_id,
+    )
+
+
+def create_table(elem_id: str, label: str) -> gr.HTML:
+    """Add a table that can be sorted.
+
+    Args:
+        elem_id: Of the component.
+        label: What it holds, for a reader of screens.
+    """
+    return painted(
+        "common/table.js",
+        f'<div class="results-scroll scroller" role="region" aria-label="{label}"><table></table></div>',
+        elem_id=elem_id,
+    )
+
+
 def read_asset(name: str) -> str:
     """Return the text of a file, such as ``"compare/grid.js"``."""
     return (_UI / name).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ _STYLES = (
     "experiment/faces.css",
     "experiment/face_form.css",
     "experiment/more_noises.css",
+    "experiment/own_model.css",
     "compare/compare.css",
     "photo/photo.css",
     "benchmark/benchmark.css",

@@ -30,7 +30,8 @@ const lab = element.querySelector(".lab");
 const list = lab.querySelector(".lab-cards");
 const part = (name) => lab.querySelector(".lab-" + name);
 const cards = new Map(); // id -> elements and pixels of a card
-let live = null, slow = null, view = "picture", spot = null, sorted = false;
+const slow = new Map(); // id -> the newest card that followed, and of which comparison it is
+let live = null, view = "picture", spot = null, sorted = false;
 let early = null; // a payload that came before the address was read
 let settleTimer = 0, speakTimer = 0, pollTimer = 0, slowTimer = 0;
 
@@ -281,9 +282,9 @@ function writeCard(card, data) {
 // downloaded has a note instead.
 function withSlow(data) {
   if (!data.pending) return { data, fresh: true };
-  const found = slow && slow.cards.find((card) => card.id === data.id);
-  if (!found || found.pending || (data.note && slow.key !== live.key)) return { data, fresh: false };
-  return { data: found, fresh: slow.key === live.key };
+  const found = slow.get(data.id);
+  if (!found || found.data.pending || (data.note && found.key !== live.key)) return { data, fresh: false };
+  return { data: found.data, fresh: found.key === live.key };
 }
 
 function markBest(shown) {
@@ -459,13 +460,16 @@ function receive(payload) {
 }
 
 function receiveSlow(payload) {
-  if (!payload || !payload.version || (slow && payload.version < slow.version)) return;
-  slow = payload;
+  if (!payload || !payload.version) return;
+  const { version, key } = payload;
+  for (const data of payload.cards) {
+    if (!(slow.get(data.id)?.version > version)) slow.set(data.id, { data, key, version });
+  }
   if (!live) return;
   draw();
   speakLater(spokenSummary);
   clearTimeout(pollTimer);
-  if (slow.cards.some((card) => card.pending)) pollTimer = setTimeout(() => trigger("slow"), POLL_MS);
+  if (payload.cards.some((card) => card.pending)) pollTimer = setTimeout(() => trigger("slow"), POLL_MS);
   else if (live.cards.some((card) => card.note)) settleLater(); // the charts lack a model that has come
 }
 

@@ -3,11 +3,13 @@
 import base64
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from denoiser.analysis.gain_labels import NOTHING_TO_REMOVE, gain_flag, write_loss
 from denoiser.denoisers.base import DenoiserInfo, describe_values
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.purpose import describe_purpose, is_made_for
 from denoiser.denoisers.registry import comes_from_hub, create_denoiser
 from denoiser.metrics import sharpness, write_number
@@ -24,7 +26,15 @@ from denoiser.ui.common.payload import Payload, encode_picture
 from denoiser.ui.experiment.controls import preset_of
 from denoiser.ui.experiment.costs import Plan, plan_methods
 from denoiser.ui.experiment.face_form import describe_offer
-from denoiser.ui.experiment.run import Face, Outcome, experiment_key, name_face, run_methods
+from denoiser.ui.experiment.run import (
+    Face,
+    Outcome,
+    experiment_key,
+    name_face,
+    run_methods,
+    with_own,
+    without_own,
+)
 
 _FINE = 8192
 """Steps per unit in which the unclipped noisy picture travels: int16 then reaches from -4 to 4."""
@@ -47,6 +57,7 @@ def live_payload(
 
     Other methods, and those whose weights are on their way, are announced only.
     """
+    methods = with_own(methods, experiment)
     planned = plan_methods(face, experiment, methods)
     outcome = run_methods(face, experiment, planned.live)
     corruption = outcome.comparison.corruption
@@ -96,8 +107,11 @@ def slow_payload(
 ) -> Payload:
     """Run the methods that are not live and those from the Hub, and write down their cards.
 
-    The card of a model whose weights are still on their way is pending again.
+    The card of a model whose weights are still on their way is pending again. The session's own model is
+    for :func:`own_payload`.
     """
+    key = experiment_key(face, experiment)
+    experiment = without_own(experiment)
     planned = plan_methods(face, experiment, methods)
     infos = [
         methods[method_id]
@@ -107,9 +121,20 @@ def slow_payload(
     outcome = run_methods(face, experiment, [info.id for info in infos])
     return {
         "version": version,
-        "key": experiment_key(face, experiment),
+        "key": key,
         "cards": [_card(info, outcome, experiment.noise) for info in infos],
     }
+
+
+def own_payload(face: Face, experiment: Experiment, version: int) -> Payload:
+    """Run the session's own model, which is among the methods, and write down its card."""
+    methods = with_own({}, experiment)
+    key = experiment_key(face, experiment)
+    experiment = replace(experiment, methods=(OWN_MODEL,))
+    planned = plan_methods(face, experiment, methods)
+    outcome = run_methods(face, experiment, planned.later)
+    cards = [_card(methods[name], outcome, experiment.noise) for name in planned.later]
+    return {"version": version, "key": key, "cards": cards}
 
 
 def forgotten_payload(face: Face) -> Payload:

@@ -9,25 +9,28 @@ import gradio as gr
 
 from denoiser.analysis.contact_sheet import contact_sheet_png
 from denoiser.denoisers.base import DenoiserInfo, describe_method
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.faces.samples import ASTRONAUT
 from denoiser.pipeline import Experiment
 from denoiser.ui.common.events import RAW, SILENT
 from denoiser.ui.common.html import NOTHING, create_download, painted, with_stage
 from denoiser.ui.common.payload import Payload, error_payload, new_version, write_payload
 from denoiser.ui.compare.exports import numbers_csv, pictures_zip
-from denoiser.ui.compare.payload import forgotten_payload, live_payload, slow_payload
+from denoiser.ui.compare.payload import forgotten_payload, live_payload, own_payload, slow_payload
 from denoiser.ui.experiment.controls import Controls, create_method_section, create_noise_section
 from denoiser.ui.experiment.costs import plan_methods
 from denoiser.ui.experiment.face_form import create_face_form
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import create_face_section
 from denoiser.ui.experiment.history import connect_history, create_history
+from denoiser.ui.experiment.leaderboard import create_leaderboard
 from denoiser.ui.experiment.link_components import (
     create_copy_buttons,
     create_link_box,
     describe_link,
     restore_on_load,
 )
+from denoiser.ui.experiment.own_model import connect_own, create_own_section
 from denoiser.ui.experiment.parsing import ExperimentError
 from denoiser.ui.experiment.run import (
     Face,
@@ -35,13 +38,19 @@ from denoiser.ui.experiment.run import (
     describe_methods,
     name_face,
     run_methods,
+    with_own,
 )
 
+_OWN_AT_ONCE = 8  # they wait for their turn in ``denoisers/confined``
 _MODELS_AT_ONCE = 2  # unqueued events ignore Gradio's own limit
 
 
 def create_compare_tab(
-    faces: FaceSource, tabs: gr.Tabs, link_note: gr.Markdown, load: Callable[..., Any]
+    faces: FaceSource,
+    tabs: gr.Tabs,
+    link_note: gr.Markdown,
+    load: Callable[..., Any],
+    closed: Callable[..., Any],
 ) -> Controls:
     """Add the tab's content to the page.
 
@@ -50,6 +59,7 @@ def create_compare_tab(
         tabs: The page's tabs, of which a link may open another.
         link_note: Says what of the link can't be used, above all tabs.
         load: The page's load event.
+        closed: The event of the page being closed.
 
     Returns:
         What other tabs read the experiment from.
@@ -66,9 +76,10 @@ def create_compare_tab(
                 noise_controls = create_noise_section()
             with gr.Column(elem_id="methods-panel"):
                 shown = create_method_section(methods, noise_controls[0].kind)
+                own = create_own_section(closed)
         with gr.Column(scale=3, min_width=300, elem_id="results"):
             grid = create_grid()
-            slow = create_slow_results()
+            slow, slow_own = create_slow_results(), create_slow_results()
             with gr.Row(elem_classes="downloads"):
                 buttons = {
                     "sheet": gr.Button("Contact sheet (PNG)", size="sm", min_width=120),
@@ -84,14 +95,17 @@ def create_compare_tab(
             ):
                 bars = gr.Plot(show_label=False, min_width=300, elem_id="metric-bars")
                 histogram = gr.Plot(show_label=False, min_width=300, elem_id="noise-histogram")
+            board = create_leaderboard(own, faces)
 
-    controls = Controls(face_controls, form, *noise_controls, shown, gr.Textbox(visible=False))
+    written = gr.Textbox(visible=False)
+    controls = Controls(face_controls, form, *noise_controls, shown, own, written)
     controls.keep_written()
+    connect_own(own, shown.chosen, board)
     # Queued, as all that changes the session's face.
     form.select(lambda: face_controls.show(ASTRONAUT, faces), None, face_controls.outputs, **SILENT)
     connect_history(history, controls)
     restored = restore_on_load(link_note, link_box, controls, faces, tabs, face_controls.begin)
-    _connect_grid(controls, methods, grid, slow, restored)
+    _connect_grid(controls, methods, grid, slow, slow_own, restored)
     _connect_charts(controls, methods, grid, charts, [bars, histogram])
     _connect_downloads(controls, methods, buttons, download)
     return controls
@@ -102,6 +116,7 @@ def _connect_grid(
     methods: Mapping[str, DenoiserInfo],
     grid: gr.HTML,
     slow: gr.HTML,
+    slow_own: gr.HTML,
     restored: Callable[..., Any],
 ) -> None:
     models = threading.BoundedSemaphore(_MODELS_AT_ONCE)
@@ -132,10 +147,22 @@ def _connect_grid(
         with models:
             return write_payload(slow_payload(face, experiment, methods, version))
 
+    def update_own(*values: Any) -> Any:
+        version = new_version()
+        try:
+            face, experiment = controls.read(values)
+        except ExperimentError:  # the grid already says so
+            return gr.skip()
+        if OWN_MODEL not in experiment.methods:
+            return gr.skip()
+        return write_payload(own_payload(face, experiment, version))
+
     begun = restored(begin, controls.inputs, grid, queue=False, **RAW)
     controls.write_after(begun.then)  # what was moved meanwhile
     gr.on(controls.changes, update, controls.inputs, grid, queue=False, **RAW)
     grid.slow(update_slow, controls.inputs, slow, concurrency_limit=1, **RAW)
+    # On its own: a stranger's model may take its time, and ours don't wait for it.
+    grid.slow(update_own, controls.inputs, slow_own, concurrency_limit=_OWN_AT_ONCE, **RAW)
 
 
 def _connect_charts(
@@ -211,17 +238,17 @@ def _compare(
         ExperimentError: A number is missing or out of range.
     """
     face, experiment = controls.read(values)
-    refused = plan_methods(face, experiment, methods).refused
+    refused = plan_methods(face, experiment, with_own(methods, experiment)).refused
     run = [method_id for method_id in experiment.methods if method_id not in refused]
     return face, experiment, run_methods(face, experiment, run)
 
 
 def describe_settings(outcome: Outcome) -> dict[str, str]:
-    """Name the methods that are set otherwise than by default, with their settings, by id."""
+    """Name by id what the registry doesn't: methods that are set otherwise, and the session's own."""
     return {
         method_id: describe_method(method.info, method.values)
         for method_id, method in outcome.available.denoisers.items()
-        if method.values
+        if method.values or method_id == OWN_MODEL
     }
 
 

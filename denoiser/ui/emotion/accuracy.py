@@ -15,13 +15,8 @@ from denoiser.analysis.emotion.results import (
 )
 from denoiser.analysis.results import METRICS_NAME, ResultsError
 from denoiser.ui.common.events import RAW
-from denoiser.ui.common.html import read_script
+from denoiser.ui.common.html import create_table
 from denoiser.ui.emotion.payload import table_value
-
-_TABLE = (
-    '<div class="results-scroll scroller" role="region" aria-label="Accuracy of the classifier">'
-    "<table></table></div>"
-)
 
 
 def create_accuracy_section(opened: Callable[..., Any], weights: Path) -> None:
@@ -93,9 +88,4 @@ def _heading(text: str) -> str:
 
 
 def _create_table(elem_id: str) -> gr.HTML:
-    return gr.HTML(
-        html_template=_TABLE,
-        js_on_load=read_script("common/table.js"),
-        apply_default_css=False,
-        elem_id=elem_id,
-    )
+    return create_table(elem_id, "Accuracy of the classifier")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import gradio as gr
 
 from denoiser.analysis.results import ResultsError, read_benchmark
 from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.own_model import OWN_LABEL, OWN_MODEL
 from denoiser.denoisers.registry import COLOUR_MODELS, DEFAULT_DENOISERS
 from denoiser.noise import (
     NOISES,
@@ -26,6 +27,7 @@ from denoiser.ui.common.html import NOTHING, painted
 from denoiser.ui.experiment.face_source import FaceSource
 from denoiser.ui.experiment.faces import FaceControls
 from denoiser.ui.experiment.more_noises import create_more_noises
+from denoiser.ui.experiment.own_model import OwnControls
 from denoiser.ui.experiment.parsing import (
     MAX_STAGES,
     UNREADABLE,
@@ -35,13 +37,16 @@ from denoiser.ui.experiment.parsing import (
     write_form,
     write_stages,
 )
-from denoiser.ui.experiment.run import Face, in_form
+from denoiser.ui.experiment.run import Face, in_form, without_own
 
 _PRESETS: Mapping[str, NoiseModel] = {"gaussian": GaussianNoise(), **PRESETS}
 """What one click sets: the noise that a page starts with, and the reference's three."""
 
 _FOR_COLOUR = "Networks for colour", "see red, green and blue together"
 """The group of methods that is offered where the face is in colour."""
+
+_OWN = OWN_LABEL, "for this page alone"
+"""That which is offered where the session has a model of its own."""
 
 _PRESETS_IN_WORDS = {noise.describe(): name for name, noise in _PRESETS.items()}
 
@@ -121,10 +126,10 @@ class MethodControls:
 class Controls:
     """Everything a comparison depends on.
 
-    Events are given two values: the face, and what all other controls say, as one text. The browser
-    keeps that text in step with the controls. With every event, Gradio's page goes through all inputs of
-    all events that ever ran, three times, each with a search of the whole page; of the thirty controls
-    themselves, that would be felt in every move of a slider.
+    Events are given three values: the face, the session's own model, and what all other controls say, as
+    one text. The browser keeps that text in step with the controls. With every event, Gradio's page goes
+    through all inputs of all events that ever ran, three times, each with a search of the whole page; of
+    the thirty controls themselves, that would be felt in every move of a slider.
 
     Attributes:
         faces: What holds and shows the session's face.
@@ -136,7 +141,8 @@ class Controls:
         round_8bit: Round it to 8 bits.
         options: Holds the two boxes; closed at first.
         methods: Which denoisers to show, and how they are set.
-        written: What they all say but the face, as JSON.
+        own: What holds and adds the session's own model.
+        written: What they all say but the face and the model, as JSON.
     """
 
     faces: FaceControls
@@ -148,16 +154,17 @@ class Controls:
     round_8bit: gr.Checkbox
     options: gr.Accordion
     methods: MethodControls
+    own: OwnControls
     written: gr.Textbox
 
     @property
     def inputs(self) -> list[Any]:
         """What depends on all components, for ``inputs`` of an event; the values go to :meth:`read`."""
-        return [self.faces.face, self.written]
+        return [self.faces.face, self.own.handle, self.written]
 
     @property
     def settings(self) -> list[Any]:
-        """All components but the face, in the order in which they are written down."""
+        """All components but the face and the model, in the order in which they are written down."""
         return [
             self.first.kind,
             self.more,
@@ -224,7 +231,7 @@ class Controls:
         Raises:
             ExperimentError: Something is missing or out of range.
         """
-        face, written = values
+        face, handle, written = values
         count = len(self.first.sliders)
         try:
             first, more, seed, clip, round_8bit, methods, form, *numbers = json.loads(written)
@@ -232,33 +239,37 @@ class Controls:
                 raise ValueError("too few or too many numbers")
         except (TypeError, ValueError, RecursionError):  # it comes from a browser
             raise ExperimentError(UNREADABLE) from None
-        return face, face.fit(
-            parse_experiment(
-                first,
-                dict(zip(self.first.sliders, numbers[:count], strict=True)),
-                more,
-                seed=seed,
-                form=form,
-                clip=clip,
-                round_8bit=round_8bit,
-                methods=methods,
-                hyperparameters=[
-                    (method_id, parameter, shown)
-                    for ((method_id, _), parameter), shown in zip(
-                        self.methods.parameters.items(), numbers[count:], strict=True
-                    )
-                ],
-            )
+        experiment = parse_experiment(
+            first,
+            dict(zip(self.first.sliders, numbers[:count], strict=True)),
+            more,
+            seed=seed,
+            form=form,
+            clip=clip,
+            round_8bit=round_8bit,
+            methods=methods,
+            hyperparameters=[
+                (method_id, parameter, shown)
+                for ((method_id, _), parameter), shown in zip(
+                    self.methods.parameters.items(), numbers[count:], strict=True
+                )
+            ],
         )
+        return face, face.fit(replace(experiment, own=self.own.models.find(handle)))
 
-    def read_small(self, values: Sequence[Any]) -> tuple[Face, Experiment]:
+    def read_small(self, values: Sequence[Any], own: bool = False) -> tuple[Face, Experiment]:
         """Make sense of the values of :attr:`inputs` for the other tabs, whose faces are 48x48 and gray.
+
+        Args:
+            values: As for :meth:`read`.
+            own: Whether a model of the session's own takes part.
 
         Raises:
             ExperimentError: As for :meth:`read`.
         """
         face, experiment = self.read(values)
-        return face, in_form(experiment, FACE_SIZES[0], colour=False)
+        small = in_form(experiment, FACE_SIZES[0], colour=False)
+        return face, small if own else without_own(small)
 
     def show(self, experiment: Experiment, faces: FaceSource) -> list[Any]:
         """Make the values of :attr:`outputs` that put an experiment into the controls.
@@ -362,15 +373,17 @@ def create_method_section(methods: dict[str, DenoiserInfo], noise_kind: gr.Dropd
             gr.Button(name, size="sm", min_width=0, elem_id=f"methods-{name.split()[0].lower()}")
             for name in ("Default", "Best of each kind", *sets)
         )
-    in_groups = _method_groups(methods)
+    in_groups = _method_groups(methods) | {_OWN: [OWN_MODEL]}
+    names = {name: info.label for name, info in methods.items()} | {OWN_MODEL: OWN_LABEL}
+    offered = {_FOR_COLOUR: "colour", _OWN: "own"}
     painted(
         "experiment/method_groups.js",
         NOTHING,
-        value=[[*group, group == _FOR_COLOUR, len(ids)] for group, ids in in_groups.items()],
+        value=[[*group, offered.get(group, "always"), len(ids)] for group, ids in in_groups.items()],
         elem_classes="unseen",
     )
     chosen = gr.CheckboxGroup(
-        [(methods[method_id].label, method_id) for ids in in_groups.values() for method_id in ids],
+        [(names[method_id], method_id) for ids in in_groups.values() for method_id in ids],
         value=[m for m, info in methods.items() if m in DEFAULT_DENOISERS or info.family == "own"],
         label="Shown side by side",
         elem_id="methods",

@@ -8,6 +8,7 @@ import numpy as np
 
 from denoiser.analysis.results import ResultsError, read_benchmark
 from denoiser.denoisers.base import DenoiserInfo
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.pipeline import Experiment
 from denoiser.ui.experiment.run import Face
@@ -54,7 +55,8 @@ def plan_methods(face: Face, experiment: Experiment, methods: Mapping[str, Denoi
 def plan(chosen: Iterable[str], methods: Mapping[str, DenoiserInfo], shape: tuple[int, ...]) -> Plan:
     """Decide when each method is run.
 
-    Filters come before networks, and those before the others in the order of the list.
+    Filters come before networks, and those before the others in the order of the list. A model of the
+    visitor's own always follows: nobody is to wait for it.
 
     Args:
         chosen: Ids of methods.
@@ -67,7 +69,7 @@ def plan(chosen: Iterable[str], methods: Mapping[str, DenoiserInfo], shape: tupl
     left = LIVE_MS
     live = set()
     for method_id in sorted(ids, key=lambda name: methods[name].family != "classical"):
-        if costs[method_id] <= left:
+        if method_id != OWN_MODEL and costs[method_id] <= left:
             live.add(method_id)
             left -= costs[method_id]
     return Plan(

@@ -35,6 +35,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import (
     DEFAULT_DENOISERS,
     list_denoisers,
@@ -120,7 +121,11 @@ class Link:
 
 
 def write_link(experiment: Experiment) -> str:
-    """Write an experiment as a query, without the question mark; no sample means an uploaded face."""
+    """Write an experiment as a query, without the question mark; no sample means an uploaded face.
+
+    A model of the session's own is in no link.
+    """
+    methods = [method_id for method_id in experiment.methods if method_id != OWN_MODEL]
     stages = noise_stages(experiment.noise)
     fields = {"face": experiment.sample or OWN_FACE}
     if experiment.face_size != FACE_SIZES[0]:
@@ -136,8 +141,8 @@ def write_link(experiment: Experiment) -> str:
         fields["clip"] = "no"
     if experiment.round_8bit:
         fields["round"] = "yes"
-    fields["methods"] = ",".join(experiment.methods) or _NO_METHODS
-    for method_id in experiment.methods:
+    fields["methods"] = ",".join(methods) or _NO_METHODS
+    for method_id in methods:
         own = experiment.hyperparameters.get(method_id, {})
         for _, parameter in list_hyperparameters([method_id]):
             value = own.get(parameter.name, parameter.default)

@@ -1,16 +1,17 @@
 // Puts the boxes of the methods into groups, and above them a field that finds some by name. Given by Gradio: element,
-// props. Its value is a list of [title, line, whether it is for colour, count], in the order of the boxes, which are
-// another component's: they are there once the page is. The grid's script says whether the face is in colour.
+// props. Its value is a list of [title, line, when it is offered, count], in the order of the boxes, which are another
+// component's: they are there once the page is. The grid's script says whether the face is in colour, and own_model.js
+// whether the visitor has a model.
 function write() {
   const labels = [...document.querySelectorAll("#methods .wrap > label")];
   if (!labels.length) return void (element.isConnected && setTimeout(write, 100));
   const boxes = labels[0].parentElement;
-  const groups = props.value.map(([title, line, forColour, count], index, all) => {
+  const groups = props.value.map(([title, line, offered, count], index, all) => {
     const first = all.slice(0, index).reduce((sum, group) => sum + group.at(-1), 0);
     const heading = make("span", "method-group", null, title);
     make("span", "method-line", heading, line);
     labels[first].before(heading);
-    return { heading, name: title, members: labels.slice(first, first + count), forColour };
+    return { heading, name: title, members: labels.slice(first, first + count), offered };
   });
   const field = make("input", "method-search");
   field.type = "search";
@@ -30,6 +31,7 @@ function write() {
     search();
   };
   document.addEventListener("experiment", follow);
+  document.addEventListener("own-model", search);
   follow();
 }
 
@@ -39,17 +41,21 @@ function isColour() {
   return Boolean(form) && JSON.parse(form).colour;
 }
 
+const hasOwn = () => Boolean(document.querySelector("#own-note .own-model")?.dataset.present);
+
 // Whether a word of a text begins like this: "dual" is not in "Residual".
 const hasWord = (text, start) => ` ${text.trim().toLowerCase()}`.includes(` ${start}`);
 
-// What is ticked stays in sight, so that nobody forgets it; of what is for colour, where there is some.
+// What is ticked stays in sight, so that nobody forgets it; of what is for colour, where there is some. A model of the
+// visitor's own that is ticked and gone can be unticked.
 function find(groups, wanted, none) {
-  const colour = isColour();
+  const isOffered = { always: true, colour: isColour(), own: hasOwn() };
   let found = 0;
-  for (const { heading, name, members, forColour } of groups) {
-    const offered = colour || !forColour ? members : [];
+  for (const { heading, name, members, offered: when } of groups) {
+    const ticked = (label) => label.querySelector("input").checked;
+    const offered = isOffered[when] ? members : members.filter((label) => when === "own" && ticked(label));
     const hits = offered.filter((label) => [name, label.textContent].some((text) => hasWord(text, wanted)));
-    const kept = offered.filter((label) => label.querySelector("input").checked);
+    const kept = offered.filter(ticked);
     members.forEach((label) => { label.hidden = !hits.includes(label) && !kept.includes(label); });
     heading.hidden = members.every((label) => label.hidden);
     found += hits.length;

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import list_denoisers
 from denoiser.noise import (
     NoiseChain,
@@ -66,7 +67,7 @@ def parse_experiment(
     if further:
         noise = NoiseChain((noise, *further))
     face_size, colour = _parse_form(form)
-    known = list_denoisers(colour=True)
+    known = [*list_denoisers(colour=True), OWN_MODEL]
     if not isinstance(methods, list | tuple) or any(m not in known for m in methods):
         raise ExperimentError("One of the methods is unknown.")
     chosen = tuple(m for m in known if m in methods)  # not in the order of the clicks

@@ -1,18 +1,21 @@
 """Running the chosen methods on a face: what ran, what could not, and what is still on its way."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from denoiser.denoisers.base import DenoiserInfo
 from denoiser.denoisers.callables import OwnDenoiserError
+from denoiser.denoisers.confined.processes import OwnModelError
+from denoiser.denoisers.own_model import OWN_MODEL, UNKNOWN
 from denoiser.denoisers.registry import Available, describe_denoiser, find_available, list_denoisers
 from denoiser.faces.samples import Detail, face_at
 from denoiser.images import Image
 from denoiser.pipeline import (
     FACE_SIZES,
     Comparison,
+    DenoiseResult,
     Experiment,
     corrupt,
     denoise,
@@ -76,7 +79,7 @@ def in_form(experiment: Experiment, face_size: int, colour: bool) -> Experiment:
 
     In gray it is without the networks for colour.
     """
-    offered = list_denoisers(colour)
+    offered = [*list_denoisers(colour), OWN_MODEL]
     methods = tuple(method_id for method_id in experiment.methods if method_id in offered)
     return replace(experiment, face_size=face_size, colour=colour, methods=methods)
 
@@ -103,6 +106,17 @@ def describe_methods(colour: bool = False) -> dict[str, DenoiserInfo]:
     return {method_id: _describe(method_id) for method_id in list_denoisers(colour)}
 
 
+def with_own(methods: Mapping[str, DenoiserInfo], experiment: Experiment) -> dict[str, DenoiserInfo]:
+    """Add the session's own model to descriptions of methods, whether it has one or not."""
+    return {**methods, OWN_MODEL: UNKNOWN if experiment.own is None else experiment.own.info}
+
+
+def without_own(experiment: Experiment) -> Experiment:
+    """Return an experiment without the session's own model, for what has no use for it."""
+    methods = tuple(method_id for method_id in experiment.methods if method_id != OWN_MODEL)
+    return replace(experiment, methods=methods, own=None)
+
+
 def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -> Outcome:
     """Corrupt the face and run some methods; one that has no weights does not stop the others.
 
@@ -116,15 +130,17 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
         clip=experiment.clip,
         round_8bit=experiment.round_8bit,
     )
-    available = find_available(method_ids, hyperparameters=experiment.hyperparameters)
-    results = {}
-    failures = {}
+    available = find_available(
+        method_ids, hyperparameters=experiment.hyperparameters, own=experiment.own
+    )
+    results: dict[str, DenoiseResult] = {}
+    failures: dict[str, str] = {}
     for method_id, method in available.denoisers.items():
         try:
             results[method_id] = denoise(
                 corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean
             )
-        except OwnDenoiserError as error:
+        except (OwnDenoiserError, OwnModelError) as error:
             failures[method_id] = str(error)
     available = replace(
         available,
@@ -146,5 +162,6 @@ def experiment_key(face: Face, experiment: Experiment) -> str:
     """Name what all methods are given and how they are set; equal for equal results of a method."""
     e = experiment
     form = (e.face_size, e.colour)
-    inputs = (face.id, form, e.noise, e.seed, e.clip, e.round_8bit, e.hyperparameters)
+    own = None if e.own is None else e.own.key
+    inputs = (face.id, form, e.noise, e.seed, e.clip, e.round_8bit, e.hyperparameters, own)
     return hashlib.blake2b(repr(inputs).encode(), digest_size=8).hexdigest()

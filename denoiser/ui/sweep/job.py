@@ -27,10 +27,11 @@ from denoiser.analysis.sweeps import (
 )
 from denoiser.denoisers.base import Denoiser, describe_method
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import find_available, list_denoisers
 from denoiser.pipeline import Experiment, SweepPoint, corrupt, score_noisy
 from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.experiment.run import Face, describe_methods, experiment_key
+from denoiser.ui.experiment.run import Face, describe_methods, experiment_key, with_own
 
 VIEWS: Mapping[str, str] = {
     "sweep": "Sweep",
@@ -158,7 +159,7 @@ def parse_choice(
     Raises:
         ExperimentError: Something is not among what is offered.
     """
-    known = list_denoisers()
+    known = [*list_denoisers(), OWN_MODEL]
     if not isinstance(methods, list | tuple) or any(method not in known for method in methods):
         raise ExperimentError("One of the methods is unknown.")
     for value, offered in ((view, VIEWS), (places, PLACES), (draws, DRAWS), (seeds, SEEDS)):
@@ -185,7 +186,7 @@ def create_job(face: Face, experiment: Experiment, choice: Choice) -> Job:
     notes: list[str] = []
     found = find_hyperparameter(choice.axis) if choice.view == "sweep" else None
     if choice.view == "assumed":
-        names = _with_filters(names, notes)
+        names = _with_filters(names, experiment, notes)
     if found is not None:
         names = tuple(dict.fromkeys((*names, found[0])))
     methods, missing = _load(names, experiment)
@@ -202,9 +203,9 @@ def create_job(face: Face, experiment: Experiment, choice: Choice) -> Job:
     return kinds[choice.view](_Request(face, experiment, choice, tuple(methods)), notes)
 
 
-def _with_filters(names: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
+def _with_filters(names: tuple[str, ...], experiment: Experiment, notes: list[str]) -> tuple[str, ...]:
     """Add the filters that take a strength where none of the methods chosen does."""
-    known = describe_methods()
+    known = with_own(describe_methods(), experiment)
     if any(known[name].uses_sigma for name in names):
         return names
     notes.append("None of the methods chosen takes a strength, so the filters that do are drawn too.")
@@ -213,7 +214,7 @@ def _with_filters(names: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
 
 def _load(names: Sequence[str], experiment: Experiment) -> tuple[list[Denoiser], list[str]]:
     """Return the methods that can run, and a sentence for each that can't."""
-    available = find_available(names, hyperparameters=experiment.hyperparameters)
+    available = find_available(names, hyperparameters=experiment.hyperparameters, own=experiment.own)
     later = [f"{sentence} Press Run once it has come." for sentence in available.loading.values()]
     return list(available.denoisers.values()), [*available.failures.values(), *later]
 

@@ -14,15 +14,17 @@ import gradio as gr
 
 from denoiser.analysis.results import NOISY, NOISY_LABEL
 from denoiser.analysis.sweeps import SEED, points_csv
+from denoiser.denoisers.confined.processes import OwnModelError
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.pipeline import Experiment, SweepPoint
 from denoiser.ui.common.events import RAW, SILENT
-from denoiser.ui.common.html import create_download, read_asset, read_script
+from denoiser.ui.common.html import create_download, create_progress, read_asset, read_script
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.common.width import WITH_WIDTH, chart_width
 from denoiser.ui.experiment.controls import Controls
 from denoiser.ui.experiment.parsing import ExperimentError
-from denoiser.ui.experiment.run import Face, describe_methods, experiment_key
+from denoiser.ui.experiment.run import Face, describe_methods, experiment_key, with_own
 from denoiser.ui.experiment.summary import create_summary
 from denoiser.ui.server.queue import JOB_PLACES, JOB_PLACES_EACH, scheduled
 from denoiser.ui.server.scheduler import FairScheduler
@@ -195,8 +197,16 @@ def compute(
         last_told = resumed
 
 
+def _choices(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return the methods that can be chosen, names and ids: the session's own too if it has one."""
+    methods = describe_methods()
+    if experiment.own is not None or OWN_MODEL in experiment.methods:
+        methods = with_own(methods, experiment)
+    return [(info.label, method_id) for method_id, info in methods.items()]
+
+
 def _create() -> Tab:
-    labels = [(info.label, method_id) for method_id, info in describe_methods().items()]
+    labels = _choices(Experiment())
     with gr.Column(elem_classes="sweep-panel"):
         view = gr.Radio(
             [(name, key) for key, name in VIEWS.items()],
@@ -233,15 +243,7 @@ def _create() -> Tab:
             run = gr.Button("Run", size="sm", variant="primary", min_width=90, elem_id="sweep-run")
             cancel = gr.Button("Cancel", size="sm", min_width=90, elem_id="sweep-cancel")
             save = gr.Button("Numbers (CSV)", size="sm", min_width=120, elem_id="sweep-save")
-            progress = gr.HTML(
-                html_template=(
-                    '<div class="sweep-progress"><progress aria-label="Progress" hidden></progress>'
-                    '<span aria-hidden="true" hidden></span><span role="status"></span></div>'
-                ),
-                js_on_load=read_script("sweep/progress.js"),
-                apply_default_css=False,
-                elem_id="sweep-progress",
-            )
+            progress = create_progress("sweep-progress", "sweep-progress")
     with gr.Column(elem_classes="sweep-panel"):
         metric = gr.Radio(
             [(name, key) for key, name in METRICS.items()],
@@ -310,7 +312,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     def key_of(*values: Any) -> str:
         choices, (*_, shown), (*rest, _) = split(values)
         try:
-            face, experiment = controls.read_small(rest)
+            face, experiment = controls.read_small(rest, own=True)
         except ExperimentError:  # the computation will say so
             return ""
         view, methods, *others = choices
@@ -325,7 +327,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
         choices, (metric, first, second, shown), (*rest, width) = split(values)
         is_first = True
         try:
-            face, experiment = controls.read_small(rest)
+            face, experiment = controls.read_small(rest, own=True)
             for update in compute(face, experiment, tuple(choices), shown):
                 if update is None:
                     yield None
@@ -348,7 +350,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
                     *offers,
                     judge(state, first, second, metric),
                 )
-        except ExperimentError as error:
+        except (ExperimentError, OwnModelError) as error:
             yield say("error", str(error))
 
     inputs = [*tab.choices, tab.metric, tab.first, tab.second, tab.shown, *controls.inputs, tab.width]
@@ -424,7 +426,7 @@ def _offers(
         pair = default_pair(job.labels)
     options = [(label, name) for name, label in job.labels.items()]
     return [
-        gr.skip() if taken is None else gr.update(value=list(taken)),
+        gr.skip() if taken is None else gr.update(choices=_choices(experiment), value=list(taken)),
         gr.update(choices=axis_choices(experiment), value=job.choice.axis),
         *(gr.update(choices=options, value=name) for name in pair),
     ]
