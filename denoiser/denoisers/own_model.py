@@ -4,6 +4,7 @@ It runs in a process of its own (:mod:`~denoiser.denoisers.confined`), so that n
 what asks for it.
 """
 
+import atexit
 import sys
 from typing import Any
 
@@ -36,6 +37,7 @@ _SAME = 1e-4  # two answers this close are the same
 _PROBE_SIGMA = 25 / 255
 
 _POOL = ProcessPool()
+atexit.register(_POOL.close)
 
 
 class OwnModel(Denoiser):

@@ -502,7 +502,7 @@ def test_settings_are_those_under_compare_of_methods_that_take_part(noise):
     below = Experiment(
         PoissonNoise(20), hyperparameters={"median": {"radius": 3}, "nl-means": {"strength": 2.0}}
     )
-    controls = SimpleNamespace(read_small=lambda values: (None, below))
+    controls = SimpleNamespace(read_small=lambda values, own: (None, below))
     setup = parse_setup(["median", "bilateral", "wavelet"], noise, "best", controls, [])
     assert setup.hyperparameters == {"median": {"radius": 3}}
     assert setup.noise == (PoissonNoise(20) if noise == "compare" else None)

@@ -117,7 +117,7 @@ class LiveEvent:
         settings = list(self.settings)
         settings[self.place] = value
         settings[self.seed_place] = seed
-        data = [None, json.dumps(settings)]
+        data = [None, None, json.dumps(settings)]
         body = json.dumps({"data": data, "fn_index": self.fn_index, "session_hash": session})
         request = urllib.request.Request(
             f"{self.url}/gradio_api/run/predict/",

@@ -273,8 +273,7 @@ def test_a_model_whose_process_ended_is_not_tried_again(noisy, monkeypatch):
     assert len(started) == 1
 
 
-def test_a_process_that_is_killed_says_so(noisy):
-    pool = ProcessPool()
+def test_a_process_that_is_killed_says_so(noisy, pool):
     own = OwnModel(Recipe("onnx", {"": mean_filter()}), pool)
     (process,) = (process for process, _ in pool._idle.values())
     os.killpg(process._process.pid, signal.SIGKILL)
@@ -429,6 +428,23 @@ def frames(*contents: bytes) -> str:
 GOOD = json.dumps({"ok": {"parameters": 1, "channels": 1}}).encode()
 
 
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    """Also one that has been taken over, and does not listen."""
+    code = (
+        "from denoiser.denoisers import own_model\n"
+        "from denoiser.denoisers.confined.processes import ModelProcess, Recipe\n"
+        "from tests.onnx_models import mean_filter\n"
+        "recipe = Recipe('onnx', {'': mean_filter()})\n"
+        "own_model._POOL.facts(recipe)\n"
+        "((process, _),) = own_model._POOL._idle.values()\n"
+        "import os, signal\n"
+        "os.kill(process._process.pid, signal.SIGSTOP)\n"
+        "print(process._process.pid)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not Path(f"/proc/{int(run.stdout)}").exists()
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -462,8 +478,15 @@ def test_a_process_s_sentence_is_plain_text(monkeypatch, tmp_path):
     assert not set("<>[]\n`*&") & set(said)
 
 
-def test_few_processes_are_kept(noisy):
+@pytest.fixture
+def pool():
     pool = ProcessPool()
+    yield pool
+    pool.close()
+    assert len(pool) == 0
+
+
+def test_few_processes_are_kept(noisy, pool):
     recipes = [Recipe("onnx", {"": mean_filter()}) for _ in range(processes.KEPT + 2)]
     for recipe in recipes:
         pool.run(recipe, noisy[..., None])
@@ -475,9 +498,8 @@ def test_few_processes_are_kept(noisy):
     assert all(process._process.returncode is not None for process in kept)
 
 
-def test_others_wait_for_their_turn_and_not_forever(noisy, monkeypatch):
+def test_others_wait_for_their_turn_and_not_forever(noisy, monkeypatch, pool):
     monkeypatch.setattr(processes, "WAIT_SECONDS", 0.1)
-    pool = ProcessPool()
     for _ in range(processes.AT_ONCE):
         assert pool._turns.acquire(blocking=False)
     with pytest.raises(ModelsBusyError, match="try again"):

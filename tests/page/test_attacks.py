@@ -17,7 +17,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from denoiser.denoisers.own_model import OWN_MODEL
 from tests.conftest import ROOT, app_environment, free_port, running
+from tests.onnx_models import mean_filter
 from tests.visitors import Page, a_picture
 
 pytestmark = pytest.mark.timeout(600)
@@ -182,7 +184,7 @@ def written_event(target):
         for event in target.events
         if event["outputs"] == [target.page.ids["comparison"]] and len(event["targets"]) > 1
     )
-    return event, json.loads(target.page.values[event["inputs"][1]])
+    return event, json.loads(target.page.values[event["inputs"][-1]])
 
 
 @BOUNDED
@@ -190,11 +192,55 @@ def written_event(target):
 def test_the_controls_text_with_one_thing_wrong(target, data):
     event, written = written_event(target)
     written[data.draw(st.sampled_from(range(len(written))))] = data.draw(_JUNK)
-    answer = target.send(event, [None, json.dumps(written)])
+    answer = target.send(event, [None, None, json.dumps(written)])
     assert_harmless(answer, target)
     assert answer.status_code == 200  # a sentence in the grid, or a comparison
     grid = json.loads(answer.json()["data"][0])
     assert bool(grid.get("error")) != bool(grid.get("cards"))
+
+
+def test_another_session_s_model_is_out_of_reach(target):
+    """Whatever another session sends: the model's id, a made-up state, its file."""
+    _, written = written_event(target)
+    add = target.page.event("own-file", "upload")
+    follow = target.page.event("comparison", "slow", "comparison-own")
+    methods = next(
+        i for i, value in enumerate(written) if value == target.page.values[target.page.ids["methods"]]
+    )
+    written[methods] = ["median", OWN_MODEL]
+
+    def upload(session):
+        answer = target.client.post("/gradio_api/upload", files={"files": ("net.onnx", mean_filter())})
+        (path,) = answer.json()
+        file = {"path": path, "orig_name": "net.onnx", "meta": {"_type": "gradio.FileData"}}
+        return path, target.send(add, [file, ["median"]], session_hash=session)
+
+    def card(session, state=None):
+        answer = target.send(follow, [None, state, json.dumps(written)], session_hash=session)
+        assert_harmless(answer, target)
+        (found,) = json.loads(answer.json()["data"][0])["cards"]
+        return found
+
+    path, added = upload("owner-session")
+    assert added.json()["data"][2][-1] == OWN_MODEL, added.text
+    assert "pixels" in card("owner-session")
+    stolen = {"session": "owner-session", "key": "0" * 64, "name": "net.onnx"}
+    for state in (None, stolen, "owner-session", [stolen]):
+        assert "pixels" not in card("thief-session", state)
+        assert "add it again" in card("thief-session", state)["error"]
+    # Nor its file, nor by the endpoints.
+    answer = target.send(add, [{"path": path}, []], session_hash="thief-session")
+    assert_harmless(answer, target)
+    assert OWN_MODEL not in answer.text
+    call = target.client.post(
+        "/gradio_api/call/v2/compare", json={"sample": "lfw-1", "denoisers": [OWN_MODEL]}
+    )
+    events = target.client.get(f"/gradio_api/call/v2/compare/{call.json()['event_id']}")
+    assert "Unknown denoiser" in events.text
+    # What a thief takes away is not the owner's.
+    remove = target.page.event("own-note", "remove")
+    target.send(remove, [["median"]], session_hash="thief-session")
+    assert "pixels" in card("owner-session")
 
 
 _API = ("compare", "intermediate", "milliseconds", "denoisers", "noises", "samples")
@@ -479,7 +525,7 @@ def test_a_region_of_a_photo_with_one_thing_wrong(target, data):
 def test_after_all_that_the_app_still_works(target):
     """Last in this file: every attack above has been made."""
     event, written = written_event(target)
-    answer = target.send(event, [None, json.dumps(written)], session_hash="afterwards")
+    answer = target.send(event, [None, None, json.dumps(written)], session_hash="afterwards")
     grid = json.loads(answer.json()["data"][0])
     assert [card["id"] for card in grid["cards"]][:2] == ["clean", "noisy"]
     assert not any(card.get("error") for card in grid["cards"])

@@ -17,6 +17,7 @@ import denoiser.ui
 from denoiser.analysis.gain_labels import gain_flag, write_loss
 from denoiser.denoisers import registry
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import (
     COLOUR_MODELS,
     DEFAULT_DENOISERS,
@@ -447,13 +448,15 @@ def test_default_methods_are_chosen_and_all_stand_in_groups(app):
     groups = [b for b in app.blocks.values() if isinstance(b, gr.CheckboxGroup)]
     [methods] = [group for group in groups if group.elem_id == "methods"]
     listed = [choice[1] for choice in methods.choices]
-    assert sorted(listed) == sorted(list_denoisers(colour=True))
+    assert sorted(listed) == sorted([*list_denoisers(colour=True), OWN_MODEL])
     [headings] = [b for b in app.blocks.values() if isinstance(b, gr.HTML) and is_headings(b.value)]
     ends = list(itertools.accumulate(count for *_, count in headings.value))
     groups = [listed[end - count : end] for end, (*_, count) in zip(ends, headings.value, strict=True)]
     assert ends[-1] == len(listed)
-    assert [for_colour for _, _, for_colour, _ in headings.value] == [False] * (len(groups) - 1) + [True]
-    *_, filters, specialists, colour = groups
+    offered = [when for _, _, when, _ in headings.value]
+    assert offered == ["always"] * (len(groups) - 2) + ["colour", "own"]
+    *_, filters, specialists, colour, own = groups
+    assert own == [OWN_MODEL]
     assert colour == list(COLOUR_MODELS)
     assert specialists == [m for m in list_denoisers() if "." in m]
     assert filters == [m for m in list_denoisers() if describe_denoiser(m).family == "classical"]

@@ -40,7 +40,7 @@ def faces() -> FaceSource:
 @pytest.fixture(scope="module")
 def controls(faces) -> Controls:
     with gr.Blocks() as app:
-        return create_compare_tab(faces, gr.Tabs(), gr.Markdown(), app.load)
+        return create_compare_tab(faces, gr.Tabs(), gr.Markdown(), app.load, app.unload)
 
 
 def settings_after(controls: Controls, updates: list) -> tuple[Face, Experiment]:
@@ -51,7 +51,7 @@ def settings_after(controls: Controls, updates: list) -> tuple[Face, Experiment]
         if update != gr.skip():
             values[id(component)] = update
     written = json.dumps([values[id(component)] for component in controls.settings])
-    return controls.read([values[id(controls.faces.face)], written])
+    return controls.read([values[id(controls.faces.face)], None, written])
 
 
 # Into the controls
@@ -175,7 +175,7 @@ def test_other_tabs_have_the_small_gray_face(controls, faces):
         if update != gr.skip():
             values[id(component)] = update
     written = json.dumps([values[id(component)] for component in controls.settings])
-    face, small = controls.read_small([values[id(controls.faces.face)], written])
+    face, small = controls.read_small([values[id(controls.faces.face)], None, written])
     assert (small.face_size, small.colour, small.methods) == (48, False, ("median",))
     assert face.at(small.face_size, small.colour) is face.image
 
@@ -199,13 +199,13 @@ def test_other_tabs_have_the_small_gray_face(controls, faces):
 )
 def test_controls_that_were_not_written_by_the_page_are_one_sentence(controls, written):
     with pytest.raises(ExperimentError, match="load the page anew"):
-        controls.read([controls.faces.face.value, written])
+        controls.read([controls.faces.face.value, None, written])
 
 
 def test_what_is_written_at_first_is_what_the_controls_show(controls):
     shown = [component.value for component in controls.settings]
     assert json.loads(controls.written.value) == shown
-    _, settings = controls.read([controls.faces.face.value, controls.written.value])
+    _, settings = controls.read([controls.faces.face.value, None, controls.written.value])
     assert settings.noise == GaussianNoise()
 
 

@@ -257,6 +257,15 @@ class ProcessPool:
             start = time.perf_counter()
             return process.run(picture), 1000 * (time.perf_counter() - start)
 
+    def close(self) -> None:
+        """End all that are kept: one that was taken over might not end by itself."""
+        with self._lock:
+            ended = [process for process, _ in self._idle.values()]
+            self._idle.clear()
+            self._wait_for_oldest(0.0)
+        for process in ended:
+            process.end()
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._idle)

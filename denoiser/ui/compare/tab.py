@@ -79,7 +79,9 @@ def create_compare_tab(
                 own = create_own_section(closed)
         with gr.Column(scale=3, min_width=300, elem_id="results"):
             grid = create_grid()
-            slow, slow_own = create_slow_results(), create_slow_results()
+            slow, slow_own = (
+                create_slow_results(elem_id) for elem_id in ("comparison-slow", "comparison-own")
+            )
             with gr.Row(elem_classes="downloads"):
                 buttons = {
                     "sheet": gr.Button("Contact sheet (PNG)", size="sm", min_width=120),
@@ -262,9 +264,9 @@ def create_grid() -> gr.HTML:
     return painted(scripts, with_stage("compare/grid.html", "stage"), elem_id="comparison")
 
 
-def create_slow_results() -> gr.HTML:
+def create_slow_results(elem_id: str) -> gr.HTML:
     """Add what hands :func:`~denoiser.ui.compare.payload.slow_payload` on to the grid; it shows nothing.
 
     A component of its own: two values that reach one component together would become one.
     """
-    return painted("compare/forward_slow_results.js", NOTHING, elem_classes="unseen")
+    return painted("compare/forward_slow_results.js", NOTHING, elem_classes="unseen", elem_id=elem_id)

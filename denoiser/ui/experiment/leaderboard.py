@@ -224,14 +224,15 @@ def describe_gap(entry: Entry, ours: Mapping[str, Score]) -> str:
     ahead = "ahead of" if difference.decibels > 0 else "behind"
     ends = sorted((abs(difference.low), abs(difference.high)))
     label = describe_denoiser(best).label
+    share = "95\N{NO-BREAK SPACE}%"
     if difference.low <= 0 <= difference.high:
         return (
             f"{entry.name} and {label}, the best of ours here, are {abs(difference.decibels):.2f} dB "
-            f"apart, which may be luck (95 %: {difference.low:+.2f} to {difference.high:+.2f})."
+            f"apart, which may be luck ({share}: {difference.low:+.2f} to {difference.high:+.2f})."
         )
     return (
         f"{entry.name} is {abs(difference.decibels):.2f} dB {ahead} {label}, the best of ours here "
-        f"(95 %: {ends[0]:.2f} to {ends[1]:.2f})."
+        f"({share}: {ends[0]:.2f} to {ends[1]:.2f})."
     )
 
 

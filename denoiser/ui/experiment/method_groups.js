@@ -24,10 +24,12 @@ function write() {
   boxes.before(none);
   const search = () => find(groups, field.value.trim().toLowerCase(), none);
   field.addEventListener("input", search);
-  let colour = null;
+  const own = groups.filter(({ offered }) => offered === "own").flatMap(({ members }) => members);
+  let seen = "";
   const follow = () => {
-    if (colour === isColour()) return; // with every move of a slider
-    colour = isColour();
+    const now = `${isColour()} ${own.some(isTicked)}`;
+    if (seen === now) return; // with every move of a slider
+    seen = now;
     search();
   };
   document.addEventListener("experiment", follow);
@@ -41,6 +43,7 @@ function isColour() {
   return Boolean(form) && JSON.parse(form).colour;
 }
 
+const isTicked = (label) => label.querySelector("input").checked;
 const hasOwn = () => Boolean(document.querySelector("#own-note .own-model")?.dataset.present);
 
 // Whether a word of a text begins like this: "dual" is not in "Residual".
@@ -52,10 +55,9 @@ function find(groups, wanted, none) {
   const isOffered = { always: true, colour: isColour(), own: hasOwn() };
   let found = 0;
   for (const { heading, name, members, offered: when } of groups) {
-    const ticked = (label) => label.querySelector("input").checked;
-    const offered = isOffered[when] ? members : members.filter((label) => when === "own" && ticked(label));
+    const offered = isOffered[when] ? members : members.filter((label) => when === "own" && isTicked(label));
     const hits = offered.filter((label) => [name, label.textContent].some((text) => hasWord(text, wanted)));
-    const kept = offered.filter(ticked);
+    const kept = offered.filter(isTicked);
     members.forEach((label) => { label.hidden = !hits.includes(label) && !kept.includes(label); });
     heading.hidden = members.every((label) => label.hidden);
     found += hits.length;

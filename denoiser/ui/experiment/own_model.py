@@ -117,8 +117,10 @@ def create_own_section(closed: Callable[..., Any]) -> OwnControls:
         )
         with gr.Row():
             address = gr.Textbox(
-                label="Or a network on the Hugging Face Hub",
+                label="Or a network on the Hub",
                 placeholder="NAME/REPOSITORY@COMMIT",
+                lines=1,
+                max_lines=1,
                 max_length=_LONGEST_ADDRESS,
                 min_width=160,
                 elem_id="own-address",
