@@ -131,6 +131,19 @@ def test_other_operators_are_refused(op):
     assert f"operator {op} may not" in refusal(model([node(op)]))
 
 
+def test_numbers_can_be_picked_out_as_the_residual_u_net_does(noisy):
+    """Its experts each take the pictures of a batch that are theirs."""
+    nodes = [
+        node("NonZero", "x", "places"),
+        node("Transpose", "places", "rows", perm=[1, 0]),
+        node("GatherND", "x rows", "values"),
+        node("Sub", "x x", "empty"),
+        node("ScatterND", "empty rows values", "y"),
+    ]
+    own = read_onnx(model(nodes, opset=18).SerializeToString())
+    assert np.array_equal(own(noisy), noisy)
+
+
 def test_an_operator_s_name_is_not_repeated_when_it_is_none():
     assert "operator ? may not" in refusal(model([node("<img src=x onerror=alert(1)>")]))
 

@@ -28,8 +28,8 @@ ArgMax ArgMin ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMea
 ReduceSum ReduceSumSquare TopK"""
 _SHAPES = """
 Cast CastLike Concat Constant ConstantOfShape DepthToSpace Dropout Expand EyeLike Flatten Gather
-GatherElements GatherND Identity OneHot Pad Range Reshape Resize ScatterElements ScatterND Shape Size
-Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze Upsample"""
+GatherElements GatherND Identity NonZero OneHot Pad Range Reshape Resize ScatterElements ScatterND
+Shape Size Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze Upsample"""
 _CONDITIONS = "And Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual Not Or Where Xor"
 _QUANTIZED = """
 ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul
