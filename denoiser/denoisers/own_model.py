@@ -5,7 +5,10 @@ what asks for it.
 """
 
 import atexit
+import copy
 import sys
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,6 +47,8 @@ class OwnModel(Denoiser):
     """A stranger's model. Its answers are checked, every one of them.
 
     Attributes:
+        key: Equal for models that make the same of a picture.
+        nbytes: Memory that it takes while it does not run.
         milliseconds: What it took for the picture that it was tried out on.
 
     Args:
@@ -56,9 +61,9 @@ class OwnModel(Denoiser):
 
     def __init__(self, recipe: Recipe, pool: ProcessPool = _POOL):
         self.info = UNKNOWN
-        self._recipe = recipe
+        self.key, self.nbytes = recipe.key, recipe.nbytes
+        self._find: Callable[[], Recipe | None] = lambda: recipe
         self._pool = pool
-        self._stopped = ""
         facts = pool.facts(recipe)
         self.info = _describe(facts)
         noisy = _probe_picture()
@@ -67,15 +72,11 @@ class OwnModel(Denoiser):
         if np.abs(np.clip(second[..., 0], 0, 1) - first).max() > _SAME:
             raise OwnModelError("The model made two different results of the same picture.")
 
-    @property
-    def key(self) -> str:
-        """Equal for models that make the same of a picture."""
-        return self._recipe.key
-
-    @property
-    def nbytes(self) -> int:
-        """Memory that it takes while it does not run."""
-        return self._recipe.nbytes
+    def lend(self) -> "OwnModel":
+        """Return the same model, for as long as somebody keeps this one: it holds no files itself."""
+        recipe, lent = self._find(), copy.copy(self)
+        lent._find = (lambda: None) if recipe is None else weakref.ref(recipe)
+        return lent
 
     def _denoise(self, noisy: Image, sigma: float) -> np.ndarray:
         picture = np.clip(noisy, 0.0, 1.0)
@@ -84,12 +85,15 @@ class OwnModel(Denoiser):
         return self._run(picture)[0]
 
     def _run(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
-        if self._stopped:
-            raise OwnModelError(f"{self._stopped} Add it again to try once more.")
+        recipe = self._find()
+        if recipe is None:
+            raise OwnModelError(GONE)
+        if recipe.stopped:
+            raise OwnModelError(f"{recipe.stopped} Add it again to try once more.")
         try:
-            result, milliseconds = self._pool.run(self._recipe, picture)
+            result, milliseconds = self._pool.run(recipe, picture)
         except ModelStoppedError as error:
-            self._stopped = str(error)
+            recipe.stopped = str(error)
             raise
         if not np.isfinite(result).all():
             raise OwnModelError("The model returned NaN or infinity.")

@@ -6,7 +6,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from denoiser.denoisers.own_model import OWN_MODEL
+from denoiser.weights.checkpoint import CONFIG_NAME, MODEL_NAME, WEIGHTS
+from tests.browser.hub_app import running_hub_app
 from tests.browser.lab import EACH_WIDTH, Lab, assert_fine, open_lab, open_tab, watched_at
+from tests.hub import LoopbackHub
 from tests.onnx_models import mean_filter
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -106,7 +109,7 @@ def test_what_is_no_model_is_refused_in_a_sentence(lab):
     lab.add(b"no model", name="<b>x</b>.onnx")
     expect(lab.said).to_have_text("The file is no ONNX model.")
     expect(lab.box).to_be_hidden()
-    lab.page.locator("#own-address input, #own-address textarea").first.fill("tester/net@main")
+    lab.page.locator("#own-address").get_by_role("textbox").fill("tester/net@main")
     lab.page.locator("#own-add").click()
     expect(lab.said).to_contain_text("all 40 digits of the commit")
     lab.add_mean()  # and then one that is
@@ -153,3 +156,24 @@ def test_axe_has_nothing_to_say(browser, server, width, theme):
         for context in ("#methods-panel", "#own-board"):
             assert Axe().run(watched.page, context=context).response["violations"] == []
         assert_fine(watched)
+
+
+@pytest.mark.slow  # the network's process starts with PyTorch, in a page that has a Hub of its own
+def test_a_network_on_the_hub_is_added(browser, tmp_path):
+    with LoopbackHub() as hub:
+        folder = WEIGHTS / "single-autoencoder-separable"
+        files = {name: (folder / name).read_bytes() for name in (CONFIG_NAME, MODEL_NAME)}
+        sha = hub.add_repo("model", "tester/net", files)
+        with (
+            running_hub_app(hub, "", tmp_path) as url,
+            watched_at(browser, "desktop") as watched,
+        ):
+            lab = OwnLab(watched.page)
+            lab.open(url)
+            lab.unfold_own()
+            address = lab.page.locator("#own-address").get_by_role("textbox")
+            address.fill(f"tester/net@{sha}")
+            address.press("Enter")
+            expect(lab.said).to_have_text("tester/net is among the methods.", timeout=200_000)
+            lab.card(OWN_MODEL).locator('[data-metric="psnr"]').wait_for()
+            assert_fine(watched)

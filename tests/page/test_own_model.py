@@ -1,6 +1,8 @@
 """A model of a visitor's own on the page: where it takes part, and that no other session has it."""
 
+import gc
 import json
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -73,8 +75,8 @@ def broken(own, monkeypatch):
     def run(recipe, picture):
         raise ModelStoppedError("The model was stopped: it broke down.")
 
-    model = object.__new__(OwnModel)
-    model.__dict__.update(own.__dict__, _stopped="", _pool=SimpleNamespace(run=run))
+    model = read_onnx(mean_filter())
+    monkeypatch.setattr(model, "_pool", SimpleNamespace(run=run))
     return model
 
 
@@ -265,6 +267,26 @@ def test_few_bytes_are_kept_of_all_sessions(monkeypatch, own):
     models = OwnModels()
     handles = [models.keep(f"session {n}", "x", own) for n in range(3)]
     assert [models.find(handle) is None for handle in handles] == [True, False, False]
+
+
+def test_no_state_of_a_session_keeps_more(source, shown_face):
+    """A sweep and a blind test that are on show hold the model, and not its 32 MB."""
+    models = OwnModels()
+    handle = models.keep("mine", "x", read_onnx(mean_filter()))
+    lent = models.find(handle)
+    experiment = Experiment(methods=METHODS, own=lent)
+    choice = parse_choice("sweep", list(METHODS), "0:sigma", 9, 1, 8, experiment)
+    job = create_job(shown_face, experiment, choice)
+    recipe = weakref.ref(lent._find())
+    lent._pool.close()  # which keeps it for a minute
+    models.forget("mine")
+    gc.collect()
+    assert recipe() is None
+    with pytest.raises(OwnModelError, match="add it again"):
+        list(job.run())
+    (card,) = own_payload(shown_face, experiment, 1)["cards"]
+    assert "add it again" in card["error"]
+    assert lent.lend()._find() is None
 
 
 # Sweep and blind test

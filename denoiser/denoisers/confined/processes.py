@@ -66,17 +66,19 @@ class ModelsBusyError(OwnModelError):
     """Too many others are being computed."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Recipe:
     """What a process needs to have a model.
 
     Attributes:
         kind: ``"onnx"``, whose one file has no name, or ``"network"`` in the layout of ``train push``.
         files: Contents by name.
+        stopped: Why its process had to end; empty as long as none had to.
     """
 
     kind: Literal["onnx", "network"]
     files: Mapping[str, bytes] = field(repr=False)
+    stopped: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -104,15 +106,18 @@ class ModelProcess:
 
     def __init__(self, recipe: Recipe):
         self._timed_out = False
-        self._process = subprocess.Popen(
-            [sys.executable, str(_SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            cwd="/",
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, str(_SCRIPT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError:
+            raise ModelsBusyError("The server can't start another process; try again later.") from None
         try:
             self.facts = self._load(recipe)
         except BaseException:

@@ -10,6 +10,7 @@ file or a connection, to write to a disk, to start a process. A network of ours,
 loaded first. Whoever started it ends it when time is up.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -34,7 +35,7 @@ def main() -> None:
     """Serve one model until nobody asks any more."""
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
-    os.nice(10)  # the page comes first
+    give_way()
     request = json.loads(read_frame(source))
     parts = [read_frame(source) for _ in range(request["parts"])]
     limit_processor_time(request["load_seconds"])
@@ -67,6 +68,13 @@ def write_frame(target: BinaryIO, content: bytes) -> None:
     """Send something, with its length before it."""
     target.write(LENGTH.pack(len(content)) + content)
     target.flush()
+
+
+def give_way() -> None:
+    """Let the page come first, and be the first to go where the machine runs out of memory."""
+    os.nice(10)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def limit_processor_time(seconds: int) -> None:

@@ -62,9 +62,11 @@ class OwnModels:
         return OwnHandle(session, model.key, name)
 
     def find(self, handle: OwnHandle | None) -> OwnModel | None:
-        """Return a model; None where there is none, or none any more."""
+        """Return a model, lent: no state of a session keeps its files; None where it is gone."""
         model = None if handle is None else self._kept.find(handle.session)
-        return model if model is not None and handle is not None and model.key == handle.key else None
+        if model is None or handle is None or model.key != handle.key:
+            return None
+        return model.lend()
 
     def forget(self, session: str) -> None:
         """Drop a session's model, if it has one."""
