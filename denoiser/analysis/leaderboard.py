@@ -1,9 +1,8 @@
 """A few methods on the same few faces, under noises of the benchmark: to set one's own beside ours."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 
@@ -55,21 +54,6 @@ class Score:
         return fmean(self.per_face)
 
 
-@dataclass(frozen=True)
-class Gap:
-    """How far one method is ahead of another on the same faces.
-
-    Attributes:
-        decibels: Mean difference in PSNR; negative where it is behind.
-        low: Lower end of its 95 % interval over the faces.
-        high: Upper end.
-    """
-
-    decibels: float
-    low: float
-    high: float
-
-
 def pick_faces(faces: FaceSet) -> list[tuple[Image, int]]:
     """Return the faces that are scored, each with its noise's seed: its row, as in the benchmark."""
     picked = np.random.default_rng(0).permutation(len(faces))[:FACES]
@@ -100,11 +84,3 @@ def score(method: Denoiser | None, faces: Sequence[tuple[Image, int]]) -> Iterat
         psnr[name] = tuple(min(result.psnr or 0.0, _MOST_DB) for result in scored)
         ssim[name] = fmean(result.ssim or 0.0 for result in scored)
     yield Score(psnr, ssim)
-
-
-def gap(score: Score, other: Score) -> Gap:
-    """Say how far a method is ahead of another on the same faces with the same noise."""
-    differences = [a - b for a, b in zip(score.per_face, other.per_face, strict=True)]
-    mean = fmean(differences)
-    half = 1.96 * stdev(differences) / math.sqrt(len(differences))
-    return Gap(mean, mean - half, mean + half)

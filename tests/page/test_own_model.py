@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from denoiser.analysis.leaderboard import CONDITIONS, FACES, Score, gap, pick_faces, score
+from denoiser.analysis.leaderboard import CONDITIONS, FACES, Score, pick_faces, score
 from denoiser.analysis.results import NOISY
 from denoiser.denoisers.confined.processes import ModelStoppedError, OwnModelError
 from denoiser.denoisers.onnx_file import read_onnx
@@ -397,15 +397,13 @@ def test_one_that_fails_is_not_scored(source, broken, quick):
         list(score_beside(broken, "x", source.offer.faces, OurScores(), ()))
 
 
-def test_a_gap_has_an_interval():
+def test_a_gap_is_said_in_a_sentence():
     one = Score({"a": (20.0, 21.0, 22.0), "b": (30.0, 31.0, 33.0)}, {})
     other = Score({"a": (19.0, 20.0, 21.0), "b": (29.0, 30.0, 31.0)}, {})
-    found = gap(one, other)
-    assert found.low < found.decibels < found.high
-    assert found.decibels == pytest.approx(7 / 6)
-    assert gap(other, one).decibels == pytest.approx(-7 / 6)
     entry = Entry("k", "net", "faces", one)
-    assert "ahead of Median 3x3" in describe_gap(entry, {"median": other})
-    assert "behind Median 3x3" in describe_gap(replace(entry, score=other), {"median": one})
+    assert "net is 1.17 dB ahead of Median 3x3" in describe_gap(entry, {"median": other})
+    behind = describe_gap(replace(entry, score=other), {NOISY: one, "median": one})
+    assert "net is 1.17 dB behind Median 3x3" in behind
     equal = replace(one, psnr={**one.psnr, "a": (21.0, 20.0, 22.0)})
     assert "luck" in describe_gap(entry, {"median": equal})
+    assert describe_gap(entry, {NOISY: one}) == "Scored."

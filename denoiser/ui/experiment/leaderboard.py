@@ -13,10 +13,10 @@ from denoiser.analysis.leaderboard import (
     FACES,
     OURS,
     Score,
-    gap,
     pick_faces,
     score,
 )
+from denoiser.analysis.repeats import paired_difference
 from denoiser.analysis.results import NOISY, NOISY_LABEL
 from denoiser.denoisers.confined.processes import OwnModelError
 from denoiser.denoisers.own_model import GONE, OwnModel
@@ -220,20 +220,15 @@ def describe_gap(entry: Entry, ours: Mapping[str, Score]) -> str:
     best = max((name for name in ours if name != NOISY), key=lambda name: ours[name].mean, default=None)
     if best is None:
         return "Scored."
-    difference = gap(entry.score, ours[best])
-    ahead = "ahead of" if difference.decibels > 0 else "behind"
-    ends = sorted((abs(difference.low), abs(difference.high)))
-    label = describe_denoiser(best).label
-    share = "95\N{NO-BREAK SPACE}%"
-    if difference.low <= 0 <= difference.high:
-        return (
-            f"{entry.name} and {label}, the best of ours here, are {abs(difference.decibels):.2f} dB "
-            f"apart, which may be luck ({share}: {difference.low:+.2f} to {difference.high:+.2f})."
-        )
-    return (
-        f"{entry.name} is {abs(difference.decibels):.2f} dB {ahead} {label}, the best of ours here "
-        f"({share}: {ends[0]:.2f} to {ends[1]:.2f})."
-    )
+    found = paired_difference(entry.score.per_face, ours[best].per_face)
+    other = f"{describe_denoiser(best).label}, the best of ours here"
+    apart, share = f"{abs(found.mean):.2f} dB", "95\N{NO-BREAK SPACE}%"
+    if not found.is_real:
+        ends = f"{share}: {found.low:+.2f} to {found.high:+.2f}"
+        return f"{entry.name} and {other}, are {apart} apart, which may be luck ({ends})."
+    low, high = sorted((abs(found.low), abs(found.high)))
+    where = "ahead of" if found.mean > 0 else "behind"
+    return f"{entry.name} is {apart} {where} {other} ({share}: {low:.2f} to {high:.2f})."
 
 
 def _means(found: Score) -> dict[str, float]:
