@@ -12,7 +12,7 @@ from tests.browser.lab import EACH_WIDTH, Lab, assert_fine, open_lab, open_tab, 
 from tests.hub import LoopbackHub
 from tests.onnx_models import mean_filter
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 class OwnLab(Lab):
@@ -69,6 +69,8 @@ def test_a_file_joins_the_stage_the_sweep_and_the_blind_test(any_lab):
     lab.add_mean()
     expect(lab.box).to_be_checked()
     assert lab.methods()[-1] == OWN_MODEL
+    charts, board = (lab.page.locator(name).bounding_box() for name in ("#charts", "#own-board"))
+    assert board["y"] >= charts["y"] + charts["height"]
     assert np.abs(lab.gray(OWN_MODEL) - mean_of(lab.gray("noisy"))).max() <= 1
     lab.card(OWN_MODEL).locator("canvas.card-picture").click()
     expect(lab.root.locator(".stage")).to_contain_text("Your own model")
@@ -78,7 +80,7 @@ def test_a_file_joins_the_stage_the_sweep_and_the_blind_test(any_lab):
     assert np.abs(lab.gray(OWN_MODEL) - mean_of(lab.gray("noisy"))).max() <= 1
     open_tab(lab.page, "Sweep")
     sweep = lab.page.locator(".sweep-progress")
-    expect(sweep).to_have_attribute("data-state", "done", timeout=120_000)
+    expect(sweep).to_have_attribute("data-state", "done", timeout=600_000)
     expect(lab.page.locator("#sweep-methods")).to_contain_text("Your own model")
     expect(lab.page.locator("#sweep-pictures")).to_contain_text("Your own model")
     open_tab(lab.page, "Blind test")
@@ -92,7 +94,7 @@ def test_it_is_scored_beside_ours_and_removed(lab):
     lab.add_mean()
     lab.page.locator("#own-score").click()
     progress = lab.page.locator("#own-progress .lab-progress")
-    expect(progress).to_have_attribute("data-state", "done", timeout=200_000)
+    expect(progress).to_have_attribute("data-state", "done", timeout=600_000)
     expect(progress).to_contain_text("mean.onnx is ")
     expect(progress).to_contain_text("dB behind")
     rows = lab.page.locator("#own-table tbody tr")
@@ -152,7 +154,7 @@ def test_axe_has_nothing_to_say(browser, server, width, theme):
         lab.add_mean()
         lab.page.locator("#own-score").click()
         progress = lab.page.locator("#own-progress .lab-progress")
-        expect(progress).to_have_attribute("data-state", "done", timeout=200_000)
+        expect(progress).to_have_attribute("data-state", "done", timeout=600_000)
         for context in ("#methods-panel", "#own-board"):
             assert Axe().run(watched.page, context=context).response["violations"] == []
         assert_fine(watched)
@@ -174,6 +176,6 @@ def test_a_network_on_the_hub_is_added(browser, tmp_path):
             address = lab.page.locator("#own-address").get_by_role("textbox")
             address.fill(f"tester/net@{sha}")
             address.press("Enter")
-            expect(lab.said).to_have_text("tester/net is among the methods.", timeout=200_000)
+            expect(lab.said).to_have_text("tester/net is among the methods.", timeout=600_000)
             lab.card(OWN_MODEL).locator('[data-metric="psnr"]').wait_for()
             assert_fine(watched)

@@ -406,4 +406,5 @@ def test_a_gap_is_said_in_a_sentence():
     assert "net is 1.17 dB behind Median 3x3" in behind
     equal = replace(one, psnr={**one.psnr, "a": (21.0, 20.0, 22.0)})
     assert "luck" in describe_gap(entry, {"median": equal})
+    assert describe_gap(entry, {"median": one}).endswith("score the same.")
     assert describe_gap(entry, {NOISY: one}) == "Scored."

@@ -72,7 +72,7 @@ def write_frame(target: BinaryIO, content: bytes) -> None:
 
 def give_way() -> None:
     """Let the page come first, and be the first to go where the machine runs out of memory."""
-    os.nice(10)
+    os.nice(5)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 

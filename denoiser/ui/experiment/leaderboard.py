@@ -223,6 +223,8 @@ def describe_gap(entry: Entry, ours: Mapping[str, Score]) -> str:
     found = paired_difference(entry.score.per_face, ours[best].per_face)
     other = f"{describe_denoiser(best).label}, the best of ours here"
     apart, share = f"{abs(found.mean):.2f} dB", "95\N{NO-BREAK SPACE}%"
+    if max(abs(found.low), abs(found.high)) < 0.005:  # which would be written as 0.00
+        return f"{entry.name} and {other}, score the same."
     if not found.is_real:
         ends = f"{share}: {found.low:+.2f} to {found.high:+.2f}"
         return f"{entry.name} and {other}, are {apart} apart, which may be luck ({ends})."
