@@ -67,7 +67,7 @@ def test_an_onnx_file_denoises_as_it_does_elsewhere(noisy):
     assert np.abs(mean(noisy) - np.clip(expected, 0, 1))[1:-1, 1:-1].max() < 1e-5
     assert mean.info.id == OWN_MODEL
     assert mean.info.parameters == 9
-    assert mean.milliseconds > 0
+    assert mean.info.milliseconds > 0
 
 
 def test_colour_goes_channel_by_channel_or_as_a_whole(noisy):

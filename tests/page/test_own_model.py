@@ -110,7 +110,7 @@ def test_it_runs_at_every_size_and_in_colour(experiment):
 
 
 def test_a_slow_one_is_not_run_where_it_takes_too_long(shown_face, experiment, own, monkeypatch):
-    monkeypatch.setattr(own, "milliseconds", 501.0)
+    monkeypatch.setattr(own, "info", replace(own.info, milliseconds=501.0))
     live = live_payload(shown_face, experiment, describe_methods(), 1)
     assert "takes too long" in cards(live)[OWN_MODEL]["error"].lower()
     assert own_payload(shown_face, experiment, 2)["cards"] == []
