@@ -20,6 +20,10 @@ from denoiser.weights.training_noise import TrainingNoise
 SigmaSource = Literal["known", "estimated", "unused"]
 
 
+class OwnDenoiserError(ValueError):
+    """A denoiser that somebody brought does not do what one has to; the message is one sentence."""
+
+
 @dataclass(frozen=True)
 class DenoiserInfo:
     """What there is to know about a denoiser without running it.

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from denoiser.denoisers.base import Denoiser, DenoiserInfo
+from denoiser.denoisers.base import Denoiser, DenoiserInfo, OwnDenoiserError
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.registry import COLOUR_MODELS, MODELS, PRIORS, create_denoiser
 from denoiser.images import Image
@@ -32,10 +32,6 @@ _TAKEN = {
     *(*MODELS, *COLOUR_MODELS, *PRIORS),
     *(method.info.id for method in CLASSICAL_DENOISERS),
 }
-
-
-class OwnDenoiserError(ValueError):
-    """A denoiser that somebody brought does not do what one has to; the message is one sentence."""
 
 
 @dataclass(frozen=True)

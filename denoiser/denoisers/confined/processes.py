@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from denoiser.denoisers.base import OwnDenoiserError
 from denoiser.denoisers.confined.worker import LENGTH, SHAPE, write_frame
 
 LOAD_SECONDS = 15
@@ -54,7 +55,7 @@ _PASSED_ON = (
 )
 
 
-class OwnModelError(ValueError):
+class OwnModelError(OwnDenoiserError):
     """A model that somebody brought can't be used; the message is one sentence for a person."""
 
 

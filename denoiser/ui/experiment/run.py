@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from denoiser.denoisers.base import DenoiserInfo
-from denoiser.denoisers.callables import OwnDenoiserError
-from denoiser.denoisers.confined.processes import OwnModelError
+from denoiser.denoisers.base import DenoiserInfo, OwnDenoiserError
 from denoiser.denoisers.own_model import OWN_MODEL, UNKNOWN
 from denoiser.denoisers.registry import Available, describe_denoiser, find_available, list_denoisers
 from denoiser.faces.samples import Detail, face_at
@@ -140,7 +138,7 @@ def run_methods(face: Face, experiment: Experiment, method_ids: Iterable[str]) -
             results[method_id] = denoise(
                 corruption.noisy, method, sigma=corruption.sigma, clean=corruption.clean
             )
-        except (OwnDenoiserError, OwnModelError) as error:
+        except OwnDenoiserError as error:
             failures[method_id] = str(error)
     available = replace(
         available,

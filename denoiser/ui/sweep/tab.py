@@ -14,7 +14,7 @@ import gradio as gr
 
 from denoiser.analysis.results import NOISY, NOISY_LABEL
 from denoiser.analysis.sweeps import SEED, points_csv
-from denoiser.denoisers.confined.processes import OwnModelError
+from denoiser.denoisers.base import OwnDenoiserError
 from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.pipeline import Experiment, SweepPoint
@@ -350,7 +350,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
                     *offers,
                     judge(state, first, second, metric),
                 )
-        except (ExperimentError, OwnModelError) as error:
+        except (ExperimentError, OwnDenoiserError) as error:
             yield say("error", str(error))
 
     inputs = [*tab.choices, tab.metric, tab.first, tab.second, tab.shown, *controls.inputs, tab.width]
