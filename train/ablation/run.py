@@ -2,7 +2,7 @@
 
 A sweep file names a base config, a budget, how many pictures to score on, and variants, each with the
 keys of the base config that it changes. Each variant is trained by :func:`train.fit.fit` and scored as
-in :mod:`train.evaluation.score`: fixed noise, seeded by each picture's row in FER2013. One chooses by
+in :mod:`train.evaluation.score`: fixed noise, seeded by each picture's row. One chooses by
 the validation split; where the file says so, each variant is scored on the test split too, to report it.
 """
 
@@ -525,7 +525,7 @@ def _report(
         "split": split,
         "pictures": pictures,
         "seed": "the noise of a picture is seeded by its row"
-        + ("" if sees_colour(sweep.base) else " in FER2013"),
+        + (" in FER2013" if split.startswith("FER2013") else ""),
         "metrics": "mean over pictures; PSNR in dB, data range 1; SSIM as Wang et al. 2004",
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
         "machine": ", ".join(sorted({result["machine"] for result in results})),

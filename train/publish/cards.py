@@ -328,7 +328,6 @@ def _training(config: ModelConfig) -> str:
         f"loss `{first.loss}`" + (" and adversarial" if first.adversarial else ""),
         f"`{first.optimizer}` at a learning rate of {first.learning_rate:g} at most",
         f"batches of {first.batch_size}",
-        f"{first.epochs} epochs at most",
         "the best weights on the validation noises" if first.select == "best" else "the last weights",
     ]
     named = [f"`train/configs/{path.relative_to(_CONFIGS).as_posix()}`" for path in (own, *more)]
