@@ -134,17 +134,17 @@ class Visitor:
         body = {"session_hash": self.session, "fn_index": event["id"], "event_id": event_id}
         self._post("cancel", body)
 
-    def upload(self, data: bytes) -> dict[str, Any]:
-        """Upload a picture, and return what names it in an event."""
+    def upload(self, data: bytes, name: str = "face.png") -> dict[str, Any]:
+        """Upload a picture or another file, and return what names it in an event."""
         boundary = secrets.token_hex(16)
         head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="face.png"\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
             "Content-Type: image/png\r\n\r\n"
         )
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         (path,) = json.loads(self._send("upload", body, kind))
-        return {"path": path, "orig_name": "face.png", "meta": {"_type": "gradio.FileData"}}
+        return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
     def pick_face(self) -> list[Any]:
         """Click on the first sample face; return the event's outputs."""
@@ -168,16 +168,21 @@ class Visitor:
         menu = self.page.ids["sweep-methods"]
         (choices,) = (c["props"]["choices"] for c in self.page.config["components"] if c["id"] == menu)
         methods = [value for _, value in choices]
+        return {**self.sweep_of(methods), "sweep_places": 33, "sweep_draws": 8}
+
+    def sweep_of(self, methods: list[str]) -> dict[str, Any]:
+        """Return the values that ask for a sweep of some methods."""
         # The tab takes over the methods of "Compare" where they have changed.
         written = next(
-            d for d in self.page.config["dependencies"] if self.page.ids["methods"] in d["inputs"]
+            d
+            for d in self.page.config["dependencies"]
+            if self.page.ids["methods"] in d["inputs"]
+            and set(d["outputs"]) & set(self.sweep_event()["inputs"])
         )
         settings = [self.page.values[i] for i in written["inputs"]]
         settings[written["inputs"].index(self.page.ids["methods"])] = methods
         return {
             "sweep_methods": methods,
-            "sweep_places": 33,
-            "sweep_draws": 8,
             str(written["outputs"][0]): json.dumps(settings),
         }
 

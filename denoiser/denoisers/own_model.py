@@ -67,11 +67,10 @@ class OwnModel(Denoiser):
         facts = pool.facts(recipe)
         self.info = _describe(facts)
         noisy = _probe_picture()
-        first = self(noisy)
-        second, milliseconds = self._run(noisy[..., None])
-        if np.abs(np.clip(second[..., 0], 0, 1) - first).max() > _SAME:
+        (first, once), (second, again) = [self._run(noisy[..., None]) for _ in range(2)]
+        if np.abs(np.clip(second, 0, 1) - np.clip(first, 0, 1)).max() > _SAME:
             raise OwnModelError("The model made two different results of the same picture.")
-        self.info = replace(self.info, milliseconds=milliseconds)
+        self.info = replace(self.info, milliseconds=min(once, again))  # the machine may be busy
 
     def lend(self) -> "OwnModel":
         """Return the same model, for as long as somebody keeps this one: it holds no files itself."""

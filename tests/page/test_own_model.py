@@ -1,5 +1,6 @@
 """A model of a visitor's own on the page: where it takes part, and that no other session has it."""
 
+import copy
 import gc
 import json
 import weakref
@@ -215,6 +216,17 @@ def test_a_file_that_is_refused_changes_nothing(page):
     assert made["note"]["error"] == "The file is no ONNX model."
     assert made["handle"] == made["chosen"] == gr.skip()
     assert page.models.find(before["handle"]) is not None
+
+
+def test_a_slow_one_is_refused_when_it_is_added(page, own, monkeypatch):
+    slow = copy.copy(own)
+    slow.info = replace(own.info, milliseconds=501.0)
+    monkeypatch.setattr(section, "read_onnx", lambda data: slow)
+    made = page.upload(mean_filter())
+    assert made["note"]["error"] == "The model takes 501 ms for 48x48 pixels, and may take 500."
+    assert made["handle"] == made["chosen"] == gr.skip()
+    slow.info = replace(own.info, milliseconds=499.0)
+    assert page.upload(mean_filter())["note"]["present"]
 
 
 def test_removing_it_forgets_it(page):

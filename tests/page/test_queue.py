@@ -1,6 +1,7 @@
 """Who waits for whom: the running page, with sweeps that take as long as the test lets them."""
 
 import contextlib
+import sys
 import threading
 import time
 import urllib.error
@@ -8,12 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from denoiser.denoisers.own_model import OWN_MODEL, OwnModel
 from denoiser.faces.samples import bundled_faces
 from denoiser.ui.experiment.face_source import FaceSource, Offer
 from denoiser.ui.page import build_app
 from denoiser.ui.server import queue as queue_module
 from denoiser.ui.server.queue import JOB_PLACES_EACH, in_turn
 from denoiser.ui.sweep import job as sweep_job
+from tests.onnx_models import mean_filter
 from tests.visitors import Page, Visitor, served
 
 pytestmark = pytest.mark.timeout(300)
@@ -163,6 +166,37 @@ def test_the_same_again_lets_it_go_on(lab, sweeps):
     assert following.over.wait(60)
     assert following.of(first)[-1] == ["done", "Done."]
     assert following.of(again) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are no such models")
+def test_nobody_waits_for_another_s_own_model(lab, sweeps, monkeypatch):
+    asked, free = threading.Event(), threading.Event()
+    owner, other = Visitor(lab.page), Visitor(lab.page)
+    file = owner.upload(mean_filter(), "net.onnx")
+    added = owner.ask(lab.page.event("own-file", "upload"), own_file=file)
+    assert added[2][-1] == OWN_MODEL
+
+    def hang(self, noisy, sigma):
+        asked.set()
+        assert free.wait(120)
+        return noisy
+
+    monkeypatch.setattr(OwnModel, "_denoise", hang)
+    try:
+        with_own = owner.join(owner.sweep_event(), **owner.sweep_of(["median", OWN_MODEL]))
+        following = Following(owner)
+        assert asked.wait(60)
+        others = other.join(other.sweep_event(), **other.sweep_of(["median"]))
+        beside = Following(other)
+        assert beside.over.wait(60)
+        assert beside.of(others)[-1] == ["done", "Done."]
+        # The session's next one takes its place, though they are computed apart.
+        without = owner.join(owner.sweep_event(), **owner.sweep_of(["median"]))
+        assert following.over.wait(60)
+        assert following.said[-1] == (without, "done", "Done.")
+        assert {state for state, _ in following.of(with_own)} == {"running"}
+    finally:
+        free.set()
 
 
 def test_a_full_scheduler_is_one_sentence_in_the_page(lab, sweeps, monkeypatch):

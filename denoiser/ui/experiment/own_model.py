@@ -15,10 +15,12 @@ from denoiser.denoisers.confined.processes import OwnModelError
 from denoiser.denoisers.hub_model import read_hub_model
 from denoiser.denoisers.onnx_file import read_onnx, why_no_onnx
 from denoiser.denoisers.own_model import MAX_BYTES, OWN_MODEL, OwnModel
+from denoiser.faces.fer2013 import FACE_SIZE
 from denoiser.images import ImageError
 from denoiser.ui.common.events import SILENT
 from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload, new_version
+from denoiser.ui.experiment.costs import LONGEST_MS, cost
 from denoiser.ui.server.kept import Kept
 from denoiser.ui.server.uploads import read_upload
 
@@ -150,7 +152,7 @@ def connect_own(own: OwnControls, chosen: gr.CheckboxGroup, board: gr.Column) ->
 
     def keep(session: str, name: str, shown: Any, read: Callable[[], OwnModel]) -> list[Any]:
         try:
-            handle = models.keep(session, name, read())
+            handle = models.keep(session, name, _quick_enough(read()))
         except (OwnModelError, ImageError) as error:
             said = _LOST if isinstance(error, ImageError) else str(error)
             return [gr.skip()] * 3 + [{"version": new_version(), "error": said}]
@@ -202,6 +204,16 @@ def connect_own(own: OwnControls, chosen: gr.CheckboxGroup, board: gr.Column) ->
         **settings,
     )
     own.note.remove(remove, chosen, outputs, trigger_mode="once", **settings)
+
+
+def _quick_enough(model: OwnModel) -> OwnModel:
+    """Return a model that can be waited for where it runs, which is in every tab."""
+    if cost(model.info, (FACE_SIZE, FACE_SIZE)) > LONGEST_MS:
+        raise OwnModelError(
+            f"The model takes {model.info.milliseconds:.0f} ms for {FACE_SIZE}x{FACE_SIZE} pixels, and "
+            f"may take {LONGEST_MS:.0f}."
+        )
+    return model
 
 
 def _added(name: str) -> Payload:

@@ -79,6 +79,7 @@ def scheduled(
     say: Callable[[str, str], Any],
     *,
     with_session: bool = False,
+    apart: tuple[FairScheduler, Callable[..., bool]] | None = None,
 ) -> Callable[..., AsyncIterator[Any]]:
     """Return an event that a scheduler computes, for as long as a client listens.
 
@@ -93,6 +94,8 @@ def scheduled(
         nothing: Outputs that change nothing.
         say: Makes outputs that say a sentence, of the state ``"error"`` or ``"stopped"``.
         with_session: Whether ``function`` and ``key`` get the session's id before the values.
+        apart: A scheduler for what nobody else is to wait for, and what says whether that is asked for;
+            it gets the same values. A session has one computation with both together.
     """
 
     async def event(request: gr.Request, *values: Any) -> AsyncIterator[Any]:
@@ -101,12 +104,18 @@ def scheduled(
         given = (session, *values) if with_session else values
         try:
             address = address_of(request)
-            job = scheduler.start(session, address, key(*given), lambda: function(*given))
+            mine, other = scheduler, None
+            if apart is not None:
+                slow, is_slow = apart
+                mine, other = (slow, scheduler) if is_slow(*given) else (scheduler, slow)
+            job = mine.start(session, address, key(*given), lambda: function(*given))
         except SchedulerFullError as error:
             yield say("error", str(error))
             return
         if job is None:
             return
+        if other is not None:
+            other.stop_session(session, "replaced")
         last_read = time.monotonic()
         try:
             while job.end is None:
@@ -125,7 +134,7 @@ def scheduled(
             if job.end != "done":  # Gradio repeats what came last, which is out of date
                 yield say("stopped", _STOPPED) if job.end == "stopped" else nothing
         finally:
-            scheduler.stop(job)
+            mine.stop(job)
 
     return event
 

@@ -141,12 +141,12 @@ class FairScheduler:
         with self._lock:
             self._end(job, "stopped")
 
-    def stop_session(self, session: str) -> None:
-        """End a session's computation, if it has one."""
+    def stop_session(self, session: str, end: End = "stopped") -> None:
+        """End a session's computation, if it has one; by ``"replaced"`` it says nothing."""
         with self._lock:
             job = self._find(session)
             if job is not None:
-                self._end(job, "stopped")
+                self._end(job, end)
 
     def _find(self, session: str) -> Job | None:
         return next((j for jobs in self._waiting.values() for j in jobs if j.session == session), None)

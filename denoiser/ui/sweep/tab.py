@@ -1,7 +1,8 @@
 """The tab "Sweep": one experiment at many strengths, settings, seeds or assumed strengths.
 
-The chart grows while it computes. One listener computes whatever is chosen, with a scheduler of its
-own: it does nothing where that is on show already, so that opening the tab again costs nothing.
+The chart grows while it computes. One listener computes whatever is chosen, with schedulers of its
+own: it does nothing where that is on show already, so that opening the tab again costs nothing. What
+has a visitor's own model, which may be slow, has a scheduler for itself.
 """
 
 import base64
@@ -148,10 +149,9 @@ def compute(
     Raises:
         ExperimentError: Something is not among what is offered, or can't be computed.
     """
-    view, methods, axis, places, draws, seeds = own
+    view, _, axis, places, draws, seeds = own
     new_offer = experiment.methods != shown.offered
-    if new_offer:
-        methods = experiment.methods
+    methods = _methods_of(own, experiment, shown)
     choice = parse_choice(view, methods, axis, places, draws, seeds, experiment)
     job = create_job(face, experiment, choice)
     if shown.job is not None and shown.job.key == job.key and shown.complete:
@@ -195,6 +195,11 @@ def compute(
         yield update("done", "Done.") if done else update("running", "Computing.")
         sent, resumed = spent, time.monotonic()
         last_told = resumed
+
+
+def _methods_of(choices: Sequence[Any], experiment: Experiment, shown: Shown) -> Any:
+    """Return the methods that are computed: those chosen, or new ones of "Compare", see `compute`."""
+    return choices[1] if experiment.methods == shown.offered else list(experiment.methods)
 
 
 def _choices(experiment: Experiment) -> list[tuple[str, str]]:
@@ -296,7 +301,7 @@ def _create() -> Tab:
 
 def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     own = len(tab.choices)
-    scheduler = FairScheduler(JOB_PLACES, JOB_PLACES_EACH)
+    scheduler, apart = (FairScheduler(JOB_PLACES, JOB_PLACES_EACH) for _ in range(2))
     nothing = [gr.skip()] * len(tab.outputs)
 
     def split(values: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
@@ -315,13 +320,21 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
             face, experiment = controls.read_small(rest, own=True)
         except ExperimentError:  # the computation will say so
             return ""
-        view, methods, *others = choices
-        if experiment.methods != shown.offered:  # see compute
-            methods = list(experiment.methods)
+        view, _, *others = choices
         try:
+            methods = _methods_of(choices, experiment, shown)
             return repr((view, methods, others, experiment_key(face, experiment)))
         except RecursionError:  # it comes from a browser
             return ""
+
+    def takes_own(*values: Any) -> bool:
+        choices, (*_, shown), (*rest, _) = split(values)
+        try:
+            _, experiment = controls.read_small(rest, own=True)
+        except ExperimentError:
+            return False
+        methods = _methods_of(choices, experiment, shown)
+        return isinstance(methods, list) and OWN_MODEL in methods
 
     def run(*values: Any) -> Iterator[Any]:
         choices, (metric, first, second, shown), (*rest, width) = split(values)
@@ -357,7 +370,7 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     chosen = [component.input for component in tab.choices]
     gr.on(
         [opened, *chosen, tab.run.click],
-        scheduled(scheduler, run, key_of, nothing, say),
+        scheduled(scheduler, run, key_of, nothing, say, apart=(apart, takes_own)),
         inputs,
         tab.outputs,
         js=WITH_WIDTH,
@@ -367,7 +380,8 @@ def _connect(tab: Tab, controls: Controls, opened: Callable[..., Any]) -> None:
     )
 
     def stop(request: gr.Request) -> None:
-        scheduler.stop_session(request.session_hash or "")
+        for each in (scheduler, apart):
+            each.stop_session(request.session_hash or "")
 
     # Not Gradio's "cancels": it knows of one event at a time, and an older one may be the one that runs.
     tab.cancel.click(stop, None, None, queue=False, **SILENT)
