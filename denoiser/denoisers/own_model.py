@@ -50,6 +50,7 @@ class OwnModel(Denoiser):
     Attributes:
         key: Equal for models that make the same of a picture.
         nbytes: Memory that it takes while it does not run.
+        seconds: How long it has computed so far, without waiting and loading; of each lent one for itself.
 
     Args:
         recipe: What its process needs.
@@ -61,7 +62,7 @@ class OwnModel(Denoiser):
 
     def __init__(self, recipe: Recipe, pool: ProcessPool = _POOL):
         self.info = UNKNOWN
-        self.key, self.nbytes = recipe.key, recipe.nbytes
+        self.key, self.nbytes, self.seconds = recipe.key, recipe.nbytes, 0.0
         self._find: Callable[[], Recipe | None] = lambda: recipe
         self._pool = pool
         facts = pool.facts(recipe)
@@ -95,6 +96,7 @@ class OwnModel(Denoiser):
         except ModelStoppedError as error:
             recipe.stopped = str(error)
             raise
+        self.seconds += milliseconds / 1000
         if not np.isfinite(result).all():
             raise OwnModelError("The model returned NaN or infinity.")
         low, high = float(result.min()), float(result.max())

@@ -409,6 +409,24 @@ def test_one_that_fails_is_not_scored(source, broken, quick):
         list(score_beside(broken, "x", source.offer.faces, OurScores(), ()))
 
 
+def test_scoring_ends_where_it_takes_too_long_in_all(source, own, quick, monkeypatch):
+    runs = []
+
+    def run(recipe, picture):
+        runs.append(recipe)
+        return picture, 400.0
+
+    model = own.lend()
+    monkeypatch.setattr(model, "_pool", SimpleNamespace(run=run))
+    monkeypatch.setattr("denoiser.ui.experiment.leaderboard.LONGEST_SECONDS", 3)
+    with pytest.raises(OwnModelError, match="3 s in all") as caught:
+        list(score_beside(model, "x", source.offer.faces, OurScores(), ()))
+    assert str(caught.value).count(".") == 1
+    assert len(runs) == 8  # of 15
+    monkeypatch.setattr("denoiser.ui.experiment.leaderboard.LONGEST_SECONDS", 7)
+    last(score_beside(model, "x", source.offer.faces, OurScores(), ()))  # counted anew
+
+
 def test_a_gap_is_said_in_a_sentence():
     one = Score({"a": (20.0, 21.0, 22.0), "b": (30.0, 31.0, 33.0)}, {})
     other = Score({"a": (19.0, 20.0, 21.0), "b": (29.0, 30.0, 31.0)}, {})

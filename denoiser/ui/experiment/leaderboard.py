@@ -33,6 +33,9 @@ from denoiser.ui.server.scheduler import FairScheduler
 MOST_ROWS = 8
 """So many of its models' scores a session keeps; the last ones."""
 
+LONGEST_SECONDS = 60
+"""So long a model may compute in all while it is scored."""
+
 _TEXT = f"""Mean PSNR in dB on {FACES} of the sample faces, the same for all methods, under five noises
 of the benchmark with its seeds. The page keeps the scores of its last {MOST_ROWS} models."""
 
@@ -157,7 +160,7 @@ def score_beside(
         Now and then how far it is, else None; at the end the scores.
 
     Raises:
-        OwnModelError: The model failed.
+        OwnModelError: The model failed, or took too long in all.
     """
     which = f"{faces.source} {faces.split} {len(faces)}"
     pictures = pick_faces(faces)
@@ -166,11 +169,17 @@ def score_beside(
     missing = [name for name in methods if ours.find(which, name) is None]
     each = len(pictures) * len(CONDITIONS)
     done, total = 0, each * (1 + len(missing))
+    begun = model.seconds
     own_score = None
     for method_id in (None, *missing):
         for result in score(model if method_id is None else methods[method_id], pictures):
             if result is None:
                 done += 1
+                if model.seconds - begun > LONGEST_SECONDS:
+                    raise OwnModelError(
+                        f"The scoring was stopped: a model may compute for {LONGEST_SECONDS} s in all, "
+                        "and took longer."
+                    )
                 yield Step(done, total) if done % 25 == 0 and done < total else None
             elif method_id is None:
                 own_score = result
