@@ -241,6 +241,10 @@ def test_what_computes_too_long_is_ended(hurried):
     assert time.process_time() - before < 20  # nothing of it was computed here
 
 
+def test_a_picture_has_a_second():
+    assert "may compute for 1 s, and took longer" in refusal(endless())
+
+
 def test_what_sleeps_is_ended(hurried, monkeypatch, tmp_path):
     """No operator can; a process that was taken over could."""
     monkeypatch.setattr(processes, "_WALL", 0.5)

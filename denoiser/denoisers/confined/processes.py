@@ -30,7 +30,7 @@ from denoiser.denoisers.confined.worker import LENGTH, SHAPE, write_frame
 LOAD_SECONDS = 15
 """Processor time that loading a model may take; of the time on the wall, four times as much."""
 
-RUN_SECONDS = 5
+RUN_SECONDS = 1
 """Likewise for one picture."""
 
 MEGABYTES = 1024
@@ -39,7 +39,7 @@ MEGABYTES = 1024
 AT_ONCE = 2
 """How many models are computed at the same time, of all visitors."""
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 5.0
 """How long a picture waits for its turn."""
 
 KEPT, IDLE_SECONDS = 2, 60.0
@@ -203,7 +203,7 @@ class ModelProcess:
 
     def _why_ended(self, seconds: int) -> str:
         if self._timed_out or self._process.returncode == -signal.SIGXCPU:
-            return f"The model was stopped: it may compute for {seconds} seconds, and took longer."
+            return f"The model was stopped: it may compute for {seconds} s, and took longer."
         return "The model was stopped: its process broke down, as it does where memory runs out."
 
     def _talk(self, frames: list[bytes]) -> dict[str, Any]:
