@@ -13,6 +13,7 @@ import torch
 
 from denoiser.denoisers.base import Denoiser, DenoiserInfo, OwnDenoiserError
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import COLOUR_MODELS, MODELS, PRIORS, create_denoiser
 from denoiser.images import Image
 
@@ -27,11 +28,12 @@ _PROBE_SIGMA = 25 / 255
 _OVERSHOOT = 1.0  # so far beyond the noisy picture's own values a result may lie; it is clipped anyway
 _SAME = 1e-4  # two answers this close are the same
 
-_TAKEN = {
-    *("noisy", "clean"),
+TAKEN = {
+    *("noisy", "clean", OWN_MODEL),
     *(*MODELS, *COLOUR_MODELS, *PRIORS),
     *(method.info.id for method in CLASSICAL_DENOISERS),
 }
+"""Ids that mean something already."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ def _label_of(name: str) -> str:
 def _id_of(name: str) -> str:
     """Make an id of a name, for links too: no dots, commas or colons, and none of a method of ours."""
     made = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-") or "own"
-    return f"own-{made}" if made in _TAKEN else made
+    return f"own-{made}" if made in TAKEN else made
 
 
 def _line_of(error: BaseException, function: Callable[..., Any]) -> str:

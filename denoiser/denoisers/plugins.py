@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from denoiser.denoisers.base import Denoiser
-from denoiser.denoisers.callables import OwnDenoiserError, wrap
+from denoiser.denoisers.callables import TAKEN, OwnDenoiserError, wrap
 from denoiser.denoisers.registry import REGISTRY
 
 ENTRY_POINTS = "face_denoising_lab.denoisers"
@@ -83,7 +83,7 @@ def register(function: Callable[..., np.ndarray] | Denoiser, label: str | None =
         raise OwnDenoiserError(
             f"A denoiser's id may have small letters, digits, - and _, unlike {method.info.id!r}."
         )
-    if method.info.id in REGISTRY.ids():
+    if method.info.id in TAKEN or method.info.id in REGISTRY.ids():
         raise OwnDenoiserError(f"There is already a denoiser with the id {method.info.id!r}.")
     REGISTRY.add(method.info.id, lambda: method)
     return method

@@ -11,6 +11,7 @@ import pytest
 import denoiser
 from denoiser.denoisers import plugins
 from denoiser.denoisers.callables import OwnDenoiserError
+from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.plugins import FileFunction, parse_file_function, register, register_packages
 from tests.doubles import Fixed
 
@@ -111,6 +112,14 @@ class TestRegister:
         with pytest.raises(OwnDenoiserError, match="already a denoiser with the id 'denoise'"):
             register(function)
         assert denoiser.list_denoisers().count("denoise") == 1
+
+    @pytest.mark.parametrize("name", [OWN_MODEL, "noisy", "clean"])
+    def test_no_id_that_means_something_else(self, name):
+        method = Fixed(GRAY)
+        method.info = replace(method.info, id=name)
+        with pytest.raises(OwnDenoiserError, match="already a denoiser"):
+            register(method)
+        assert register(lambda noisy: noisy, "Own model").info.id != OWN_MODEL
 
     @pytest.mark.parametrize("name", ["a,b", "median:radius", "unet.mine", "Mine", ""])
     def test_no_id_that_a_link_would_take_for_something_else(self, name):
