@@ -40,7 +40,7 @@ def refusal(address: str) -> str:
         read_hub_model(address)
     said = str(caught.value)
     assert said.endswith(".")
-    assert "/tmp" not in said
+    assert "tmp" not in said
     return said
 
 

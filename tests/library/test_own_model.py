@@ -414,6 +414,18 @@ def test_the_process_opens_nothing(act):
     assert "Too many open files" in confined(f"{imports}; worker.close_all_doors(); {act}")
 
 
+def test_the_process_writes_to_no_file(tmp_path):
+    file = tmp_path / "file"
+    code = f"file = open({str(file)!r}, 'wb', 0); worker.close_all_doors(); file.write(b'x')"
+    assert "File too large" in confined(code)
+    assert file.read_bytes() == b""
+
+
+def test_the_process_starts_no_other():
+    code = "import os\nos.getuid() or os.setuid(65534)  # root may\nworker.close_all_doors(); os.fork()"
+    assert "Resource temporarily unavailable" in confined(code)
+
+
 def test_the_process_has_so_much_memory():
     code = "worker.limit_memory(100); bytearray(50 * 2**20); print('some'); bytearray(200 * 2**20)"
     assert confined(code) == "MemoryError"

@@ -135,10 +135,12 @@ class ModelProcess:
         if recipe.kind == "onnx":
             request["parts"] = len(recipe.files)
             return self._ask([json.dumps(request).encode(), *recipe.files.values()], LOAD_SECONDS)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary, "model")  # what errors call it
+            folder.mkdir()
             for name, content in recipe.files.items():
-                Path(folder, name).write_bytes(content)
-            request |= {"parts": 0, "folder": folder, "package": str(_PACKAGE)}
+                (folder / name).write_bytes(content)
+            request |= {"parts": 0, "folder": str(folder), "package": str(_PACKAGE)}
             return self._ask([json.dumps(request).encode()], LOAD_SECONDS)
 
     def run(self, picture: np.ndarray) -> np.ndarray:

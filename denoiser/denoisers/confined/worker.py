@@ -93,7 +93,7 @@ def limit_memory(megabytes: int) -> None:
 
 
 def close_all_doors() -> None:
-    """Open nothing any more, write to no file, and start no process."""
+    """Open nothing any more, write to no file, and start no process, which root still may."""
     for name in ("NOFILE", "FSIZE", "NPROC", "CORE"):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (0, 0))
 
