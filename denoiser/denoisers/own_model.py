@@ -50,7 +50,7 @@ class OwnModel(Denoiser):
     Attributes:
         key: Equal for models that make the same of a picture.
         nbytes: Memory that it takes while it does not run.
-        seconds: How long it has computed so far, without waiting and loading; of each lent one for itself.
+        seconds: How long it has computed so far, without waiting and loading; each lent one its own.
 
     Args:
         recipe: What its process needs.

@@ -38,7 +38,9 @@ class TestWrap:
         info = wrap(lambda noisy: noisy, "My filter, 3x3: v1.2").info
         assert (info.id, info.label) == ("my-filter-3x3-v1-2", "My filter, 3x3: v1.2")
 
-    @pytest.mark.parametrize("taken", ["median", "attention-unet", "residual-unet-flow", "noisy", "own-model"])
+    @pytest.mark.parametrize(
+        "taken", ["median", "attention-unet", "residual-unet-flow", "noisy", "own-model"]
+    )
     def test_no_id_of_ours_is_taken(self, taken):
         assert wrap(half, taken).info.id == f"own-{taken}"
 
