@@ -11,8 +11,9 @@ from PIL import ImageCms
 from playwright.sync_api import expect
 
 from denoiser.images.photo import read_photo
+from denoiser.images.values import to_unit
 from denoiser.noise import GaussianNoise
-from denoiser.ui.photo.noise_blocks import noisy_part, to_floats
+from denoiser.ui.photo.noise_blocks import noisy_part
 from denoiser.ui.photo.session import portrait
 from tests.browser.lab import EACH_WIDTH, Lab, as_gray, assert_fine, open_tab, read_rgb, watched_at
 
@@ -136,7 +137,7 @@ def noisy_region(region, sigma=25):
     """What a region of the portrait looks like with noise."""
     pixels, side = portrait().photo.pixels, region["side"]
     corner = region["top"], region["left"], side, side
-    return np.rint(255 * to_floats(noisy_part(pixels, GaussianNoise(sigma / 255), 0, *corner)))
+    return np.rint(255 * to_unit(noisy_part(pixels, GaussianNoise(sigma / 255), 0, *corner)))
 
 
 def test_the_tab_opens_with_the_portrait_clean_and_noisy(any_tab):
@@ -147,7 +148,7 @@ def test_the_tab_opens_with_the_portrait_clean_and_noisy(any_tab):
     noisy = noisy_part(
         portrait().photo.pixels, GaussianNoise(), 0, region["top"], region["left"], 128, 128
     )
-    np.testing.assert_array_equal(tab.rgb(0), np.rint(255 * to_floats(noisy)))
+    np.testing.assert_array_equal(tab.rgb(0), np.rint(255 * to_unit(noisy)))
     tab.root.locator(".stage-reference").select_option("clean")
     np.testing.assert_array_equal(tab.rgb(0), portrait().photo.pixels[rows, columns])
     assert tab.strip.count() >= 5
@@ -301,7 +302,7 @@ def test_a_photo_of_one_s_own_is_asked_about_first(any_tab, tmp_path):
 
 def test_a_noisy_photo_has_no_psnr_and_says_why(tab, tmp_path):
     noisy = noisy_part(made_up(), GaussianNoise(20 / 255), 0, 0, 0, HEIGHT, WIDTH)
-    tab.give(with_profile_and_place(np.rint(255 * to_floats(noisy)).astype(np.uint8)), tmp_path)
+    tab.give(with_profile_and_place(np.rint(255 * to_unit(noisy)).astype(np.uint8)), tmp_path)
     tab.say("It is already noisy")
     expect(tab.page.locator("#photo-no-psnr")).to_be_visible()
     expect(tab.page.locator("#photo-noise")).to_be_hidden()
@@ -374,7 +375,7 @@ def test_the_whole_photo_is_computed_and_saved_with_its_profile_and_without_its_
         assert b"51" not in (photo.exif or b"")
         # What the stage shows is what is saved.
         part = photo.pixels[rows_and_columns(region)]
-        np.testing.assert_allclose(np.rint(255 * to_floats(part)), shown, atol=1)
+        np.testing.assert_allclose(np.rint(255 * to_unit(part)), shown, atol=1)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Denoisers of one's own on the page: ``python app.py --plugin FILE.py:FUNCTION``."""
 
-import asyncio
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +22,7 @@ from denoiser.ui.experiment.run import describe_methods
 from denoiser.ui.page import build_app, warm_up
 from denoiser.ui.server.guard import GuardedBlocks
 from tests.conftest import ROOT, app_environment, free_port, running
+from tests.doubles import run
 
 MINE = """
 def denoise(noisy):
@@ -82,7 +82,7 @@ class TestOnThePage:
         with GuardedBlocks() as page:
             gr.Button().click(lambda: wrap(choosy)(np.zeros((48, 48), np.float32)))
         with pytest.raises(gr.Error, match="I know no such pictures"):
-            asyncio.run(page.process_api(page.fns[0], []))
+            run(page.process_api(page.fns[0], []))
 
     def test_one_that_fails_does_not_end_the_warm_up(self):
         used = []
