@@ -7,9 +7,9 @@ from statistics import fmean
 import numpy as np
 
 from denoiser.denoisers.base import Denoiser
-from denoiser.denoisers.registry import DEFAULT_DENOISERS
 from denoiser.faces.fer2013 import FaceSet
 from denoiser.images import Image, from_uint8
+from denoiser.metrics import PERFECT_PSNR
 from denoiser.noise import PRESETS, NoiseModel, create_noise
 from denoiser.pipeline import corrupt, denoise, score_noisy
 
@@ -24,11 +24,6 @@ CONDITIONS: Mapping[str, NoiseModel] = {
     "poisson-30": create_noise("poisson", peak=30),
 }
 """The noises, by their ids in the benchmark: those of the README's table."""
-
-OURS: tuple[str, ...] = (*DEFAULT_DENOISERS, "residual-unet", "nl-means")
-"""Ids of the methods beside which one's own is set."""
-
-_MOST_DB = 100.0  # a perfect picture's infinity counts as so much, as in the benchmark
 
 
 @dataclass(frozen=True)
@@ -81,6 +76,6 @@ def score(method: Denoiser | None, faces: Sequence[tuple[Image, int]]) -> Iterat
             else:
                 scored.append(denoise(noisy.noisy, method, sigma=noisy.sigma, clean=face))
             yield None
-        psnr[name] = tuple(min(result.psnr or 0.0, _MOST_DB) for result in scored)
+        psnr[name] = tuple(min(result.psnr or 0.0, PERFECT_PSNR) for result in scored)
         ssim[name] = fmean(result.ssim or 0.0 for result in scored)
     yield Score(psnr, ssim)

@@ -15,6 +15,7 @@ from denoiser.denoisers.base import Denoiser, DenoiserInfo, OwnDenoiserError
 from denoiser.denoisers.filters import CLASSICAL_DENOISERS
 from denoiser.denoisers.own_model import OWN_MODEL
 from denoiser.denoisers.registry import COLOUR_MODELS, MODELS, PRIORS, create_denoiser
+from denoiser.denoisers.trials import OVERSHOOT, PROBE_SIGMA, SAME, probe_picture
 from denoiser.images import Image
 
 DenoiserLike: TypeAlias = str | Denoiser | Callable[..., np.ndarray]
@@ -22,11 +23,6 @@ DenoiserLike: TypeAlias = str | Denoiser | Callable[..., np.ndarray]
 
 SLOWEST_SECONDS = 10.0
 """The longest that a function may take for one 48x48 face: thousands of them are to be scored."""
-
-_PROBE_SIDE = 48
-_PROBE_SIGMA = 25 / 255
-_OVERSHOOT = 1.0  # so far beyond the noisy picture's own values a result may lie; it is clipped anyway
-_SAME = 1e-4  # two answers this close are the same
 
 TAKEN = {
     *("noisy", "clean", OWN_MODEL),
@@ -157,7 +153,7 @@ def check_result(result: Any, noisy: Image, name: str) -> np.ndarray:
             f"{row}, column {column}; is there a division by zero?"
         )
     low, high = float(result.min()), float(result.max())
-    if low < min(0.0, noisy.min()) - _OVERSHOOT or high > max(1.0, noisy.max()) + _OVERSHOOT:
+    if low < min(0.0, noisy.min()) - OVERSHOOT or high > max(1.0, noisy.max()) + OVERSHOOT:
         raise OwnDenoiserError(
             f"{name} returned values from {low:.3g} to {high:.3g}, but pictures go from 0 (black) to 1 "
             "(white) here, not to 255."
@@ -184,7 +180,7 @@ def check_behaviour(denoiser: Denoiser, name: str) -> float:
             f"{name} took {seconds:.0f} seconds for one face of 48x48 pixels, and may take "
             f"{SLOWEST_SECONDS:.0f}; NumPy on whole arrays is far faster than loops over pixels."
         )
-    if np.abs(second - first).max() > _SAME:
+    if np.abs(second - first).max() > SAME:
         raise OwnDenoiserError(
             f"{name} made two different results of the same picture; give its random numbers a fixed "
             "seed inside the function, and put a network into evaluation mode with `.eval()`."
@@ -194,17 +190,8 @@ def check_behaviour(denoiser: Denoiser, name: str) -> float:
 
 def _timed(denoiser: Denoiser, noisy: Image) -> tuple[Image, float]:
     start = time.perf_counter()
-    denoised = denoiser(noisy, _PROBE_SIGMA)
+    denoised = denoiser(noisy, PROBE_SIGMA)
     return denoised, time.perf_counter() - start
-
-
-def probe_picture() -> Image:
-    """Return what denoisers are tried out on: (48, 48), blobs in noise, the same every time."""
-    random = np.random.default_rng(0)
-    rows, columns = np.mgrid[:_PROBE_SIDE, :_PROBE_SIDE] / _PROBE_SIDE
-    blobs = 0.5 + 0.3 * np.sin(7 * rows) * np.cos(9 * columns)
-    noisy = blobs + _PROBE_SIGMA * random.standard_normal(blobs.shape)
-    return np.clip(noisy, 0.0, 1.0).astype(np.float32)
 
 
 def _takes_sigma(function: Callable[..., np.ndarray]) -> bool:

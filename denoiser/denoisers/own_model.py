@@ -21,6 +21,7 @@ from denoiser.denoisers.confined.processes import (
     ProcessPool,
     Recipe,
 )
+from denoiser.denoisers.trials import OVERSHOOT, SAME, probe_picture
 from denoiser.images import Image
 
 OWN_MODEL = "own-model"
@@ -35,10 +36,6 @@ MAX_BYTES = 32 * 2**20
 
 UNKNOWN = DenoiserInfo(OWN_MODEL, OWN_LABEL, "own", False, None, 0, "")
 """What is known of such a model that nobody has brought."""
-
-_OVERSHOOT = 1.0  # so far outside [0, 1] a result may lie; it is clipped anyway
-_SAME = 1e-4  # two answers this close are the same
-_PROBE_SIGMA = 25 / 255
 
 _POOL = ProcessPool()
 atexit.register(_POOL.close)
@@ -67,9 +64,9 @@ class OwnModel(Denoiser):
         self._pool = pool
         facts = pool.facts(recipe)
         self.info = _describe(facts)
-        noisy = _probe_picture()
+        noisy = probe_picture()
         (first, once), (second, again) = [self._run(noisy[..., None]) for _ in range(2)]
-        if np.abs(np.clip(second, 0, 1) - np.clip(first, 0, 1)).max() > _SAME:
+        if np.abs(np.clip(second, 0, 1) - np.clip(first, 0, 1)).max() > SAME:
             raise OwnModelError("The model made two different results of the same picture.")
         self.info = replace(self.info, milliseconds=min(once, again))  # the machine may be busy
 
@@ -100,7 +97,7 @@ class OwnModel(Denoiser):
         if not np.isfinite(result).all():
             raise OwnModelError("The model returned NaN or infinity.")
         low, high = float(result.min()), float(result.max())
-        if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+        if low < -OVERSHOOT or high > 1 + OVERSHOOT:
             raise OwnModelError(
                 f"The model returned values from {low:.3g} to {high:.3g}, and pictures go from 0 to 1; "
                 "put the scaling into the model."
@@ -120,12 +117,3 @@ def _describe(facts: dict[str, Any]) -> DenoiserInfo:
     if type(parameters) is not int or not 0 <= parameters < 10**12:
         raise OwnModelError("The model can't be loaded.")
     return DenoiserInfo(OWN_MODEL, OWN_LABEL, "own", False, None, parameters, "", colour=channels == 3)
-
-
-def _probe_picture() -> Image:
-    """Return what models are tried out on: (48, 48), blobs in noise, the same every time."""
-    random = np.random.default_rng(0)
-    rows, columns = np.mgrid[:48, :48] / 48
-    blobs = 0.5 + 0.3 * np.sin(7 * rows) * np.cos(9 * columns)
-    noisy = blobs + _PROBE_SIGMA * random.standard_normal(blobs.shape)
-    return np.clip(noisy, 0.0, 1.0).astype(np.float32)

@@ -369,7 +369,7 @@ def last(steps):
 def quick(monkeypatch):
     """Few faces and methods."""
     monkeypatch.setattr("denoiser.analysis.leaderboard.FACES", 3)
-    monkeypatch.setattr("denoiser.ui.experiment.leaderboard.OURS", ("median", "nl-means"))
+    monkeypatch.setattr("denoiser.ui.experiment.leaderboard.RIVALS", ("median", "nl-means"))
 
 
 def test_it_stands_beside_ours(source, own, quick):

@@ -11,13 +11,13 @@ import gradio as gr
 from denoiser.analysis.leaderboard import (
     CONDITIONS,
     FACES,
-    OURS,
     Score,
     pick_faces,
     score,
 )
 from denoiser.analysis.repeats import paired_difference
 from denoiser.analysis.results import NOISY, NOISY_LABEL
+from denoiser.analysis.scoring import RIVALS
 from denoiser.denoisers.confined.processes import OwnModelError
 from denoiser.denoisers.own_model import GONE, OwnModel
 from denoiser.denoisers.registry import describe_denoiser, find_available
@@ -164,7 +164,7 @@ def score_beside(
     """
     which = f"{faces.source} {faces.split} {len(faces)}"
     pictures = pick_faces(faces)
-    found = find_available(OURS)
+    found = find_available(RIVALS)
     methods = {NOISY: None, **found.denoisers}
     missing = [name for name in methods if ours.find(which, name) is None]
     each = len(pictures) * len(CONDITIONS)
