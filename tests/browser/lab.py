@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import TimeoutError, expect
 
 from tests.conftest import Watched, watched_page
 
@@ -27,6 +28,15 @@ _IS_NEW = """([version, wanted]) => {
   const lab = document.querySelector("#comparison .lab");
   return lab && lab.dataset.state === "settled" && Number(lab.dataset.version) > version
     && Object.entries(wanted).every(([name, value]) => lab.dataset[name] === value);
+}"""
+
+
+# Nothing is left to do in the page, twice in a row.
+_REST = """async () => {
+  for (let time = 0; time < 2; time++) {
+    await new Promise(done => requestIdleCallback(done));
+    await new Promise(done => requestAnimationFrame(done));
+  }
 }"""
 
 
@@ -94,7 +104,11 @@ class Lab:
     def wait_for(self, after: int = 0, **wanted: object) -> None:
         """Wait for a settled comparison newer than ``after``, whose data attributes are these."""
         texts = {name: str(value) for name, value in wanted.items()}
-        self.page.wait_for_function(_IS_NEW, arg=[after, texts])
+        try:
+            self.page.wait_for_function(_IS_NEW, arg=[after, texts])
+        except TimeoutError as error:
+            shown = self.root.evaluate("lab => JSON.stringify(lab.dataset)")
+            raise AssertionError(f"newer than {after}, {wanted}: {self.page.url}, {shown}") from error
 
     def card(self, method: str) -> Any:
         """The card of a method, ``"clean"`` or ``"noisy"``."""
@@ -124,6 +138,16 @@ class Lab:
     def number(self, name: str = "noise-gaussian-sigma") -> Any:
         """The number box of a noise parameter."""
         return self.page.locator(f"#{name} input[type=number]")
+
+    def open_method_settings(self) -> None:
+        """Open the settings of the methods, and wait until their boxes keep what is typed.
+
+        A new box gets its value in several steps; one after somebody has typed would undo that.
+        """
+        self.page.locator("#method-settings > button").click()
+        boxes = self.page.locator("#method-settings input[type=number]:visible")
+        expect(boxes.first).not_to_have_value("")
+        self.page.evaluate(_REST)
 
     def set_number(self, value: object, name: str = "noise-gaussian-sigma") -> None:
         """Type a number, as somebody does who then goes on with Tab."""

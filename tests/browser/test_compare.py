@@ -796,9 +796,7 @@ class TestMethods:
         assert "updating" in states  # it really came after the others
 
     def test_a_setting_of_a_method_reaches_its_card_and_the_address(self, lab):
-        lab.page.locator("#method-settings > button").click()
-        # What is typed before a new box gets its first value is lost.
-        expect(lab.number("method-median-radius")).not_to_have_value("")
+        lab.open_method_settings()
         before = lab.version()
         lab.set_number(3, "method-median-radius")
         lab.wait_for(before)

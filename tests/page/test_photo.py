@@ -1,5 +1,6 @@
 """The tab "Photo" without a browser: noise in blocks, what is asked for and sent, the whole photo."""
 
+import asyncio
 import base64
 import gc
 import io
@@ -713,6 +714,39 @@ def test_what_can_t_be_read_keeps_the_pictures(tab):
     for text in ("", None, "[" * 100_000, written(top=-5), written(settings_of(seed=None))):
         payload = json.loads(tab["look"](ask(), text, []))
         assert set(payload) == {"version", "error"}
+
+
+def test_what_another_photo_ends_says_nothing(tab, monkeypatch):
+    # What it said, newer than the other photo, would keep the page from showing that there is no result.
+    going_on = threading.Event()
+
+    def compute_whole(*_):
+        while not going_on.wait(0.01):
+            yield 0.5
+
+    monkeypatch.setattr("denoiser.ui.photo.tab.compute_whole", compute_whole)
+    monkeypatch.setattr("denoiser.ui.photo.tab._SEND_SECONDS", 0.0)
+    queue = SimpleNamespace(pending_messages_per_session={})
+    visitor = SimpleNamespace(
+        session_hash="mine",
+        client=SimpleNamespace(host="127.0.0.1"),
+        app=SimpleNamespace(get_blocks=lambda: SimpleNamespace(_queue=queue)),
+    )
+
+    async def states() -> list[str]:
+        found = []
+        async for output in tab["event"](visitor, written(), "median"):
+            if not isinstance(output, str):
+                continue
+            found.append(json.loads(output)["state"])
+            if found.count("running") == 3:
+                assert json.loads(tab["use_portrait"](visitor)[2])["state"] == "idle"
+        return found
+
+    try:
+        assert set(asyncio.run(states())) == {"running"}
+    finally:
+        going_on.set()
 
 
 def test_a_whole_photo_that_is_gone_is_one_sentence(tab):

@@ -218,7 +218,7 @@ def _connect_choice(tab: Tab, photos: Photos, wholes: FairScheduler, opened: Cal
         return show(portrait(), CLEAN)
 
     def forget_whole(session: str) -> None:
-        wholes.stop_session(session)
+        wholes.stop_session(session, "replaced")  # whose words might come after what this answers
         photos.results.forget(session)
 
     def receive(sent: dict[str, Any] | None, request: gr.Request) -> list[Any]:
