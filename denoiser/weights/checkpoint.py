@@ -128,8 +128,14 @@ def hub_source(model_id: str) -> HubSource | None:
 
 
 def hub_repo_id(namespace: str, model_id: str) -> str:
-    """Return the id of a model's repository on the Hub."""
-    return f"{namespace}/fer2013-{model_id}"
+    """Return the id of a model's repository on the Hub, which names the faces it was trained on.
+
+    Args:
+        namespace: Whose repository: a user or an organisation.
+        model_id: Networks for colour end in ``-colour``, before a specialist's suffix.
+    """
+    colour = model_id.partition(".")[0].endswith("-colour")
+    return f"{namespace}/{'colour-faces' if colour else 'fer2013'}-{model_id}"
 
 
 def read_config(model_id: str, folder: Path = WEIGHTS) -> ModelConfig:

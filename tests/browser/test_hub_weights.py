@@ -6,7 +6,7 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, read_config
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, hub_repo_id, read_config
 from tests.browser.lab import Lab, assert_fine
 from tests.conftest import app_environment, free_port, running, watched_page
 
@@ -19,7 +19,7 @@ LATE = "attention-unet.gaussian-low"  # none of those that are fetched when the 
 def app(loopback_hub, tmp_path):
     """The address of an app whose Hub has two models, and stops in the middle of one of them."""
     for model_id in ("patchgan", LATE):
-        loopback_hub.add_repo("model", f"tester/fer2013-{model_id}", WEIGHTS / model_id, tag="v1")
+        loopback_hub.add_repo("model", hub_repo_id("tester", model_id), WEIGHTS / model_id, tag="v1")
     late = (WEIGHTS / LATE / MODEL_NAME).read_bytes()
     loopback_hub.fault(hashlib.sha256(late).hexdigest(), "stall", times=1)
     client = loopback_hub.environment(tmp_path / "home")

@@ -24,6 +24,7 @@ from denoiser.weights.checkpoint import (
     MODEL_NAME,
     ModelConfig,
     WeightsError,
+    hub_repo_id,
     read_config,
 )
 from tests.weights import save_discriminator, save_model
@@ -142,6 +143,19 @@ def test_saving_leaves_the_network_alone(tmp_path, network):
 def test_weights_of_a_channels_last_network_can_be_saved(tmp_path, network):
     save_model(network.to(memory_format=torch.channels_last), model_config(), tmp_path)
     load_network("tiny", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "name"),
+    [
+        ("attention-unet", "fer2013-attention-unet"),
+        ("attention-unet.gaussian-low", "fer2013-attention-unet.gaussian-low"),
+        ("attention-unet-colour", "colour-faces-attention-unet-colour"),
+        ("patchgan-colour.pixel-shuffle", "colour-faces-patchgan-colour.pixel-shuffle"),
+    ],
+)
+def test_a_repository_names_the_faces_behind_its_model(model_id, name):
+    assert hub_repo_id("somebody", model_id) == f"somebody/{name}"
 
 
 def test_missing_folder(tmp_path):

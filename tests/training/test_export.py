@@ -21,7 +21,7 @@ from denoiser.denoisers.registry import COLOUR_MODELS, MODELS, create_denoiser
 from denoiser.images import from_uint8, to_gray
 from denoiser.noise import GaussianNoise, ImpulseNoise, SaltAndPepperNoise
 from denoiser.pipeline import corrupt
-from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, read_config
+from denoiser.weights.checkpoint import MODEL_NAME, WEIGHTS, ModelConfig, hub_repo_id, read_config
 from tests.conftest import ROOT, sentence
 from tests.weights import save_model
 from train import export as exporting
@@ -231,7 +231,7 @@ def test_the_first_code_in_a_card_works_in_an_empty_folder(
     loopback_hub, small, exported, tmp_path, name
 ):
     sample = make_sample(name, small)
-    repo_id = f"tester/fer2013-{name}"
+    repo_id = hub_repo_id("tester", name)
     loopback_hub.add_repo("model", repo_id, {**sample, ONNX_NAME: exported(name)})
     code = first_code(read_config(name, small), repo_id)
     empty = tmp_path / "empty"

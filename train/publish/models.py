@@ -112,10 +112,10 @@ def push(
     weights: Path = WEIGHTS,
     tell: Tell = print,
 ) -> None:
-    """Publish models as ``NAMESPACE/fer2013-ID``, tagged with this code's version of the weights.
+    """Publish models, tagged with this code's version of the weights.
 
     Args:
-        namespace: User or organization on the Hub.
+        namespace: User or organization on the Hub; see :func:`hub_repo_id` for what comes after it.
         models: Ids; None takes all in the folder.
         private: Make new repositories, and a new collection, for their owner only.
         dry_run: Look, and say what would be done, and do nothing.
