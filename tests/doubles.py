@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from denoiser.denoisers.base import Denoiser, DenoiserInfo
+
+
+def session_request(session: str | None = "mine", host: str = "127.0.0.1") -> Any:
+    """What an event of the page gets of who asks: a session, and where it is."""
+    return SimpleNamespace(session_hash=session, headers={}, client=SimpleNamespace(host=host))
 
 
 class Fixed(Denoiser):

@@ -44,6 +44,7 @@ from denoiser.ui.experiment.run import (
     without_own,
 )
 from denoiser.ui.sweep.job import create_job, parse_choice
+from tests.doubles import session_request
 from tests.onnx_models import mean_filter
 
 METHODS = ("median", OWN_MODEL)
@@ -191,7 +192,7 @@ def page(monkeypatch, tmp_path) -> SimpleNamespace:
         file.write_bytes(content)
         (tmp_path / ("a" * 32) / "owner").unlink(missing_ok=True)
         sent = {"path": str(file), "orig_name": name}
-        request = SimpleNamespace(session_hash=session)
+        request = session_request(session)
         answer = events["add_file"](sent, ["median"] if shown is None else shown, request)
         return dict(zip(("file", "handle", "chosen", "board", "note"), answer, strict=True))
 
@@ -231,9 +232,7 @@ def test_a_slow_one_is_refused_when_it_is_added(page, own, monkeypatch):
 
 def test_removing_it_forgets_it(page):
     handle = page.upload(mean_filter())["handle"]
-    state, chosen, _, note = page.events["remove"](
-        ["median", OWN_MODEL], SimpleNamespace(session_hash="mine")
-    )
+    state, chosen, _, note = page.events["remove"](["median", OWN_MODEL], session_request("mine"))
     assert state is None
     assert chosen == ["median"]
     assert not note.get("present")
@@ -248,23 +247,23 @@ def test_a_session_has_its_own_model_only(page):
     # Whoever guesses the id of another's session has no handle, and a handle comes from no browser.
     assert page.models.find(None) is None
     assert page.models.find(section.OwnHandle("mine", "guessed", "x")) is None
-    page.events["remove"]([], SimpleNamespace(session_hash="other"))
+    page.events["remove"]([], session_request("other"))
     assert page.models.find(mine) is not None
 
 
 def test_another_session_s_file_is_refused(page):
     page.upload(mean_filter(), "mine")
     file = next(page.folder.glob("*/*/net.onnx"))
-    answer = page.events["add_file"]({"path": str(file)}, [], SimpleNamespace(session_hash="other"))
+    answer = page.events["add_file"]({"path": str(file)}, [], session_request("other"))
     assert answer[-1]["error"] == section._LOST
     for path in ("/etc/passwd", str(page.folder / "x.onnx"), "../x", None, 3):
-        answer = page.events["add_file"]({"path": path}, [], SimpleNamespace(session_hash="mine"))
+        answer = page.events["add_file"]({"path": path}, [], session_request("mine"))
         assert answer[-1]["error"] == section._LOST
 
 
 @pytest.mark.parametrize("shown", [None, 3, "median", [None, {"a": 1}, ["b"], "median"]])
 def test_what_else_a_browser_sends_does_no_harm(page, shown):
-    request = SimpleNamespace(session_hash="mine")
+    request = session_request("mine")
     for address in (None, 3, [], "x" * 10**6, "a/b@c"):
         assert "COMMIT" in page.events["add_network"](address, shown, request)[-1]["error"]
     _, chosen, *_ = page.events["remove"](shown, request)
@@ -277,14 +276,14 @@ def test_what_else_a_browser_sends_does_no_harm(page, shown):
 def test_few_bytes_are_kept_of_all_sessions(monkeypatch, own):
     monkeypatch.setattr(section, "KEPT_BYTES", 2 * own.nbytes)
     models = OwnModels()
-    handles = [models.keep(f"session {n}", "x", own) for n in range(3)]
+    handles = [models.keep(f"session {n}", "here", "x", own) for n in range(3)]
     assert [models.find(handle) is None for handle in handles] == [True, False, False]
 
 
 def test_no_state_of_a_session_keeps_more(source, shown_face):
     """A sweep and a blind test that are on show hold the model, and not its 32 MB."""
     models = OwnModels()
-    handle = models.keep("mine", "x", read_onnx(mean_filter()))
+    handle = models.keep("mine", "here", "x", read_onnx(mean_filter()))
     lent = models.find(handle)
     experiment = Experiment(methods=METHODS, own=lent)
     choice = parse_choice("sweep", list(METHODS), "0:sigma", 9, 1, 8, experiment)

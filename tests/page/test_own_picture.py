@@ -19,6 +19,7 @@ from denoiser.images import ImageError, Square, from_uint8, load_image, load_pho
 from denoiser.ui.experiment.face_source import FaceSource, Offer, first_face
 from denoiser.ui.experiment.faces import create_face_section
 from denoiser.ui.experiment.own_picture import GONE, OwnPictures
+from tests.doubles import session_request
 from tests.pictures import two_faces
 
 OUTPUTS = ("face", "strip", "upload", "crop", "note")
@@ -49,7 +50,7 @@ def receive(section, monkeypatch, tmp_path):
         file.write_bytes(content or b"")
         if content is None:
             file.unlink()
-        answer = section["receive"]({"path": str(file)}, SimpleNamespace(session_hash="mine"))
+        answer = section["receive"]({"path": str(file)}, session_request())
         return dict(zip(("picture", *OUTPUTS), answer, strict=True))
 
     return receive
@@ -127,7 +128,7 @@ def test_pictures_are_decoded_one_at_a_time(monkeypatch):
 
     def receive():
         with contextlib.suppress(ImageError):
-            OwnPictures().receive(b"")
+            OwnPictures().receive(b"", "here")
 
     monkeypatch.setattr("denoiser.ui.experiment.own_picture.load_photo", decode)
     threads = [threading.Thread(target=receive) for _ in range(5)]
@@ -248,15 +249,25 @@ def test_a_session_whose_state_is_gone(ask, source, event, data):
 def test_of_too_many_photos_those_unused_for_longest_go():
     one = load_photo(TWO_FACES)[0].nbytes
     pictures = OwnPictures(max_bytes=2 * one)
-    first, second = (pictures.receive(TWO_FACES)[0] for _ in range(2))
+    first, second = (pictures.receive(TWO_FACES, "here")[0] for _ in range(2))
     square = asdict(Square(0, 0, 260))
     assert pictures.cut(first, square) is not None  # now the second was unused for longer
-    third = pictures.receive(TWO_FACES)[0]
+    third = pictures.receive(TWO_FACES, "here")[0]
     assert [pictures.cut(upload, square) is None for upload in (first, second, third)] == [
         False,
         True,
         False,
     ]
+
+
+def test_who_has_most_photos_makes_room_and_nobody_else():
+    one = load_photo(TWO_FACES)[0].nbytes
+    pictures = OwnPictures(max_bytes=2 * one)
+    quiet, *_ = pictures.receive(TWO_FACES, "there")
+    many = [pictures.receive(TWO_FACES, "here")[0] for _ in range(3)]
+    square = asdict(Square(0, 0, 260))
+    assert pictures.cut(quiet, square) is not None
+    assert [pictures.cut(upload, square) is None for upload in many] == [True, True, False]
 
 
 def test_without_its_photo_a_picture_keeps_its_face(receive, ask, monkeypatch):
@@ -271,7 +282,7 @@ def test_without_its_photo_a_picture_keeps_its_face(receive, ask, monkeypatch):
 
 def test_a_photo_goes_with_its_session():
     pictures = OwnPictures()
-    upload, *_ = pictures.receive(TWO_FACES)
+    upload, *_ = pictures.receive(TWO_FACES, "here")
     moved = pictures.cut(upload, asdict(Square(0, 0, 260)))
     del upload
     gc.collect()
@@ -284,7 +295,7 @@ def test_a_photo_goes_with_its_session():
 def test_what_a_session_holds_is_small(receive):
     held = receive(TWO_FACES)["upload"]
     assert held.face.image.nbytes < 10_000
-    assert not vars(held.place)
+    assert set(vars(held.place)) == {"address"}
 
 
 def test_the_file_of_a_used_picture_is_not_kept_for_a_square(receive, ask, tmp_path):

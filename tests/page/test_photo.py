@@ -48,6 +48,7 @@ from denoiser.ui.photo.tab import create_photo_tab
 from denoiser.ui.photo.unknown import describe_noise, estimate_psnr
 from denoiser.ui.photo.whole import Result, Room, compute_whole, in_steps
 from denoiser.weights.checkpoint import WeightsError
+from tests.doubles import session_request
 
 SLIDERS = [(kind.id, parameter.name) for kind in NOISES for parameter in kind.parameters]
 
@@ -466,7 +467,7 @@ def test_nothing_of_a_file_is_in_what_is_sent():
     exif[0x010F] = "Somebody's camera"
     buffer = io.BytesIO()
     PIL.Image.fromarray(made_up(60, 80)).save(buffer, "JPEG", exif=exif)
-    held = Photos().receive(buffer.getvalue(), "mine")
+    held = Photos().receive(buffer.getvalue(), "mine", "here")
     assert "camera" not in json.dumps(photo_payload(held))
     asked = PhotoRequest(held, None, 0, Square(0, 0, 60), ("median",))
     assert "camera" not in json.dumps(region_payload(asked, None, 1))
@@ -483,28 +484,28 @@ def encoded(pixels) -> bytes:
 
 def test_a_photo_is_its_session_s_alone():
     photos = Photos()
-    held = photos.receive(encoded(made_up(60, 80)), "mine")
+    held = photos.receive(encoded(made_up(60, 80)), "mine", "here")
     assert photos.find(held.id, "mine") is held
     assert photos.find(held.id, "another's") is None
     assert photos.find(held.id, "") is None
     assert photos.find(PORTRAIT, "another's") is portrait()
-    newer = photos.receive(encoded(made_up(80, 60)), "mine")
+    newer = photos.receive(encoded(made_up(80, 60)), "mine", "here")
     assert photos.find(held.id, "mine") is None
     assert photos.find(newer.id, "mine") is newer
 
 
 def test_a_bad_file_leaves_the_photo_that_was_there():
     photos = Photos()
-    held = photos.receive(encoded(made_up(60, 80)), "mine")
+    held = photos.receive(encoded(made_up(60, 80)), "mine", "here")
     with pytest.raises(ImageError):
-        photos.receive(b"no picture", "mine")
+        photos.receive(b"no picture", "mine", "here")
     assert photos.find(held.id, "mine") is held
 
 
 def test_a_photo_goes_when_others_need_the_room(monkeypatch):
     monkeypatch.setattr("denoiser.ui.photo.session.PHOTOS_BYTES", 2 * made_up(60, 80).nbytes)
     photos = Photos()
-    first, second, third = (photos.receive(encoded(made_up(60, 80)), str(i)) for i in range(3))
+    first, second, third = (photos.receive(encoded(made_up(60, 80)), str(i), "here") for i in range(3))
     assert photos.find(first.id, "0") is None
     assert photos.find(third.id, "2") is third
     reference = weakref.ref(second)
@@ -656,10 +657,6 @@ def tab() -> dict[str, Any]:
     return {event.name: event.fn for event in app.fns.values() if event.fn is not None}
 
 
-def ask(session="mine") -> SimpleNamespace:
-    return SimpleNamespace(session_hash=session)
-
-
 @pytest.fixture
 def receive(tab, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -668,7 +665,7 @@ def receive(tab, monkeypatch, tmp_path):
         place = tmp_path / f"{len(list(tmp_path.iterdir())):032x}" / ("b" * 64)
         place.mkdir(parents=True)
         (place / "my secret name.png").write_bytes(content)
-        answer = tab["receive"]({"path": str(place / "my secret name.png")}, ask(session))
+        answer = tab["receive"]({"path": str(place / "my secret name.png")}, session_request(session))
         return dict(zip(("picture", "map", "answer", "whole", "note"), answer, strict=True))
 
     return receive
@@ -682,8 +679,10 @@ def test_a_photo_that_comes_has_to_be_said_what_it_is(tab, receive):
     assert (shown["width"], shown["height"]) == (300, 200)
     assert "secret" not in json.dumps(got)
     region = {"photo": shown["id"], "top": 10, "left": 20}
-    assert json.loads(tab["look"](ask(), written(settings_of(None), **region), ""))["question"]
-    seen = json.loads(tab["look"](ask(), written(**region), "median"))
+    assert json.loads(tab["look"](session_request(), written(settings_of(None), **region), ""))[
+        "question"
+    ]
+    seen = json.loads(tab["look"](session_request(), written(**region), "median"))
     assert [card["id"] for card in seen["cards"]] == ["clean", "noisy", "median"]
 
 
@@ -691,7 +690,7 @@ def test_another_session_sees_nothing_of_it(tab, receive):
     shown = json.loads(receive(encoded(made_up(200, 300)))["map"])
     region = {"photo": shown["id"], "top": 10, "left": 20}
     for session in ("another's", "", None):
-        assert json.loads(tab["look"](ask(session), written(**region), ""))["error"] == GONE
+        assert json.loads(tab["look"](session_request(session), written(**region), ""))["error"] == GONE
 
 
 def test_a_bad_photo_is_one_sentence_and_changes_nothing(receive, tmp_path):
@@ -705,14 +704,14 @@ def test_a_bad_photo_is_one_sentence_and_changes_nothing(receive, tmp_path):
 
 def test_a_file_that_was_not_uploaded_is_not_read(tab, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    answer = tab["receive"]({"path": "/etc/passwd"}, ask())
+    answer = tab["receive"]({"path": "/etc/passwd"}, session_request())
     assert answer[1] == gr.skip()
     assert "passwd" not in answer[-1]
 
 
 def test_what_can_t_be_read_keeps_the_pictures(tab):
     for text in ("", None, "[" * 100_000, written(top=-5), written(settings_of(seed=None))):
-        payload = json.loads(tab["look"](ask(), text, []))
+        payload = json.loads(tab["look"](session_request(), text, []))
         assert set(payload) == {"version", "error"}
 
 
@@ -727,11 +726,8 @@ def test_what_another_photo_ends_says_nothing(tab, monkeypatch):
     monkeypatch.setattr("denoiser.ui.photo.tab.compute_whole", compute_whole)
     monkeypatch.setattr("denoiser.ui.photo.tab._SEND_SECONDS", 0.0)
     queue = SimpleNamespace(pending_messages_per_session={})
-    visitor = SimpleNamespace(
-        session_hash="mine",
-        client=SimpleNamespace(host="127.0.0.1"),
-        app=SimpleNamespace(get_blocks=lambda: SimpleNamespace(_queue=queue)),
-    )
+    visitor = session_request()
+    visitor.app = SimpleNamespace(get_blocks=lambda: SimpleNamespace(_queue=queue))
 
     async def states() -> list[str]:
         found = []
@@ -751,7 +747,7 @@ def test_what_another_photo_ends_says_nothing(tab, monkeypatch):
 
 def test_a_whole_photo_that_is_gone_is_one_sentence(tab):
     with pytest.raises(gr.Error, match="compute it again"):
-        tab["save"](ask("nobody's"))
+        tab["save"](session_request("nobody's"))
 
 
 def test_a_photo_in_floats_and_back_is_the_same():

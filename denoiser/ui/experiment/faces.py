@@ -28,6 +28,7 @@ from denoiser.ui.experiment.face_source import (
 from denoiser.ui.experiment.link_format import OWN_FACE
 from denoiser.ui.experiment.own_picture import GONE, OwnPictures, Upload
 from denoiser.ui.experiment.run import Face
+from denoiser.ui.server.address import address_of
 from denoiser.ui.server.uploads import read_upload
 
 ANY_EMOTION = "any"
@@ -169,7 +170,8 @@ def _connect_choice(
         if sent is None:  # the box was emptied, by this function for one
             return [gr.skip()] * 6
         try:
-            own, photo, said = pictures.receive(read_upload(sent, request.session_hash))
+            data = read_upload(sent, request.session_hash)
+            own, photo, said = pictures.receive(data, address_of(request))
         except ImageError as error:
             return [None, *[gr.skip()] * 4, str(error)]
         return [None, own.face, _own_value(own), own, write_payload(photo), said]

@@ -21,6 +21,7 @@ from denoiser.ui.common.events import SILENT
 from denoiser.ui.common.html import painted
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.costs import LONGEST_MS, cost
+from denoiser.ui.server.address import address_of
 from denoiser.ui.server.kept import Kept
 from denoiser.ui.server.uploads import read_upload
 
@@ -58,9 +59,9 @@ class OwnModels:
     def __init__(self) -> None:
         self._kept: Kept[OwnModel] = Kept(KEPT_BYTES)
 
-    def keep(self, session: str, name: str, model: OwnModel) -> OwnHandle:
-        """Keep a model in place of the session's older one."""
-        self._kept.keep(session, model)
+    def keep(self, session: str, address: str, name: str, model: OwnModel) -> OwnHandle:
+        """Keep a model in place of the session's older one; see :meth:`Kept.keep`."""
+        self._kept.keep(session, model, address)
         return OwnHandle(session, model.key, name)
 
     def find(self, handle: OwnHandle | None) -> OwnModel | None:
@@ -150,9 +151,10 @@ def connect_own(own: OwnControls, chosen: gr.CheckboxGroup, board: gr.Column) ->
     outputs = [own.handle, chosen, board, own.note]
     models = own.models
 
-    def keep(session: str, name: str, shown: Any, read: Callable[[], OwnModel]) -> list[Any]:
+    def keep(request: gr.Request, name: str, shown: Any, read: Callable[[], OwnModel]) -> list[Any]:
+        session = request.session_hash or ""
         try:
-            handle = models.keep(session, name, _quick_enough(read()))
+            handle = models.keep(session, address_of(request), name, _quick_enough(read()))
         except (OwnModelError, ImageError) as error:
             said = _LOST if isinstance(error, ImageError) else str(error)
             return [gr.skip()] * 3 + [{"version": new_version(), "error": said}]
@@ -165,15 +167,13 @@ def connect_own(own: OwnControls, chosen: gr.CheckboxGroup, board: gr.Column) ->
         session = request.session_hash or ""
         return [
             None,
-            *keep(session, _file_name(sent), shown, lambda: read_onnx(read_upload(sent, session))),
+            *keep(request, _file_name(sent), shown, lambda: read_onnx(read_upload(sent, session))),
         ]
 
     def add_network(address: Any, shown: Any, request: gr.Request) -> list[Any]:
         text = address[:_LONGEST_ADDRESS] if isinstance(address, str) else ""
         name = text.partition("@")[0].removeprefix("https://huggingface.co/").strip()
-        return keep(
-            request.session_hash or "", name[:_LONGEST_NAME], shown, lambda: read_hub_model(text)
-        )
+        return keep(request, name[:_LONGEST_NAME], shown, lambda: read_hub_model(text))
 
     def remove(shown: Any, request: gr.Request) -> list[Any]:
         models.forget(request.session_hash or "")

@@ -12,6 +12,7 @@ from denoiser.faces.samples import MOST_DETAIL
 from denoiser.images import FacePhoto, Image, ImageError, Square, load_photo, to_jpeg
 from denoiser.ui.common.payload import Payload, new_version
 from denoiser.ui.experiment.run import Face
+from denoiser.ui.server.kept import make_room
 
 ONE_PICTURE = threading.Lock()
 """Held while an upload is decoded: a large one takes up to 300 MB."""
@@ -25,8 +26,11 @@ _UPLOAD = "upload-"  # how the id of an uploaded face begins
 _NOT_WITHIN = "The square has to lie within the picture, and be {} to {} of its pixels wide."
 
 
+@dataclass(frozen=True, eq=False)
 class _Place:
     """What a session holds to find its photo again: as long as it does, the photo may be kept."""
+
+    address: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +54,7 @@ class OwnPictures:
     """The photos of all sessions; they go with their sessions, or when others need the room.
 
     Args:
-        max_bytes: How much room there is. Those that were used longest ago go first.
+        max_bytes: How much room there is; see :func:`~denoiser.ui.server.kept.make_room`.
     """
 
     def __init__(self, max_bytes: int = KEPT_BYTES):
@@ -58,8 +62,12 @@ class OwnPictures:
         self._photos: WeakKeyDictionary[_Place, FacePhoto] = WeakKeyDictionary()  # the last used is last
         self._lock = threading.Lock()
 
-    def receive(self, data: bytes) -> tuple[Upload, Payload, str]:
+    def receive(self, data: bytes, address: str) -> tuple[Upload, Payload, str]:
         """Load what is in an uploaded file.
+
+        Args:
+            data: The file.
+            address: Where it came from; see :func:`~denoiser.ui.server.address.address_of`.
 
         Returns:
             The upload; what the page shows of it; and what there is to say about it, in a sentence.
@@ -69,7 +77,7 @@ class OwnPictures:
         """
         with ONE_PICTURE:
             photo, overview = load_photo(data, FACE_SIZE)
-        place = _Place()
+        place = _Place(address)
         self._keep(place, photo)
         upload = Upload(secrets.token_hex(8), place, photo.square, _cut(photo, photo.square))
         return upload, _describe(photo, overview, upload.id), photo.note or "Cropped to the face."
@@ -93,11 +101,9 @@ class OwnPictures:
     def _keep(self, place: _Place, photo: FacePhoto) -> None:
         with self._lock:
             self._photos[place] = photo
-            too_many = sum(kept.nbytes for kept in self._photos.values()) - self._max_bytes
-            for oldest in list(self._photos):
-                if too_many <= 0:
-                    break
-                too_many -= self._photos.pop(oldest).nbytes
+            taken = {place: (place.address, photo.nbytes) for place, photo in self._photos.items()}
+            for too_much in make_room(taken, self._max_bytes):
+                del self._photos[too_much]
 
     def _find(self, place: _Place) -> FacePhoto | None:
         with self._lock:

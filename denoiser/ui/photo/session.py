@@ -98,15 +98,20 @@ class Photos:
         self._photos: Kept[Held] = Kept(PHOTOS_BYTES)
         self.results: Kept[Whole] = Kept(RESULTS_BYTES)
 
-    def receive(self, data: bytes, session: str) -> Held:
+    def receive(self, data: bytes, session: str, address: str) -> Held:
         """Read what is in an uploaded file, in place of the session's older photo.
+
+        Args:
+            data: The file.
+            session: Whose it is.
+            address: Where that is; see :meth:`Kept.keep`.
 
         Raises:
             ImageError: It can't be used; one sentence. The older photo stays.
         """
         with ONE_PICTURE:
             held = Held(secrets.token_hex(8), read_photo(data), is_lossy(data))
-        self._photos.keep(session, held)
+        self._photos.keep(session, held, address)
         return held
 
     def find(self, photo_id: object, session: str) -> Held | None:

@@ -38,9 +38,10 @@ from denoiser.ui.photo.request import (
 )
 from denoiser.ui.photo.session import Held, Photos, portrait, shrink
 from denoiser.ui.photo.whole import Result, Room, compute_whole, wait_for_room
+from denoiser.ui.server.address import address_of
 from denoiser.ui.server.downloads import DownloadError, offer_download
 from denoiser.ui.server.limits import MAX_FILE_BYTES
-from denoiser.ui.server.queue import JOB_PLACES, JOB_PLACES_EACH, scheduled
+from denoiser.ui.server.queue import JOB_PLACES, JOB_PLACES_EACH, Visitor, scheduled
 from denoiser.ui.server.scheduler import FairScheduler
 from denoiser.ui.server.uploads import read_upload
 
@@ -227,7 +228,7 @@ def _connect_choice(tab: Tab, photos: Photos, wholes: FairScheduler, opened: Cal
             return [gr.skip(), *nothing]
         session = request.session_hash or ""
         try:
-            held = photos.receive(read_upload(sent, session), session)
+            held = photos.receive(read_upload(sent, session), session, address_of(request))
         except ImageError as error:
             return [None, *nothing[:-1], str(error)]
         forget_whole(session)
@@ -268,9 +269,9 @@ def _connect_view(tab: Tab, photos: Photos) -> None:
         with models:
             return write_payload(region_payload(wanted, method, version))
 
-    def compute_others(session: str, written: Any, method: Any) -> Iterator[str | None]:
+    def compute_others(visitor: Visitor, written: Any, method: Any) -> Iterator[str | None]:
         try:
-            wanted = read(session, written)
+            wanted = read(visitor.session, written)
         except ExperimentError:  # the view says so
             return
         if wanted is not None:
@@ -290,7 +291,7 @@ def _connect_view(tab: Tab, photos: Photos) -> None:
     asked = [tab.written, tab.method]
     tab.written.change(look, asked, tab.view, js=_WITH_METHOD, queue=False, **RAW)
     tab.view.others(
-        scheduled(scheduler, compute_others, key_of, gr.skip(), say, with_session=True),
+        scheduled(scheduler, compute_others, key_of, gr.skip(), say, with_visitor=True),
         asked,
         tab.others,
         js=_WITH_METHOD,
@@ -310,14 +311,14 @@ def _connect_whole(tab: Tab, photos: Photos, scheduler: FairScheduler) -> None:
             raise ExperimentError("Say first whether the photo is clean or already noisy.")
         return wanted
 
-    def compute(session: str, written: Any, method: Any) -> Iterator[str | None]:
+    def compute(visitor: Visitor, written: Any, method: Any) -> Iterator[str | None]:
         try:
-            height, width = read(session, written).held.size
+            height, width = read(visitor.session, written).held.size
             yield _progress("Waiting for its turn.")
             # What waits holds no photo.
             with room.queue_for(height * width) as is_in:
                 yield from wait_for_room(is_in)
-                yield from _compute(read(session, written), method, photos, session)
+                yield from _compute(read(visitor.session, written), method, photos, visitor)
         except ExperimentError as error:
             yield _write_whole("error", str(error))
 
@@ -338,7 +339,7 @@ def _connect_whole(tab: Tab, photos: Photos, scheduler: FairScheduler) -> None:
         button.click(save, None, tab.whole, concurrency_limit=1, concurrency_id="photo-save", **SILENT)
 
     tab.run.click(
-        scheduled(scheduler, compute, lambda *values: repr(values), gr.skip(), _say, with_session=True),
+        scheduled(scheduler, compute, lambda *values: repr(values), gr.skip(), _say, with_visitor=True),
         [tab.written, tab.method],
         tab.whole,
         js=_WITH_METHOD,
@@ -351,7 +352,9 @@ def _connect_whole(tab: Tab, photos: Photos, scheduler: FairScheduler) -> None:
     connect(tab.save_16, 16)
 
 
-def _compute(request: PhotoRequest, method: Any, photos: Photos, session: str) -> Iterator[str | None]:
+def _compute(
+    request: PhotoRequest, method: Any, photos: Photos, visitor: Visitor
+) -> Iterator[str | None]:
     """Compute a whole photo, keep it for its session, and say every now and then how far it is."""
     method_id = parse_method(request, method)
     if method_id is None:
@@ -365,7 +368,7 @@ def _compute(request: PhotoRequest, method: Any, photos: Photos, session: str) -
     for step in compute_whole(request, denoiser):
         now = time.monotonic()
         if isinstance(step, Result):
-            photos.results.keep(session, step.whole)
+            photos.results.keep(visitor.session, step.whole, visitor.address)
             yield _done(step, label, now - begun)
         elif now - told < _SEND_SECONDS:
             yield None

@@ -1,13 +1,15 @@
 """What the server keeps in memory for a session and is too large for a ``gr.State``: one thing for each.
 
 It is dropped when others need the room, when nobody has asked for it for a while, and soon after its
-page was closed: not at once, as a telephone that sleeps has closed it too.
+page was closed: not at once, as a telephone that sleeps has closed it too. Room is made by whoever takes
+most of it: a client that opens many sessions pushes out its own things, not others'.
 """
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 IDLE_SECONDS = 30 * 60
@@ -25,14 +27,41 @@ class Sized(Protocol):
         """In bytes."""
 
 
+K = TypeVar("K")
 T = TypeVar("T", bound=Sized)
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry(Generic[T]):
+    thing: T
+    address: str
+    end: float
+
+
+def make_room(taken: Mapping[K, tuple[str, int]], max_bytes: int) -> list[K]:
+    """Choose what to drop so that the rest is not too much: of whoever has most, what is unused longest.
+
+    Args:
+        taken: Whose each thing is, and its bytes; the last used one last.
+        max_bytes: How much there may be.
+    """
+    rest, dropped = dict(taken), []
+    totals: Counter[str] = Counter()
+    for address, size in taken.values():
+        totals[address] += size
+    while totals.total() > max_bytes:
+        (greedy, _), *_ = totals.most_common(1)
+        oldest = next(key for key, (address, _) in rest.items() if address == greedy)
+        totals[greedy] -= rest.pop(oldest)[1]
+        dropped.append(oldest)
+    return dropped
 
 
 class Kept(Generic[T]):
     """One thing for each session. Safe to use from several threads.
 
     Args:
-        max_bytes: How much there may be of all sessions; those that were used longest ago go first.
+        max_bytes: How much there may be of all sessions; see :func:`make_room`.
         clock: Seconds that never go back.
     """
 
@@ -40,7 +69,7 @@ class Kept(Generic[T]):
         self._max_bytes = max_bytes
         self._clock = clock
         self._lock = threading.Lock()
-        self._things: OrderedDict[str, tuple[T, float]] = OrderedDict()  # with its end; last used last
+        self._things: OrderedDict[str, _Entry[T]] = OrderedDict()  # last used last
         self._timer: threading.Timer | None = None
 
     def __len__(self) -> int:
@@ -48,13 +77,20 @@ class Kept(Generic[T]):
             self._drop_old()
             return len(self._things)
 
-    def keep(self, session: str, thing: T) -> None:
-        """Keep a thing in place of the session's older one."""
+    def keep(self, session: str, thing: T, address: str) -> None:
+        """Keep a thing in place of the session's older one.
+
+        Args:
+            session: Whose it is.
+            thing: What to keep.
+            address: Where the session is; see :func:`~denoiser.ui.server.address.address_of`.
+        """
         with self._lock:
-            self._put(session, thing, IDLE_SECONDS)
-            while self._bytes() > self._max_bytes:
-                self._things.popitem(last=False)
+            self._put(session, _Entry(thing, address, 0.0), IDLE_SECONDS)
             self._drop_old()
+            taken = {s: (e.address, e.thing.nbytes) for s, e in self._things.items()}
+            for too_much in make_room(taken, self._max_bytes):
+                del self._things[too_much]
 
     def find(self, session: str) -> T | None:
         """Return a session's thing; None where there is none, or none any more."""
@@ -62,9 +98,8 @@ class Kept(Generic[T]):
             self._drop_old()
             if session not in self._things:
                 return None
-            thing, _ = self._things[session]
-            self._put(session, thing, IDLE_SECONDS)
-            return thing
+            self._put(session, self._things[session], IDLE_SECONDS)
+            return self._things[session].thing
 
     def forget(self, session: str) -> None:
         """Drop a session's thing, if it has one."""
@@ -75,26 +110,23 @@ class Kept(Generic[T]):
         """Drop a session's thing soon, unless it is asked for again."""
         with self._lock:
             if session in self._things:
-                self._put(session, self._things[session][0], CLOSED_SECONDS)
+                self._put(session, self._things[session], CLOSED_SECONDS)
                 self._drop_old()
 
-    def _put(self, session: str, thing: T, seconds: float) -> None:
-        self._things[session] = (thing, self._clock() + seconds)
+    def _put(self, session: str, entry: _Entry[T], seconds: float) -> None:
+        self._things[session] = replace(entry, end=self._clock() + seconds)
         self._things.move_to_end(session)
-
-    def _bytes(self) -> int:
-        return sum(thing.nbytes for thing, _ in self._things.values())
 
     def _drop_old(self) -> None:
         """Drop what nobody wants any more, now and, by a timer, when the next one's time is over."""
         now = self._clock()
-        for session in [s for s, (_, end) in self._things.items() if end <= now]:
+        for session in [s for s, entry in self._things.items() if entry.end <= now]:
             del self._things[session]
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._things:
-            next_end = min(end for _, end in self._things.values())
+            next_end = min(entry.end for entry in self._things.values())
             self._timer = threading.Timer(next_end - now, len, [self])
             self._timer.daemon = True
             self._timer.start()

@@ -7,6 +7,7 @@ this module knows what is inside Gradio's queue; ``tests/page/test_queue.py`` lo
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -35,6 +36,19 @@ _PULSE_SECONDS = 2.0
 
 _STOPPED = "Stopped: the chart shows what was computed."
 _BUSY = "Too much is waiting to be computed at the moment; try again in a minute."
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who wants something computed.
+
+    Attributes:
+        session: The id of the session.
+        address: Where it is; see :func:`~denoiser.ui.server.address.address_of`.
+    """
+
+    session: str
+    address: str
 
 
 def open_queue(app: gr.Blocks) -> None:
@@ -78,7 +92,7 @@ def scheduled(
     nothing: Any,
     say: Callable[[str, str], Any],
     *,
-    with_session: bool = False,
+    with_visitor: bool = False,
     apart: tuple[FairScheduler, Callable[..., bool]] | None = None,
 ) -> Callable[..., AsyncIterator[Any]]:
     """Return an event that a scheduler computes, for as long as a client listens.
@@ -93,7 +107,7 @@ def scheduled(
         key: Gets the same values; equal for events that would compute the same.
         nothing: Outputs that change nothing.
         say: Makes outputs that say a sentence, of the state ``"error"`` or ``"stopped"``.
-        with_session: Whether ``function`` and ``key`` get the session's id before the values.
+        with_visitor: Whether ``function`` and ``key`` get a :class:`Visitor` before the values.
         apart: A scheduler for what nobody else is to wait for, and what says whether that is asked for;
             it gets the same values. A session has one computation with both together.
     """
@@ -101,9 +115,9 @@ def scheduled(
     async def event(request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         yield nothing  # a generator that never yields would empty all of its outputs
         session = request.session_hash or ""
-        given = (session, *values) if with_session else values
         try:
             address = address_of(request)
+            given = (Visitor(session, address), *values) if with_visitor else values
             mine, other = scheduler, None
             if apart is not None:
                 slow, is_slow = apart
