@@ -95,6 +95,8 @@ class AdversarialConfig:
 
     Attributes:
         weight: Of the adversarial loss beside the reconstruction loss.
+        feature_weight: Of the matching of what a reader of expressions sees; see
+            :mod:`train.modules.features`.
         penalty: Weight of the squared gradients of the discriminator's scores, half of it for clean and
             half for denoised pictures; the larger, the calmer and the weaker the discriminator.
         penalty_interval: Steps from one penalty to the next; each counts for all the steps between.
@@ -103,6 +105,7 @@ class AdversarialConfig:
     """
 
     weight: float = 0.6
+    feature_weight: float = 0.0
     penalty: float = 0.001
     penalty_interval: Count = 4
     discriminator_learning_rate: float = 5e-4

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from denoiser.analysis.emotion.classifier import CLASSES, EmotionClassifier, load_classifier
+from denoiser.analysis.emotion.classifier import CLASSES, CLASSIFIER, EmotionClassifier, load_classifier
 from denoiser.faces.fer2013 import EMOTIONS, FaceDataError
 from tests.doubles import Fixed, InProcess
 from tests.tiny import pictures
@@ -39,6 +39,7 @@ from train.emotion.fit import (
 )
 from train.evaluation.readme import RESULTS, ROOT, SHOWN, emotion_table, update_emotion
 from train.evaluation.score import Pictures
+from train.modules.adversarial import SECOND_READER
 
 HAPPY, SAD, UNKNOWN = (EMOTIONS.index(name) for name in ("happiness", "sadness", "unknown"))
 CONFIG = EmotionTrainConfig(
@@ -196,6 +197,9 @@ def test_the_shipped_config_can_be_read():
     config = read_emotion_config()
     assert config.network.classes == len(CLASSES)
     assert config.epochs > 1
+    second = read_emotion_config(SECOND_READER.with_suffix(".toml"))
+    assert (config.id, second.id) == (CLASSIFIER, SECOND_READER.name)
+    assert config.seed != second.seed
 
 
 @pytest.mark.parametrize(
@@ -208,6 +212,8 @@ def test_the_shipped_config_can_be_read():
         ("widths = [-4]", "widths"),
         ("widths = 4", "widths"),
         ("seed = -1", "seed"),
+        ('id = "../emotion"', "id"),
+        ('id = ""', "id"),
     ],
 )
 def test_wrong_configs_are_named(tmp_path, text, named):

@@ -788,6 +788,17 @@ def test_a_gan_exports_its_generator(train):
         torch.testing.assert_close(tensor, trained[f"discriminator.{name}"], atol=1e-3, rtol=1e-3)
 
 
+def test_features_are_matched_in_training_and_leave_nothing_in_what_is_exported(train):
+    matching = {"adversarial": {"discriminator": {"width": 4}, "feature_weight": 0.5}}
+    folder = train("run", "--limit", 64, epochs=3, **(ADVERSARIAL | matching))
+    losses = column(folder, "matching_loss")
+    assert losses[0] == 0  # of the moments of too few pictures
+    assert losses[-1] > 0
+    plain = train("plain", **ADVERSARIAL)
+    assert state(folder).keys() == state(plain).keys()
+    assert {file.name for file in folder.iterdir()} == {file.name for file in plain.iterdir()}
+
+
 def test_a_run_without_a_discriminator_leaves_no_old_one(train):
     assert (train("run", **ADVERSARIAL) / "discriminator.json").exists()
     assert not list(train("run").glob("discriminator.*"))

@@ -34,13 +34,17 @@ def test_every_config_has_a_step():
 
 
 def test_shipped_steps_wait_for_what_they_start_from():
-    needs = {step.config: need and need.config for step, need in find_needs(read_recipe()).items()}
-    assert needs["attention-unet"] is None
-    assert needs["residual-unet"] == "residual-unet-start"
-    assert needs["patchgan"] == "attention-unet"
-    for name, need in needs.items():
-        start = read_config(CONFIGS / f"{name}.toml").start_from
-        assert (need and read_config(CONFIGS / f"{need}.toml").id) == (start or None)
+    needs = {
+        step.config: [need.config for need in needs] for step, needs in find_needs(read_recipe()).items()
+    }
+    assert needs["attention-unet"] == []
+    assert needs["residual-unet"] == ["residual-unet-start"]
+    assert needs["patchgan"] == ["attention-unet"]
+    assert needs["more/attention-unet"] == ["attention-unet", "more/residual-unet.router"]
+    for name, own in needs.items():
+        config = read_config(CONFIGS / f"{name}.toml")
+        models = [model for model in (config.start_from, config.teacher) if model]
+        assert [read_config(CONFIGS / f"{need}.toml").id for need in own] == models
 
 
 def recipe_file(tmp_path, text):
@@ -62,6 +66,10 @@ def test_a_recipe_is_read_in_order_and_shares_are_one_each(tmp_path):
             'config = "patchgan"\n[[step]]\nconfig = "attention-unet"',
             "patchgan starts from 'attention-unet', not yet trained",
         ),
+        (
+            'config = "attention-unet"\n[[step]]\nconfig = "more/attention-unet"',
+            "more/attention-unet is taught by 'residual-unet', not yet trained",
+        ),
         ('config = "autoencoder"\nshare = 0', "the share of autoencoder must be above 0"),
         ('config = "autoencoder"\nshare = -1', "share must be a number from 0"),
         ('config = "autoencoder"\nshere = 1', "Unknown setting shere"),
@@ -79,16 +87,16 @@ def test_wrong_recipes_are_refused(tmp_path, text, message):
 
 def chain(*shares):
     steps = tuple(Step(f"{place}", share) for place, share in enumerate(shares))
-    return steps, dict(zip(steps, (None, *steps), strict=False))
+    return steps, dict(zip(steps, ((), *((step,) for step in steps)), strict=False))
 
 
 def critical(step, needs):
-    return step.share + (critical(needs[step], needs) if needs[step] else 0.0)
+    return step.share + max((critical(need, needs) for need in needs[step]), default=0.0)
 
 
 def test_one_after_the_other_in_order():
     steps, _ = chain(3, 1, 2)
-    slots = schedule(steps, dict.fromkeys(steps), 1)
+    slots = schedule(steps, dict.fromkeys(steps, ()), 1)
     assert [(slot.step, slot.start, slot.end) for slot in slots] == [
         (steps[0], 0, 3),
         (steps[1], 3, 4),
@@ -107,7 +115,7 @@ def test_a_chain_gains_nothing_from_more_jobs():
 
 def test_others_run_beside_what_a_step_waits_for():
     first, waits, other = Step("first", 2), Step("waits", 1), Step("other", 3)
-    slots = schedule((first, waits, other), {first: None, waits: first, other: None}, 2)
+    slots = schedule((first, waits, other), {first: (), waits: (first,), other: ()}, 2)
     starts = {slot.step: slot.start for slot in slots}
     assert starts == {first: 0, other: 0, waits: 2}
 
@@ -119,7 +127,7 @@ def test_schedules_of_any_steps(jobs):
     for _ in range(60):
         steps = [Step(str(n), dice.choice([1.0, 2.0, 3.5, 10.0])) for n in range(dice.randint(1, 12))]
         needs = {
-            step: dice.choice([None, *steps[:place]]) if dice.random() < 0.6 else None
+            step: tuple(dice.sample(steps[:place], min(place, dice.choice([0, 0, 1, 2]))))
             for place, step in enumerate(steps)
         }
         slots = schedule(steps, needs, jobs)
@@ -127,8 +135,8 @@ def test_schedules_of_any_steps(jobs):
         by_step = {slot.step: slot for slot in slots}
         for slot in slots:
             assert slot.end == slot.start + slot.step.share
-            if needs[slot.step]:
-                assert slot.start >= by_step[needs[slot.step]].end
+            for need in needs[slot.step]:
+                assert slot.start >= by_step[need].end
             assert sum(other.start <= slot.start < other.end for other in slots) <= jobs
         makespan = max(slot.end for slot in slots)
         total = sum(step.share for step in steps)

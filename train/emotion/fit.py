@@ -1,6 +1,7 @@
 """Train the emotion classifier on clean faces, and test it once."""
 
 import platform
+import re
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +45,9 @@ TRAINING_NAME = "training.csv"
 """Beside the weights: loss and validation accuracy, a row for each step logged."""
 
 
+_ID = re.compile("[a-z]{1,40}")
+
+
 @dataclass(frozen=True)
 class EmotionTrainConfig:
     """A training run of the classifier.
@@ -58,6 +62,7 @@ class EmotionTrainConfig:
         weight_decay: Of AdamW.
         ema_decay: Decay of the running average of the weights, which is what is validated and shipped.
         seed: Of everything random.
+        id: Of its folder.
     """
 
     stem: int = 16
@@ -69,6 +74,7 @@ class EmotionTrainConfig:
     weight_decay: float = 0.02
     ema_decay: Share = 0.999
     seed: Seed = 0
+    id: str = CLASSIFIER
 
     @property
     def network(self) -> EmotionNetConfig:
@@ -87,6 +93,8 @@ def read_emotion_config(path: Path = EMOTION_CONFIG) -> EmotionTrainConfig:
         config = build_checked(EmotionTrainConfig, values)
         with torch.device("meta"):  # it may ask for more than there is
             EmotionNet(config.network)
+        if not _ID.fullmatch(config.id):
+            raise ValueError(f"id must be lower-case letters, not {config.id!r}")
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
@@ -149,7 +157,7 @@ def fit_emotion(
 ) -> Path:
     """Train, select on validation, export, and test what was exported.
 
-    Checkpoints, the log and ``last.ckpt`` for resuming are in ``runs/emotion``.
+    Checkpoints, the log and ``last.ckpt`` for resuming are in ``runs/ID``.
 
     Args:
         config: What to train.
@@ -171,7 +179,7 @@ def fit_emotion(
         WeightsError: What was learned is not finite.
     """
     pl.seed_everything(config.seed)
-    folder = runs / CLASSIFIER
+    folder = runs / config.id
     checkpoint = run(
         EmotionModule(config),
         EmotionData(data, config.batch_size, config.seed, limit),
@@ -186,7 +194,7 @@ def fit_emotion(
     assert checkpoint is not None, "there is one process"
     target = export_emotion(config, checkpoint, folder, weights)
     if not (target / METRICS_NAME).exists():  # what is left there is of these very weights
-        facts = clean_facts(load_classifier(target), read_labelled(data, "test"))
+        facts = clean_facts(load_classifier(target), read_labelled(data, "test"), config.id)
         write_json(target / METRICS_NAME, facts)
     return target
 
@@ -198,14 +206,17 @@ def export_emotion(
     module = EmotionModule.load_from_checkpoint(
         checkpoint, map_location="cpu", weights_only=True, config=config
     )
-    target = weights / CLASSIFIER
+    target = weights / config.id
     files = {**emotion_files(module.network), TRAINING_NAME: history_csv(history_rows(run)).encode()}
     write_model(target, files, CLASSIFIER_NAME)
     return target
 
 
-def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str, Any]:
+def clean_facts(
+    classifier: EmotionClassifier, test: LabelledFaces, classifier_id: str = CLASSIFIER
+) -> dict[str, Any]:
     """Return how well the classifier reads the clean test pictures, and what was counted."""
+    other = "" if classifier_id == CLASSIFIER else f" --config train/emotion/{classifier_id}.toml"
     config = classifier.network.config
     majority, plurality = majority_labels(test.votes), plurality_labels(test.votes)
     predictions = classifier.probabilities(from_uint8(test.faces.images)).argmax(axis=1)
@@ -216,7 +227,7 @@ def clean_facts(classifier: EmotionClassifier, test: LabelledFaces) -> dict[str,
     )
     per_class = confusion.diagonal() / confusion.sum(dim=1)
     return {
-        "command": "python -m train emotion --data PATH",
+        "command": f"python -m train emotion --data PATH{other}",
         "split": split_name(test.faces),
         "labels": "FER+ majority: single votes dropped, then more than half of the votes left for one "
         "of eight emotions; other pictures are not counted (Barsoum et al. 2016)",

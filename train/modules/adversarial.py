@@ -6,6 +6,9 @@ pairing loss), and the squared gradients of its scores are penalised at both. Wi
 game converges where the usual one need not, so that the discriminator may be strong and the adversarial
 weight large.
 
+Beside these, what a reader of expressions sees in the results may be matched with what it sees in clean
+faces: see :mod:`train.modules.features`.
+
 The reconstruction loss is best the logarithmic one, ``"psnr"``: by theory a picture that looks perfectly
 clean costs the same number of decibels, 3, at every noise, so one weight asks the same of all noises.
 
@@ -16,18 +19,24 @@ References:
     2018, arXiv:1801.04406.
 """
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
+from denoiser.analysis.emotion.classifier import load_emotion_net
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
 from denoiser.weights.checkpoint import channels_last
-from train.config import AdversarialConfig, TrainConfig
+from train.config import AdversarialConfig, ConfigError, TrainConfig
+from train.modules.features import FeatureMatching
 from train.modules.generative import GenerativeModule
 from train.modules.losses import reconstruction_loss
 from train.modules.supervised import Engine, WarmUpAndCosine, run_progress
+
+SECOND_READER = Path(__file__).parents[1] / "emotion" / "second"
+"""A classifier of expressions that is for training alone; ``second.toml`` beside it makes it."""
 
 _DRIFT = 0.01
 """Weight that keeps scores about 0: the loss has only their differences, but the page shows scores."""
@@ -83,6 +92,9 @@ class AdversarialModule(GenerativeModule):
             )
         )
         channels_last(self.discriminator)
+        self.matching = (
+            _match_features(self.network.channels) if self.adversarial.feature_weight else None
+        )
         self.automatic_optimization = False  # two optimisers take turns
 
     def discriminator_loss(
@@ -149,17 +161,18 @@ class AdversarialModule(GenerativeModule):
         self.toggle_optimizer(generator_optimizer)
         distortion, adversarial = self.generator_loss(noisy, clean, denoised)
         generator_optimizer.zero_grad()
-        self.manual_backward(distortion + self.adversarial.weight * adversarial)
+        loss = distortion + self.adversarial.weight * adversarial
+        losses = {"train_loss": distortion, "generator_loss": adversarial}
+        if self.matching is not None:
+            losses["matching_loss"] = self.matching(denoised, clean)
+            loss = loss + self.adversarial.feature_weight * losses["matching_loss"]
+        self.manual_backward(loss)
         generator_optimizer.step()
         self.untoggle_optimizer(generator_optimizer)
         for schedule in cast(list[WarmUpAndCosine], self.lr_schedulers()):
             schedule.step()
 
-        losses = {
-            "train_loss": distortion,
-            "generator_loss": adversarial,
-            "discriminator_loss": discriminator_loss,
-        }
+        losses["discriminator_loss"] = discriminator_loss
         self.log_dict(losses, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
@@ -180,6 +193,13 @@ class AdversarialModule(GenerativeModule):
             for optimizer, warm_up in zip(optimizers, (0.05, 0.0), strict=True)
         ]
         return optimizers, schedules
+
+
+def _match_features(channels: int) -> FeatureMatching:
+    if channels != 1:
+        raise ConfigError("feature_weight is for gray pictures: the reader sees no colour")
+    reader = load_emotion_net(SECOND_READER).requires_grad_(False)
+    return FeatureMatching(reader.features, reader.config.widths[-1])
 
 
 def _white_noise(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Train everything that ships, in order: ``python -m train all --data PATH``.
 
-``recipe.toml`` lists the steps, each a config and its share of a time budget. A step waits for the model
-that it starts from; others may run beside it. What is finished is not trained again, and a step that was
-cut off goes on from its last checkpoint.
+``recipe.toml`` lists the steps, each a config and its share of a time budget. A step waits for the
+models that it starts from and is taught by; others may run beside it. What is finished is not trained
+again, and a step that was cut off goes on from its last checkpoint.
 """
 
 import math
@@ -61,6 +61,10 @@ class Step:
         return sees_colour(read_config(self.path))
 
 
+Needs = Mapping[Step, tuple[Step, ...]]
+"""Which steps each one waits for."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """When a step runs, in units of the shares.
@@ -88,27 +92,30 @@ def read_recipe(path: Path = RECIPE) -> tuple[Step, ...]:
         config = read_config(step.path)
         if step.share <= 0:
             raise ConfigError(f"{path}: the share of {step.config} must be above 0")
-        if config.start_from and config.start_from not in trained:
-            raise ConfigError(
-                f"{path}: {step.config} starts from {config.start_from!r}, not yet trained"
-            )
+        for what, name in (("starts from", config.start_from), ("is taught by", config.teacher)):
+            if name and name not in trained:
+                raise ConfigError(f"{path}: {step.config} {what} {name!r}, not yet trained")
         trained.add(config.id)
     return steps
 
 
-def find_needs(steps: Sequence[Step]) -> dict[Step, Step | None]:
-    """Return which step each one waits for: the last one before it that trains what it starts from."""
+def find_needs(steps: Sequence[Step]) -> Needs:
+    """Return which steps each one waits for.
+
+    They are the last ones before it that train what it starts from, and what it is taught by.
+    """
     trainers: dict[str, Step] = {}
     needs = {}
     for step in steps:
         config = read_config(step.path)
-        needs[step] = trainers.get(config.start_from)
+        models = dict.fromkeys((config.start_from, config.teacher))
+        needs[step] = tuple(trainers[model] for model in models if model in trainers)
         trainers[config.id] = step
     return needs
 
 
-def schedule(steps: Sequence[Step], needs: Mapping[Step, Step | None], jobs: int) -> list[Slot]:
-    """Plan when each step runs: in order, so many at once, none before the one that it waits for."""
+def schedule(steps: Sequence[Step], needs: Needs, jobs: int) -> list[Slot]:
+    """Plan when each step runs: in order, so many at once, none before those that it waits for."""
     waiting = list(steps)
     slots: dict[Step, Slot] = {}
     lanes = [0.0] * jobs
@@ -116,10 +123,9 @@ def schedule(steps: Sequence[Step], needs: Mapping[Step, Step | None], jobs: int
         lane = min(range(jobs), key=lanes.__getitem__)
 
         def ready_at(step: Step) -> float:
-            need = needs[step]
-            return slots[need].end if need is not None else 0.0
+            return max((slots[need].end for need in needs[step]), default=0.0)
 
-        possible = [s for s in waiting if needs[s] is None or needs[s] in slots]
+        possible = [step for step in waiting if slots.keys() >= set(needs[step])]
         now = lanes[lane]
         step = next((s for s in possible if ready_at(s) <= now), None) or min(possible, key=ready_at)
         start = max(now, ready_at(step))
@@ -196,11 +202,11 @@ def train_all(
             else:
                 failed.append(step)
             print(f"{step.config}: {'done' if step in done else 'FAILED'}", flush=True)
-        for step in [step for step in waiting if needs[step] in failed]:
+        for step in [step for step in waiting if not set(needs[step]).isdisjoint(failed)]:
             waiting.remove(step)
             failed.append(step)
         for step in waiting:
-            if len(running) < jobs and (needs[step] is None or needs[step] in done):
+            if len(running) < jobs and done.issuperset(needs[step]):
                 limit: tuple[str, ...] = ()
                 if budget:
                     left = budget.total_seconds() - (time.monotonic() - started)
