@@ -1,10 +1,12 @@
 """What the GAN's results have to be as a set: features that match those of clean faces."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from denoiser.analysis.emotion.classifier import CLASSIFIER_NAME, CLASSIFIER_WEIGHTS, load_classifier
 from tests.tiny import ADVERSARIAL, pictures, write_config
@@ -56,13 +58,23 @@ def faces(seed, count=32):
     return torch.from_numpy(pictures(count, seed)).float()[:, None] / 255
 
 
-def rows_and_columns(batch):
-    return torch.cat([batch.mean(dim=2).flatten(1)[:, ::8], batch.mean(dim=3).flatten(1)[:, ::8]], dim=1)
+class RowsAndColumns(nn.Module):
+    """Twelve means of a picture; keeps the pictures it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch):
+        self.shown.append(batch.detach())
+        rows, columns = batch.mean(dim=2).flatten(1)[:, ::8], batch.mean(dim=3).flatten(1)[:, ::8]
+        return self.weight * torch.cat([rows, columns], dim=1)
 
 
 def matched(change, steps=60):
     """The loss at the end of some steps with pictures that are the clean ones, changed."""
-    matching = FeatureMatching(rows_and_columns, 12)
+    matching = FeatureMatching(RowsAndColumns(), 12)
     losses = [matching(change(faces(seed)), faces(seed)).item() for seed in range(steps)]
     assert losses[0] == 0  # too few pictures to say anything
     return losses[-1]
@@ -76,7 +88,7 @@ def test_matching_asks_nothing_of_clean_pictures_and_much_of_changed_ones():
 
 
 def test_its_gradient_leads_to_clean_pictures():
-    matching = FeatureMatching(rows_and_columns, 12)
+    matching = FeatureMatching(RowsAndColumns(), 12)
     for seed in range(60):
         matching(faces(seed) - 0.1, faces(seed))
     darker = (faces(99) - 0.1).requires_grad_()
@@ -86,19 +98,48 @@ def test_its_gradient_leads_to_clean_pictures():
 
 
 def test_groups_are_of_pictures_that_are_about_equally_hard():
+    clean = faces(0, 1).expand(16, -1, -1, -1)
+    shuffled = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    errors = (torch.arange(16.0) / 100)[shuffled]
+    denoised = clean + errors[:, None, None, None]
+    features = RowsAndColumns()
+    FeatureMatching(features, 12)(denoised, clean)
+    seen, _ = features.shown
+    assert torch.equal(seen, denoised[errors.argsort()].clamp(0, 1))
+
+
+def test_an_error_is_hard_where_there_is_no_detail():
     clean = faces(0, 8)
     flat = torch.full_like(clean, 0.5)
-    noise = torch.linspace(0.01, 0.2, 8)[:, None, None, None] * torch.ones_like(clean)
-    found = hardness(clean + noise, clean)
-    assert found.shape == (8,)
+    assert (hardness(flat + 0.1, flat) > hardness(clean + 0.1, clean)).all()
     assert torch.isfinite(hardness(flat, flat)).all()
-    detail = hardness(clean + 0.1, clean)
-    assert (hardness(flat + 0.1, flat) > detail).all()  # the same error, where there is nothing else
     assert torch.equal(hardness(clean, clean), torch.zeros(8))
 
 
+def test_matching_is_in_single_precision_wherever_the_denoiser_is():
+    denoised, clean = faces(1) - 0.1, faces(1)
+    matching, mixed = (FeatureMatching(RowsAndColumns(), 12) for _ in range(2))
+    for _ in range(30):
+        expected = matching(denoised, clean)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = mixed(denoised, clean)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_the_reader_goes_where_the_pictures_are_and_is_nobody_s_part(monkeypatch):
+    # A stand-in for a GPU, which knows no mixed precision.
+    monkeypatch.setattr(torch, "autocast", lambda *_, **options: nullcontext(options))
+    features, pictures = RowsAndColumns(), torch.empty(8, 1, 48, 48, device="meta")
+    matching = FeatureMatching(features, 12).to("meta")
+    assert not list(matching.parameters())
+    assert matching(pictures, pictures).is_meta
+    assert features.weight.is_meta
+    assert not features.training
+
+
 def test_moments_go_on_from_a_checkpoint():
-    matching, again = (FeatureMatching(rows_and_columns, 12) for _ in range(2))
+    matching, again = (FeatureMatching(RowsAndColumns(), 12) for _ in range(2))
     for seed in range(30):
         matching(faces(seed) - 0.1, faces(seed))
     again.load_state_dict(matching.state_dict())

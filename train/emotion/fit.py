@@ -216,7 +216,9 @@ def clean_facts(
     classifier: EmotionClassifier, test: LabelledFaces, classifier_id: str = CLASSIFIER
 ) -> dict[str, Any]:
     """Return how well the classifier reads the clean test pictures, and what was counted."""
-    other = "" if classifier_id == CLASSIFIER else f" --config train/emotion/{classifier_id}.toml"
+    other = f" --config train/emotion/{classifier_id}.toml --weights train/emotion"
+    if classifier_id == CLASSIFIER:
+        other = ""
     config = classifier.network.config
     majority, plurality = majority_labels(test.votes), plurality_labels(test.votes)
     predictions = classifier.probabilities(from_uint8(test.faces.images)).argmax(axis=1)

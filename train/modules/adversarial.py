@@ -28,9 +28,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 
 from denoiser.analysis.emotion.classifier import load_emotion_net
 from denoiser.architectures.patchgan import PatchDiscriminator, PatchDiscriminatorConfig
-from denoiser.weights.checkpoint import channels_last
+from denoiser.weights.checkpoint import WeightsError, channels_last
 from train.config import AdversarialConfig, ConfigError, TrainConfig
-from train.modules.features import FeatureMatching
+from train.modules.features import FeatureMatching, ReaderFeatures
 from train.modules.generative import GenerativeModule
 from train.modules.losses import reconstruction_loss
 from train.modules.supervised import Engine, WarmUpAndCosine, run_progress
@@ -198,8 +198,14 @@ class AdversarialModule(GenerativeModule):
 def _match_features(channels: int) -> FeatureMatching:
     if channels != 1:
         raise ConfigError("feature_weight is for gray pictures: the reader sees no colour")
-    reader = load_emotion_net(SECOND_READER).requires_grad_(False)
-    return FeatureMatching(reader.features, reader.config.widths[-1])
+    try:
+        reader = load_emotion_net(SECOND_READER)
+    except WeightsError:
+        raise WeightsError(
+            "The second reader of expressions can't be loaded; `python -m train emotion --data PATH "
+            "--config train/emotion/second.toml --weights train/emotion` makes it."
+        ) from None
+    return FeatureMatching(ReaderFeatures(reader), reader.config.widths[-1])
 
 
 def _white_noise(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

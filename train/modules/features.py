@@ -15,23 +15,39 @@ References:
     real pictures that agree on average.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 
+from denoiser.analysis.emotion.network import EmotionNet
+
 _GROUPS = 4  # of pictures that are about equally hard
-_MEMORY = 0.98  # of the moments from step to step: some 800 pictures of each group, in batches of 64
-_FIRST_STEPS = 20  # whose moments are of too few pictures
+_MEMORY = 0.97  # of the moments from step to step: some 800 pictures of each group, in batches of 96
+_SETTLED = 1 - _MEMORY**20  # weight of the moments after 20 steps; before, they are of too few pictures
 _RIDGE = 0.01  # share of the mean variance by which a covariance is kept from being singular
 _NO_DETAIL = 1e-4  # squared difference of neighbours, about 3 of 255: below it a picture counts as flat
 
 
-class FeatureMatching(nn.Module):
-    """The loss, and the running moments that it needs.
+class ReaderFeatures(nn.Module):
+    """What a reader of expressions scores its classes by, of pictures (B, 1, H, W) in [0, 1].
 
     Args:
-        features: Gives (B, count) for pictures (B, 1, H, W) in [0, 1]; in eval mode, and not trained.
+        reader: A trained one.
+    """
+
+    def __init__(self, reader: EmotionNet):
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        """Return (B, features)."""
+        return self.reader.features(faces)
+
+
+class FeatureMatching(nn.Module):
+    """The loss, and the running moments that it needs; in single precision, as half is too coarse.
+
+    Args:
+        features: Gives (B, count) for pictures (B, 1, H, W) in [0, 1]. It is not trained.
         count: How many features there are.
     """
 
@@ -39,9 +55,10 @@ class FeatureMatching(nn.Module):
     second: torch.Tensor
     weight: torch.Tensor
 
-    def __init__(self, features: Callable[[torch.Tensor], torch.Tensor], count: int):
+    def __init__(self, features: nn.Module, count: int):
         super().__init__()
-        self._features = features
+        # In a tuple, so that it is no part of this module: it is not trained, averaged or saved.
+        self._features = (features.eval().requires_grad_(False),)
         # Of the denoised, and of the clean pictures of each group.
         self.register_buffer("mean", torch.zeros(2, _GROUPS, count))
         self.register_buffer("second", torch.zeros(2, _GROUPS, count, count))
@@ -57,13 +74,16 @@ class FeatureMatching(nn.Module):
         Returns:
             A scalar in squared units of the features; 0 for the first steps.
         """
-        order = hardness(denoised.detach(), clean).argsort()
-        order = order[: len(order) // _GROUPS * _GROUPS]
-        seen = self._features(denoised[order].clamp(0, 1)).float().unflatten(0, (_GROUPS, -1))
-        with torch.no_grad():
-            real = self._features(clean[order]).float().unflatten(0, (_GROUPS, -1))
-            aims = self._aims(seen, real)
-        return (seen - aims).square().sum(dim=-1).mean()
+        features = self._features[0].to(denoised.device)
+        with torch.autocast(denoised.device.type, enabled=False):
+            denoised, clean = denoised.float(), clean.float()
+            order = hardness(denoised.detach(), clean).argsort()
+            order = order[: len(order) // _GROUPS * _GROUPS]
+            seen = features(denoised[order].clamp(0, 1)).unflatten(0, (_GROUPS, -1))
+            with torch.no_grad():
+                real = features(clean[order]).unflatten(0, (_GROUPS, -1))
+                aims = self._aims(seen, real)
+            return (seen - aims).square().sum(dim=-1).mean()
 
     def _aims(self, seen: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Take features, (groups, N, count), into the moments; return where those seen should be."""
@@ -71,11 +91,10 @@ class FeatureMatching(nn.Module):
         self.mean.lerp_(both.mean(dim=2), 1 - _MEMORY)
         self.second.lerp_(both.mT @ both / both.shape[2], 1 - _MEMORY)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - _MEMORY)
-        if self.weight < 1 - _MEMORY**_FIRST_STEPS:
-            return seen
         mean = self.mean / self.weight
         covariance = self.second / self.weight - mean[..., :, None] * mean[..., None, :]
-        return transport(seen, mean, covariance)
+        # Without asking the device how far it is, which would wait for it.
+        return torch.where(self.weight < _SETTLED, seen, transport(seen, mean, covariance))
 
 
 def hardness(denoised: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:

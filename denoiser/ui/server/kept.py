@@ -1,8 +1,8 @@
 """What the server keeps in memory for a session and is too large for a ``gr.State``: one thing for each.
 
 It is dropped when others need the room, when nobody has asked for it for a while, and soon after its
-page was closed: not at once, as a telephone that sleeps has closed it too. Room is made by whoever takes
-most of it: a client that opens many sessions pushes out its own things, not others'.
+page was closed: not at once, as a telephone that sleeps has closed it too. Room is made by the address
+that takes most of it, so that one client's many sessions do not push out what others have less of.
 """
 
 import threading
