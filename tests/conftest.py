@@ -251,7 +251,8 @@ class Watched:
 
     Attributes:
         page: The Playwright page.
-        errors: What it wrote to the console as errors, and exceptions that nobody caught.
+        errors: What it wrote to the console as errors, and exceptions that nobody caught, but for those
+            of a page that was being left.
         hosts: Every host it made a request to.
     """
 
@@ -261,8 +262,14 @@ class Watched:
 
     def __post_init__(self) -> None:
         self.page.on("console", self._note_console)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._note_error)
         self.page.on("request", self._note_request)
+
+    def _note_error(self, error: Any) -> None:
+        # Of a page that is left, Gradio's client closes its stream, which may not have begun by then.
+        text = str(error)
+        if not (text.startswith("AbortError: signal is aborted without reason") and ".close " in text):
+            self.errors.append(text)
 
     def _note_console(self, message: Any) -> None:
         if message.type == "error":

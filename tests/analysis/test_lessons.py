@@ -235,7 +235,8 @@ def test_the_paths_lead_from_close_to_sharp(face, demonstrate):
         assert line.y[-1] < line.y[0] - 0.1  # and further off
     unet = lines[create_denoiser("attention-unet").info.label]
     start = lines["Flow U-Net: realism 0 to 1"]
-    assert (start.x[0], start.y[0]) == pytest.approx((unet.x[0], unet.y[0]), abs=0.05)
+    # The flow starts from an earlier one of the U-Net, which has been trained further since.
+    assert (start.x[0], start.y[0]) == pytest.approx((unet.x[0], unet.y[0]), abs=0.1)
     *draws, mean = demonstration.groups[1].pictures
     np.testing.assert_allclose(mean.image, np.mean([draw.image for draw in draws], axis=0), atol=1e-6)
     assert mean.psnr > max(draw.psnr for draw in draws)

@@ -1,6 +1,5 @@
 """The tab "Photo" without a browser: noise in blocks, what is asked for and sent, the whole photo."""
 
-import asyncio
 import base64
 import gc
 import io
@@ -48,7 +47,7 @@ from denoiser.ui.photo.tab import create_photo_tab
 from denoiser.ui.photo.unknown import describe_noise, estimate_psnr
 from denoiser.ui.photo.whole import Result, Room, compute_whole, in_steps
 from denoiser.weights.checkpoint import WeightsError
-from tests.doubles import session_request
+from tests.doubles import run, session_request
 
 SLIDERS = [(kind.id, parameter.name) for kind in NOISES for parameter in kind.parameters]
 
@@ -740,7 +739,7 @@ def test_what_another_photo_ends_says_nothing(tab, monkeypatch):
         return found
 
     try:
-        assert set(asyncio.run(states())) == {"running"}
+        assert set(run(states())) == {"running"}
     finally:
         going_on.set()
 
