@@ -217,8 +217,7 @@ def clean_facts(
 ) -> dict[str, Any]:
     """Return how well the classifier reads the clean test pictures, and what was counted."""
     other = f" --config train/emotion/{classifier_id}.toml --weights train/emotion"
-    if classifier_id == CLASSIFIER:
-        other = ""
+    command = "python -m train emotion --data PATH" + (other if classifier_id != CLASSIFIER else "")
     config = classifier.network.config
     majority, plurality = majority_labels(test.votes), plurality_labels(test.votes)
     predictions = classifier.probabilities(from_uint8(test.faces.images)).argmax(axis=1)
@@ -229,7 +228,7 @@ def clean_facts(
     )
     per_class = confusion.diagonal() / confusion.sum(dim=1)
     return {
-        "command": f"python -m train emotion --data PATH{other}",
+        "command": command,
         "split": split_name(test.faces),
         "labels": "FER+ majority: single votes dropped, then more than half of the votes left for one "
         "of eight emotions; other pictures are not counted (Barsoum et al. 2016)",

@@ -92,11 +92,17 @@ def read_recipe(path: Path = RECIPE) -> tuple[Step, ...]:
         config = read_config(step.path)
         if step.share <= 0:
             raise ConfigError(f"{path}: the share of {step.config} must be above 0")
-        for what, name in (("starts from", config.start_from), ("is taught by", config.teacher)):
-            if name and name not in trained:
-                raise ConfigError(f"{path}: {step.config} {what} {name!r}, not yet trained")
+        for how, name in _models_behind(config):
+            if name not in trained:
+                raise ConfigError(f"{path}: {step.config} {how} {name!r}, not yet trained")
         trained.add(config.id)
     return steps
+
+
+def _models_behind(config: TrainConfig) -> list[tuple[str, str]]:
+    """Return what has to be trained before a model: what that does with it, and its id."""
+    models = (("starts from", config.start_from), ("is taught by", config.teacher))
+    return [(how, name) for how, name in models if name]
 
 
 def find_needs(steps: Sequence[Step]) -> Needs:
@@ -108,8 +114,8 @@ def find_needs(steps: Sequence[Step]) -> Needs:
     needs = {}
     for step in steps:
         config = read_config(step.path)
-        models = dict.fromkeys((config.start_from, config.teacher))
-        needs[step] = tuple(trainers[model] for model in models if model in trainers)
+        found = [trainers[name] for _, name in _models_behind(config) if name in trainers]
+        needs[step] = tuple(dict.fromkeys(found))
         trainers[config.id] = step
     return needs
 
